@@ -1,0 +1,82 @@
+/*
+ * filter: what may look at an exchange, and change it (docs/rules/filters.md). A filter is one file
+ * in filters/ and one line in filters/filters.c. Chains are joined listener, then service; requests
+ * pass them in that order, responses in reverse. Everything runs on the worker of the exchange, in
+ * its run-queue stage; a filter never blocks, and allocates in the exchange's arena.
+ */
+#ifndef PILLION_EXCHANGE_FILTER_H
+#define PILLION_EXCHANGE_FILTER_H
+
+#include "base/err.h"
+#include "http/reply.h"
+
+struct chain;
+struct exchange;
+struct config_filter_plugin;
+
+enum filter_verdict {
+	FILTER_NEXT,
+	FILTER_WAIT,    /* exchange_resume will be called once; credit is held back meanwhile */
+	FILTER_REPLIED, /* the filter called exchange_reply */
+};
+
+struct filter_call {
+	struct exchange *exchange;
+	const void *conf; /* per chain, from configure */
+	void *state;      /* per exchange, zeroed */
+};
+
+struct filter_ops { /* a NULL slot means pass; NULL body slots are never asked about bodies */
+	const char *name;
+	const struct config_filter_plugin *plugin; /* option table, or NULL */
+	size_t conf_size;
+	size_t state_size;
+	/* options: as the plugin's table filled them. False with err set. */
+	bool (*configure)(void *conf, const void *options, struct err *err);
+	/* Requests, and request trailers by head->kind. end: no body follows. */
+	enum filter_verdict (*on_request)(const struct filter_call *call, struct head *head, bool end);
+	/* May take spans out of or put spans into body. */
+	enum filter_verdict (*on_request_body)(const struct filter_call *call, struct chain *body, bool end);
+	/* Interim and final responses and trailers, by head->kind. */
+	enum filter_verdict (*on_response)(const struct filter_call *call, struct head *head, bool end);
+	enum filter_verdict (*on_response_body)(const struct filter_call *call, struct chain *body, bool end);
+	/* Exactly once when on_request ran, on every path (FL-05). */
+	void (*on_done)(const struct filter_call *call);
+};
+
+struct filter_instance { /* one entry of a chain, in the snapshot */
+	const struct filter_ops *ops;
+	void *conf;
+};
+
+struct filter_chain {
+	const struct filter_instance *filters;
+	unsigned count;
+};
+
+/* For filters: */
+struct arena *exchange_arena(struct exchange *exchange);
+struct block_pool *exchange_pool(struct exchange *exchange);
+uint64_t exchange_now_ns(const struct exchange *exchange);
+/* Continues after FILTER_WAIT. Same worker, not from inside the slot that waits. */
+void exchange_resume(struct exchange *exchange);
+/* Ends the exchange with this answer; reply's form, by, trace and outcome are filled in here. */
+void exchange_reply(struct exchange *exchange, const struct reply *reply);
+/* Ends it with an answer of the filter's own: head is HEAD_RESPONSE in the exchange's arena. */
+void exchange_respond(struct exchange *exchange, const struct head *head, struct slice body,
+	enum reason reason);
+/* Kept bytes that a filter gathers against a budget of its own are credited by this (FL-04). */
+void exchange_credit_request(struct exchange *exchange, size_t bytes);
+void exchange_credit_response(struct exchange *exchange, size_t bytes);
+/* Facts for filters. */
+bool exchange_is_inbound(const struct exchange *exchange);
+bool exchange_to_app(const struct exchange *exchange); /* the upstream is the own application */
+const struct head *exchange_request_head(const struct exchange *exchange);
+/* What the chosen upstream speaks: HTTP/2 (true) or HTTP/1; decided before on_request of service
+ * filters ran. exchange_want_h2 lets a filter demand the other one for this exchange (translation). */
+bool exchange_upstream_h2(const struct exchange *exchange);
+/* Time left until the deadline in ns; UINT64_MAX: none. */
+uint64_t exchange_time_left_ns(const struct exchange *exchange);
+void *exchange_worker_slot(struct exchange *exchange, unsigned slot); /* see exchange/server.h */
+
+#endif

@@ -1,0 +1,146 @@
+/*
+ * registry: the interface after Go Micro (registry.md 12). Back ends implement it (raftreg: raft,
+ * static); control calls it on the control thread, and every completion and watch callback runs on
+ * the control thread from its loop, never inside the call. Silence or failure never removes an
+ * instance (RV-02): a watch is told only of what the registry really said.
+ */
+#ifndef PILLION_UPSTREAM_REGISTRY_H
+#define PILLION_UPSTREAM_REGISTRY_H
+
+#include "base/err.h"
+#include "base/list.h"
+#include "base/slice.h"
+#include "upstream/instance.h"
+
+struct registry;
+struct loop;
+struct resolver;
+struct config;
+
+/* One service that this sidecar declares (registry.md RD-01: SvcDef and Instance together). */
+struct registry_endpoint {
+	const char *name;    /* "/pkg.Service/Method" */
+	const char *request; /* message names, may be NULL */
+	const char *response;
+	bool idempotent; /* idempotency_level NO_SIDE_EFFECTS or IDEMPOTENT */
+};
+
+struct registry_service {
+	const char *name;
+	const char *version;
+	const char *host; /* advertised; NULL: the address the registry sees us from */
+	uint16_t port;    /* mesh port */
+	const char *zone; /* may be NULL */
+	const char *protocol; /* metadata: "http" or "grpc" */
+	uint32_t weight;
+	enum instance_health health;
+	const struct metadata_pair *metadata;
+	uint32_t metadata_count;
+	const struct registry_endpoint *endpoints;
+	uint32_t endpoint_count;
+};
+
+enum registry_code { /* registry.md 7 and reasons.md 3 */
+	REGISTRY_OK, REGISTRY_INVALID, REGISTRY_DENIED, REGISTRY_NOT_FOUND, REGISTRY_TAKEN,
+	REGISTRY_CONFLICT, REGISTRY_QUOTA, REGISTRY_RETRY_LATER, REGISTRY_NO_QUORUM,
+	REGISTRY_DISK_FULL, REGISTRY_MAYBE, REGISTRY_UNAVAILABLE,
+};
+const char *registry_code_word(enum registry_code code); /* lower case */
+
+struct registry_result {
+	enum registry_code code;
+	uint64_t index;
+	const char *text;          /* field path or explanation; may be NULL */
+	const char *const *names;  /* list_services */
+	size_t name_count;
+	struct instance_set *const *sets; /* get_service: one; borrowed */
+	size_t set_count;
+};
+
+/* Owned by the caller, valid until done ran. */
+struct registry_call {
+	void (*done)(struct registry_call *call, const struct registry_result *result);
+	void *owner;
+	struct list_node node; /* of the back end */
+	uint64_t token;        /* of the back end */
+};
+
+struct registry_record { /* broker groups, members, policies */
+	struct slice key;
+	struct slice value;
+	uint64_t modified;
+	bool session; /* dies with its session */
+};
+
+struct record_set {
+	atomic_uint refs;
+	char *name; /* "/ps/member/orders.placed/billing" */
+	uint64_t index;
+	uint32_t count;
+	struct registry_record *records;
+};
+struct record_set *record_set_ref(struct record_set *set);
+void record_set_unref(struct record_set *set);
+
+/* Owned by the caller; watched until unwatch_service. A prefix watch is told of each set below it. */
+struct watch {
+	enum { WATCH_SERVICE, WATCH_RECORDS } kind;
+	bool prefix;      /* name is a prefix (records; or "" for all services) */
+	const char *name; /* valid while watched */
+	/* Borrowed: ref to keep. Called with the whole new set each time it changed. */
+	void (*on_set)(struct watch *watch, struct instance_set *set);
+	void (*on_records)(struct watch *watch, struct record_set *set);
+	void *owner;
+	struct list_node node;
+};
+
+enum registry_mode { REGISTRY_LIVE, REGISTRY_STALE, REGISTRY_DOWN, REGISTRY_CONNECTING };
+
+struct registry_status {
+	enum registry_mode mode;
+	bool registered;    /* our declared set is accepted */
+	uint64_t index;
+	uint64_t age_ms;    /* since the last word of the registry */
+	char cluster[37];   /* uuid, or empty */
+	char connected[128]; /* replica we talk to, or empty */
+	char leader[128];
+	char detail[256];   /* why not live */
+};
+
+struct registry_settings {
+	struct loop *loop; /* control's */
+	struct resolver *resolver;
+	const struct config *config;
+	const uint8_t *instance_id;   /* 16 bytes */
+	const char *data_dir;         /* NULL: nothing is kept */
+	const char *advertise_host;
+	uint16_t advertise_port;
+	/* Called whenever registry_status changed in mode or registered. */
+	void (*on_status)(void *owner);
+	void *owner;
+};
+
+struct registry_ops { /* a NULL slot: callers get REGISTRY_UNAVAILABLE */
+	const char *name;
+	int (*start)(struct registry *registry, const struct registry_settings *settings, struct err *err);
+	/* Idempotent; closes the session when `leave`; no completion runs afterwards. */
+	void (*stop)(struct registry *registry, bool leave);
+	/* The whole declarative set; replaces the previous one. Repeated by the back end until accepted;
+	 * done runs once, at the first definite answer. call may be NULL. */
+	void (*register_service)(struct registry *registry, const struct registry_service *services,
+		size_t count, struct registry_call *call);
+	void (*get_service)(struct registry *registry, const char *name, struct registry_call *call);
+	void (*list_services)(struct registry *registry, struct registry_call *call);
+	int (*watch_service)(struct registry *registry, struct watch *watch);
+	void (*unwatch_service)(struct registry *registry, struct watch *watch);
+	/* Records; value.size 0 with `remove` deletes. expected: UINT64_MAX = any. */
+	void (*put_record)(struct registry *registry, const char *set, const struct registry_record *record,
+		bool remove, uint64_t expected, struct registry_call *call);
+	void (*status)(const struct registry *registry, struct registry_status *ret_status);
+};
+
+struct registry {
+	const struct registry_ops *ops; /* the back end's struct begins with this one */
+};
+
+#endif
