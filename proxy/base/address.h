@@ -30,7 +30,7 @@ bool address_parse(struct slice text, bool allow_port_zero, struct address *ret_
 const char *address_format(const struct address *address, char ret_text[ADDRESS_TEXT_MAX]);
 bool address_equal(const struct address *a, const struct address *b);
 bool address_is_loopback(const struct address *address); /* Unix sockets count as loopback */
-bool address_is_any(const struct address *address);      /* 0.0.0.0, :: */
+bool address_is_any(const struct address *address);	 /* 0.0.0.0, :: */
 uint16_t address_port(const struct address *address);
 void address_set_port(struct address *address, uint16_t port);
 /* Host part as text without brackets. */

@@ -13,7 +13,7 @@ struct arena_page;
 
 struct arena {
 	struct arena_page *pages; /* newest first */
-	size_t used;              /* bytes handed out, alignment included */
+	size_t used;		  /* bytes handed out, alignment included */
 };
 
 void arena_init(struct arena *arena);

@@ -15,11 +15,12 @@
 	__attribute__((format(printf, format_index, first_index)))
 
 #define container_of(pointer, type, member)                                                        \
-	((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+	((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
 /* Prints the place on standard error and aborts. Any thread. */
-_Noreturn void assert_failed(const char *condition, const char *file, int line, const char *function);
+_Noreturn void assert_failed(
+	const char *condition, const char *file, int line, const char *function);
 
 #endif

@@ -19,8 +19,8 @@
 struct block_pool {
 	struct list_node free_blocks;
 	size_t free_count;
-	size_t free_max; /* more are given back to the system */
-	size_t live;     /* blocks in use now; the worker's buffer memory is live * BLOCK_SIZE */
+	size_t free_max;   /* more are given back to the system */
+	size_t live;	   /* blocks in use now; the worker's buffer memory is live * BLOCK_SIZE */
 	size_t live_bytes; /* capacity of the blocks in use; sized ones counted as they are */
 };
 
@@ -28,7 +28,7 @@ struct block {
 	struct list_node node; /* in free_blocks while unused */
 	struct block_pool *pool;
 	uint32_t refs;
-	uint32_t used; /* bytes filled from the start; only the last span's owner may append */
+	uint32_t used;	   /* bytes filled from the start; only the last span's owner may append */
 	uint32_t capacity; /* BLOCK_SIZE, or more for a gathered head or a large own message */
 	uint8_t *data;
 };

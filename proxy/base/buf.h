@@ -26,7 +26,8 @@ void buf_append_slice(struct buf *buf, struct slice bytes);
 void buf_append_string(struct buf *buf, const char *text);
 void buf_append_byte(struct buf *buf, uint8_t byte);
 void buf_appendf(struct buf *buf, const char *format, ...) PRINTF_LIKE(2, 3);
-/* JSON string contents without the quotes; bytes < 0x20, 0x7f..0xff become \u00XX (http.md L-03). */
+/* JSON string contents without the quotes; bytes < 0x20, 0x7f..0xff become \u00XX (http.md L-03).
+ */
 void buf_append_json_escaped(struct buf *buf, struct slice text);
 struct slice buf_slice(const struct buf *buf);
 /* Terminates with an uncounted NUL and returns the text; valid until the next change. */

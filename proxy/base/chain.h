@@ -1,7 +1,7 @@
 /*
  * chain: a queue of spans, each a run of bytes inside one block. Moving a body from one connection
- * to another moves spans, never bytes. A chain owns one reference to the block of each of its spans.
- * The first four spans are inline; more are on the heap in a ring. One thread.
+ * to another moves spans, never bytes. A chain owns one reference to the block of each of its
+ * spans. The first four spans are inline; more are on the heap in a ring. One thread.
  */
 #ifndef PILLION_BASE_CHAIN_H
 #define PILLION_BASE_CHAIN_H
@@ -23,7 +23,7 @@ struct span {
 struct chain {
 	struct span *spans; /* ring; inline_spans or heap */
 	uint32_t capacity;  /* power of two */
-	uint32_t head;      /* index of the first span */
+	uint32_t head;	    /* index of the first span */
 	uint32_t count;
 	size_t size; /* sum of the spans' sizes */
 	struct span inline_spans[CHAIN_INLINE];
@@ -52,7 +52,8 @@ int chain_iovec(const struct chain *chain, struct iovec *ret_vectors, int most);
 struct slice chain_span(const struct chain *chain, uint32_t index);
 /* Copies bytes [offset, offset + size) out; the range must exist. */
 void chain_copy_out(const struct chain *chain, size_t offset, void *ret_bytes, size_t size);
-/* Makes the whole content contiguous (copying into one sized block when it is not) and returns it. */
+/* Makes the whole content contiguous (copying into one sized block when it is not) and returns it.
+ */
 struct slice chain_gather(struct chain *chain, struct block_pool *pool);
 /* Bytes of blocks that the chain pins; when over twice its size, copy it together. */
 void chain_compact(struct chain *chain, struct block_pool *pool);

@@ -1,7 +1,7 @@
 /*
- * codes: the numbers and words that users meet. One list, codes.def, gives the enum of reasons, their
- * HTTP and gRPC status and outcome (docs/rules/reasons.md), and the PIL codes with cause and fix that
- * `pillion explain` prints. Read-only data; any thread.
+ * codes: the numbers and words that users meet. One list, codes.def, gives the enum of reasons,
+ * their HTTP and gRPC status and outcome (docs/rules/reasons.md), and the PIL codes with cause and
+ * fix that `pillion explain` prints. Read-only data; any thread.
  */
 #ifndef PILLION_BASE_CODES_H
 #define PILLION_BASE_CODES_H
@@ -34,6 +34,7 @@ struct reason_info {
 	int http;     /* 0: no reply is possible or owed, the log alone sees it */
 	int grpc;
 	enum outcome outcome;
+	int stage;	  /* 1: in force, 2: reserved for later */
 	const char *text; /* one sentence without a full stop; never bytes of a request */
 	const char *fix;
 };
@@ -44,6 +45,7 @@ struct code_info {
 	unsigned pil;
 	const char *slug;
 	enum severity severity;
+	int stage;
 	const char *cause;
 	const char *fix;
 };
@@ -52,7 +54,7 @@ const struct reason_info *reason_info(enum reason reason);
 const char *reason_word(enum reason reason);
 /* Looks a word up; false when there is none. */
 bool reason_from_word(struct slice word, enum reason *ret_reason);
-/* NULL when the number is unknown. Reasons are found here too (reason_info by PIL). */
+/* NULL when the number is unknown. Numbers of reasons are in reason_info_by_pil only. */
 const struct code_info *code_info(unsigned pil);
 const struct reason_info *reason_info_by_pil(unsigned pil);
 const char *outcome_word(enum outcome outcome); /* "not-processed", "unknown", "processed" */

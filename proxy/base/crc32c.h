@@ -1,6 +1,6 @@
 /*
- * crc32c: CRC-32C (RFC 3720 B.4). "123456789" gives E3069283, 32 zero bytes 8A9136AA. Continue a sum
- * by passing the previous result; begin with 0. Pure.
+ * crc32c: CRC-32C (RFC 3720 B.4). "123456789" gives E3069283, 32 zero bytes 8A9136AA. Continue a
+ * sum by passing the previous result; begin with 0. Pure.
  */
 #ifndef PILLION_BASE_CRC32C_H
 #define PILLION_BASE_CRC32C_H

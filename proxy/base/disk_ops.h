@@ -1,7 +1,8 @@
 /*
  * disk_ops: every file operation of the registry's log and of the broker's spool goes through this
- * table, so that simulators and crash harnesses can replace the disk. All functions return >= 0 or a
- * negative errno. Paths are relative to the directory handle. Called on disk and background threads.
+ * table, so that simulators and crash harnesses can replace the disk. All functions return >= 0 or
+ * a negative errno. Paths are relative to the directory handle. Called on disk and background
+ * threads.
  */
 #ifndef PILLION_BASE_DISK_OPS_H
 #define PILLION_BASE_DISK_OPS_H
@@ -16,9 +17,9 @@ struct disk; /* an implementation: one open directory, real or simulated */
 
 enum disk_open_flags {
 	DISK_READ = 0,
-	DISK_WRITE = 1,     /* read and write */
-	DISK_CREATE = 2,    /* fails with -EEXIST when it is there */
-	DISK_DSYNC = 4,     /* each write is durable when it returns (O_DSYNC) */
+	DISK_WRITE = 1,	 /* read and write */
+	DISK_CREATE = 2, /* fails with -EEXIST when it is there */
+	DISK_DSYNC = 4,	 /* each write is durable when it returns (O_DSYNC) */
 };
 
 struct disk_ops {
@@ -34,7 +35,8 @@ struct disk_ops {
 	int (*unlink)(struct disk *disk, const char *name);
 	int (*fsync_dir)(struct disk *disk);
 	/* Calls visit for each entry; stops at a non-zero result and returns it. */
-	int (*list)(struct disk *disk, int (*visit)(void *context, const char *name), void *context);
+	int (*list)(
+		struct disk *disk, int (*visit)(void *context, const char *name), void *context);
 };
 
 struct disk {
@@ -52,7 +54,7 @@ int disk_read_all(struct disk *disk, int file, void *data, size_t size, uint64_t
 /* New file: tmp, write, fsync, rename, fsync of the directory. */
 int disk_replace_file(struct disk *disk, const char *name, const void *data, size_t size);
 /* Reads a whole file of at most `limit` bytes; *ret_data is malloc'ed. -EFBIG beyond. */
-int disk_load_file(struct disk *disk, const char *name, size_t limit, uint8_t **ret_data,
-	size_t *ret_size);
+int disk_load_file(
+	struct disk *disk, const char *name, size_t limit, uint8_t **ret_data, size_t *ret_size);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * err: an error that a person must read: a PIL number (docs/errors.md), a text, and where a position
- * is known the file, line and column. Filled by the caller's callee, owned by the caller (usually on
- * its stack). Functions that fill one return a negative errno or false beside it.
+ * err: an error that a person must read: a PIL number (docs/errors.md), a text, and where a
+ * position is known the file, line and column. Filled by the caller's callee, owned by the caller
+ * (usually on its stack). Functions that fill one return a negative errno or false beside it.
  */
 #ifndef PILLION_BASE_ERR_H
 #define PILLION_BASE_ERR_H

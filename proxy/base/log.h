@@ -1,8 +1,8 @@
 /*
  * log: the application log (operations.md LG-01): one event a line, text on a TTY, JSON otherwise.
  * Messages are fixed text; variables are fields. Never blocks: lines that cannot be written at once
- * are dropped and counted. Equal (code, module) over ten times in ten seconds are folded. Any thread
- * (one short lock; never called on the request path).
+ * are dropped and counted. Equal (code, module) over ten times in ten seconds are folded. Any
+ * thread (one short lock; never called on the request path).
  */
 #ifndef PILLION_BASE_LOG_H
 #define PILLION_BASE_LOG_H
@@ -22,9 +22,11 @@ struct log_field {
 	int64_t number;
 };
 
-#define LOG_TEXT(name, string)   ((struct log_field){(name), LOG_FIELD_TEXT, slice_from_string(string), 0})
-#define LOG_SLICE(name, bytes)   ((struct log_field){(name), LOG_FIELD_TEXT, (bytes), 0})
-#define LOG_NUMBER(name, value)  ((struct log_field){(name), LOG_FIELD_NUMBER, {0}, (int64_t)(value)})
+#define LOG_TEXT(name, string)                                                                     \
+	((struct log_field){(name), LOG_FIELD_TEXT, slice_from_string(string), 0})
+#define LOG_SLICE(name, bytes) ((struct log_field){(name), LOG_FIELD_TEXT, (bytes), 0})
+#define LOG_NUMBER(name, value)                                                                    \
+	((struct log_field){(name), LOG_FIELD_NUMBER, {0}, (int64_t)(value)})
 
 /* Before any other call: JSON or text, file descriptor (dup'ed, reopened non-blocking where it is a
  * pipe or terminal: LG-04), service name for every line. Call again to change. */
@@ -35,10 +37,15 @@ uint64_t log_dropped(void);
 
 /*
  * code is a PIL number or 0. message is fixed text. Up to 12 fields:
- *   log_event(LOG_LEVEL_WARN, "raftreg", 3002, "no quorum", (struct log_field[]){LOG_NUMBER("pillion.term", t)}, 1);
+ *   log_event(LOG_LEVEL_WARN, "raftreg", 3002, "no quorum", (struct
+ * log_field[]){LOG_NUMBER("pillion.term", t)}, 1);
  */
 void log_event(enum log_level level, const char *module, unsigned code, const char *message,
 	const struct log_field *fields, int field_count);
+
+/* Prints the counts of folded lines whose time is over (`all`: of all, before the process ends) and
+ * of dropped lines. Any later line does the same; call it now and then when little is logged. */
+void log_flush(bool all);
 
 #define LOG(level, module, code, message) log_event(level, module, code, message, NULL, 0)
 

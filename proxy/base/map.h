@@ -19,10 +19,10 @@ struct map_entry {
 
 struct map {
 	struct map_entry *entries; /* dense */
-	uint32_t *index;           /* open addressing into entries */
+	uint32_t *index;	   /* open addressing into entries */
 	size_t count;
 	size_t capacity; /* of entries */
-	size_t mask;     /* of index */
+	size_t mask;	 /* of index */
 };
 
 void map_init(struct map *map);

@@ -7,11 +7,11 @@
 
 #include <stddef.h>
 
-void *mem_alloc(size_t size);                  /* not zeroed; size 0 gives a unique pointer */
-void *mem_zalloc(size_t size);                 /* zeroed */
+void *mem_alloc(size_t size);  /* not zeroed; size 0 gives a unique pointer */
+void *mem_zalloc(size_t size); /* zeroed */
 void *mem_realloc(void *old, size_t size);
 void *mem_copy(const void *data, size_t size); /* a copy on the heap */
-char *mem_strdup(const char *text);            /* NULL gives NULL */
-void mem_free(void *memory);                   /* NULL is allowed */
+char *mem_strdup(const char *text);	       /* NULL gives NULL */
+void mem_free(void *memory);		       /* NULL is allowed */
 
 #endif

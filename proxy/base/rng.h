@@ -1,6 +1,6 @@
 /*
- * rng: xoshiro256** seeded through SplitMix64 (Blackman and Vigna). One generator per worker, seeded
- * by getrandom; tests inject the seed. Not for secrets. One thread.
+ * rng: xoshiro256** seeded through SplitMix64 (Blackman and Vigna). One generator per worker,
+ * seeded by getrandom; tests inject the seed. Not for secrets. One thread.
  */
 #ifndef PILLION_BASE_RNG_H
 #define PILLION_BASE_RNG_H

@@ -15,14 +15,14 @@ struct loop;
 struct transport;
 
 struct listener_options {
-	int fd;          /* taken over */
+	int fd; /* taken over */
 	/* Runs in the I/O stage; the transport is the callback's. */
 	void (*on_accept)(void *owner, struct transport *transport);
 	void *owner;
 };
 
-MUST_CHECK int listener_create(struct loop *loop, const struct listener_options *options,
-	struct listener **ret_listener);
+MUST_CHECK int listener_create(
+	struct loop *loop, const struct listener_options *options, struct listener **ret_listener);
 /* Closes at once; with `drain` accepts what already waits first (http.md D-03). */
 void listener_destroy(struct listener *listener, bool drain);
 void listener_pause(struct listener *listener, bool paused);

@@ -1,9 +1,9 @@
 /*
- * loop: one thread's event loop over libevent. A turn always runs in this order: I/O callbacks (which
- * only read, parse, append and mark), the mailbox, the run queue (exchanges advance), writes (one
- * writev a connection), timers, the graveyard (frees). Objects reached from an I/O callback are never
- * freed inside it: they are buried. A loop belongs to the thread that runs it; only loop_mailbox may
- * be used from others.
+ * loop: one thread's event loop over libevent. A turn always runs in this order: I/O callbacks
+ * (which only read, parse, append and mark), the mailbox, the run queue (exchanges advance), writes
+ * (one writev a connection), timers, the graveyard (frees). Objects reached from an I/O callback
+ * are never freed inside it: they are buried. A loop belongs to the thread that runs it; only
+ * loop_mailbox may be used from others.
  */
 #ifndef PILLION_NET_LOOP_H
 #define PILLION_NET_LOOP_H
@@ -18,15 +18,15 @@ struct event_base;
 struct loop;
 struct mailbox;
 
-/* Work to do once, later in this turn (or the next, when queued from its own stage). Embedded in its
- * owner; queuing a queued task does nothing. The task is unlinked before run is called. */
+/* Work to do once, later in this turn (or the next, when queued from its own stage). Embedded in
+ * its owner; queuing a queued task does nothing. The task is unlinked before run is called. */
 struct task {
 	struct list_node node;
 	void (*run)(struct task *task);
 };
 
 MUST_CHECK int loop_create(struct loop **ret_loop); /* 0 or -errno */
-void loop_destroy(struct loop *loop);               /* runs the graveyard; timers must be cancelled */
+void loop_destroy(struct loop *loop); /* runs the graveyard; timers must be cancelled */
 /* Until loop_stop. */
 void loop_run(struct loop *loop);
 /* One turn; waits at most wait_ms (0: poll). For tests and for draining. */
@@ -40,7 +40,7 @@ struct mailbox *loop_mailbox(struct loop *loop);
 
 void task_init(struct task *task, void (*run)(struct task *task));
 void task_cancel(struct task *task);
-void loop_queue(struct loop *loop, struct task *task);       /* run queue */
+void loop_queue(struct loop *loop, struct task *task);	     /* run queue */
 void loop_queue_write(struct loop *loop, struct task *task); /* write stage, after the run queue */
 /* Calls dispose(object) at the end of this turn. */
 void loop_bury(struct loop *loop, void (*dispose)(void *object), void *object);

@@ -16,7 +16,8 @@
 struct mail {
 	_Atomic(struct mail *) next;
 	void (*deliver)(struct mail *mail); /* on the consumer's thread */
-	void (*discard)(struct mail *mail); /* NULL: mem_free; on whichever thread closes or posts late */
+	void (*discard)(
+		struct mail *mail); /* NULL: mem_free; on whichever thread closes or posts late */
 };
 
 struct mailbox;

@@ -17,7 +17,8 @@ struct resolver;
 #define RESOLVER_ADDRESSES_MAX 16
 
 struct resolver_answer {
-	int status; /* 0, -EAI_... as -ENOENT (no such name), -EAGAIN (try later), -ENOBUFS (queue full) */
+	int status; /* 0, -EAI_... as -ENOENT (no such name), -EAGAIN (try later), -ENOBUFS (queue
+		       full) */
 	int count;
 	struct address addresses[RESOLVER_ADDRESSES_MAX]; /* with the asked port */
 };

@@ -1,9 +1,9 @@
 /*
  * transport: how bytes move: TCP (also Unix sockets), later TLS, and an in-memory pair for tests.
  * Non-blocking. Results of read and write: bytes moved | 0 = would block | -errno | IO_EOF (read
- * only). The owner sets on_ready and says with transport_want what it waits for; on_ready runs in the
- * I/O stage and may read, write and mark, and must not destroy the transport (bury it). Owner: the
- * connection. One thread.
+ * only). The owner sets on_ready and says with transport_want what it waits for; on_ready runs in
+ * the I/O stage and may read, write and mark, and must not destroy the transport (bury it). Owner:
+ * the connection. One thread.
  */
 #ifndef PILLION_NET_TRANSPORT_H
 #define PILLION_NET_TRANSPORT_H
@@ -37,8 +37,9 @@ struct transport {
 	struct loop *loop;
 	void (*on_ready)(struct transport *transport, int mask);
 	void *owner;
-	int wanted; /* what transport_want was last told */
-	bool connecting; /* the first writable event ends the connect; see transport_finish_connect */
+	int wanted;	 /* what transport_want was last told */
+	bool connecting; /* the first writable event ends the connect; see transport_finish_connect
+			  */
 	struct address peer;
 	struct address local;
 };
@@ -48,8 +49,8 @@ static inline ssize_t transport_read(struct transport *transport, void *data, si
 	return transport->ops->read(transport, data, size);
 }
 
-static inline ssize_t transport_write(struct transport *transport, const struct iovec *vectors,
-	int count)
+static inline ssize_t transport_write(
+	struct transport *transport, const struct iovec *vectors, int count)
 {
 	return transport->ops->write(transport, vectors, count);
 }
@@ -79,17 +80,18 @@ MUST_CHECK int transport_tcp_accepted(struct loop *loop, int fd, struct transpor
  * Starts a connect. 0 with transport->connecting possibly true (then want WRITE and call
  * transport_finish_connect on the first event), or -errno at once.
  */
-MUST_CHECK int transport_tcp_connect(struct loop *loop, const struct address *address,
-	struct transport **ret_transport);
+MUST_CHECK int transport_tcp_connect(
+	struct loop *loop, const struct address *address, struct transport **ret_transport);
 /* 0 connected, -EINPROGRESS still waiting, else -errno (ECONNREFUSED, ...). */
 MUST_CHECK int transport_finish_connect(struct transport *transport);
-/* MSG_PEEK: 0 nothing to read (usable), IO_EOF closed, >0 bytes are waiting, -errno (mesh.md MT-03). */
+/* MSG_PEEK: 0 nothing to read (usable), IO_EOF closed, >0 bytes are waiting, -errno (mesh.md
+ * MT-03). */
 ssize_t transport_peek(struct transport *transport);
 int transport_fd(const struct transport *transport); /* -1 for memory */
 
 /* Two ends in memory, each with a bounded buffer; writes beyond `capacity` would block. */
-void transport_mem_pair(struct loop *loop, size_t capacity, struct transport **ret_a,
-	struct transport **ret_b);
+void transport_mem_pair(
+	struct loop *loop, size_t capacity, struct transport **ret_a, struct transport **ret_b);
 /* Fault injection for simulators: at most `most` bytes move per call (0: no limit). */
 void transport_mem_throttle(struct transport *transport, size_t most);
 
