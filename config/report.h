@@ -21,7 +21,8 @@ struct config_place {
 	int line;	    /* 1-based; 0: not from a file */
 	int column;	    /* code points from 1 */
 	int end_column;	    /* first column behind it, same line */
-	const char *source; /* text of that line; NULL where there is none */
+	const char *source; /* that line, or a piece of it around the place; NULL: there is none */
+	int source_column; /* of the first character of `source` */
 };
 
 struct config_problem {
