@@ -52,6 +52,8 @@ struct stream {
 	bool reused;          /* client: the connection had carried an exchange before (C-11) */
 };
 
+enum { CODEC_REFUSED_BYTES = 64 }; /* L-02 */
+
 struct codec_events { /* codec -> connection; none may be NULL */
 	/* Server: a request begins. Set stream->ops and stream->owner; on_head follows at once. */
 	void (*on_stream)(struct codec *codec, struct stream *stream);
@@ -100,6 +102,17 @@ struct codec {
 	bool linger;               /* H1-39: shutdown, then discard before the close */
 	bool draining;             /* GOAWAY seen or sent: out of the pool */
 	bool reusable;             /* client H1: may take another exchange (C-02) */
+	bool close_reset;          /* close with RST: a FIN would look like a clean end of the body */
+	/* Set by the connection: */
+	int input_error;           /* -errno of a failed transport, before receive(end_of_input) */
+	uint64_t wall_ms;          /* for Date of the codec's own replies (H1); 0: no Date is sent */
+	/* For logs and counters (L-02, L-04): */
+	enum reason detail;        /* which rule the peer broke, where close_reason is a summary word */
+	uint8_t refused_size;
+	uint8_t refused_bytes[CODEC_REFUSED_BYTES]; /* the first bytes of a head that was refused */
+	uint64_t unsolicited_bytes; /* client H1: bytes nobody asked for (H1-32) */
+	uint32_t trailers_dropped;  /* fields of trailers not passed on */
+	uint32_t keep_alive_s;      /* client H1: `Keep-Alive: timeout=N` of the last response, 0: none */
 };
 
 struct codec_options {

@@ -53,7 +53,8 @@ struct head {
 	bool has_declared_length; /* Content-Length of a response to HEAD or of a 304 (MM-04) */
 	uint64_t declared_length;
 	/* What the wire said of the connection, turned into facts by the receiving codec: */
-	bool close;           /* Connection: close, or HTTP/1.0 */
+	bool close;           /* Connection: close, or HTTP/1.0. In a response that is sent it asks an HTTP/1
+	                       * server codec to Close: whoever forwards a received head clears it. */
 	bool te_trailers;     /* the peer accepts trailers */
 	bool expect_continue; /* a body follows only after 100 */
 	struct field *fields;
