@@ -79,8 +79,12 @@ struct record_set {
 	uint32_t count;
 	struct registry_record *records;
 };
-struct record_set *record_set_ref(struct record_set *set);
-void record_set_unref(struct record_set *set);
+/* refs = 1, count zeroed records to fill in before it is published. The set owns its bytes:
+ * record_set_copy copies key and value into it (one thread, before publication). */
+struct record_set *record_set_create(const char *name, uint32_t count);
+struct slice record_set_copy(struct record_set *set, struct slice bytes);
+struct record_set *record_set_ref(struct record_set *set); /* any thread */
+void record_set_unref(struct record_set *set);             /* any thread; NULL allowed */
 
 /* Owned by the caller; watched until unwatch_service. A prefix watch is told of each set below it. */
 struct watch {
