@@ -74,7 +74,8 @@ struct codec_ops {
 	/* out has more bytes and/or the body ends with them. */
 	void (*send_more)(struct stream *stream, bool end);
 	void (*credit)(struct stream *stream, size_t bytes);
-	/* The owner lets go; an unfinished stream is cut with the code that fits `why` (H2-38). */
+	/* The owner lets go; an unfinished stream is cut with the code that fits `why` (H2-38). With
+	 * REASON_ok after ended_out nothing is cut: what is queued is still sent by the codec alone. */
 	void (*reset)(struct stream *stream, enum reason why);
 	/* Take no further request after those under way; step 2 of H2 is `final` (D-03, D-06). */
 	void (*drain)(struct codec *codec, bool final);
