@@ -28,6 +28,7 @@ bool member_ids_has(const struct raft_ids *set, uint64_t id);
 /* Puts id in its place; true when it was there already or room was left. */
 bool member_ids_add(struct raft_ids *set, uint64_t id);
 void member_ids_remove(struct raft_ids *set, uint64_t id);
+void member_ids_add_all(struct raft_ids *set, const struct raft_ids *other); /* room is there */
 
 struct raft_conf {
 	struct raft_ids voters;	  /* the incoming half */
