@@ -50,7 +50,7 @@ struct config_push {
 	const char *path;	/* begins with "/" */
 };
 
-enum config_start { CONFIG_START_UNSET, CONFIG_START_EARLIEST, CONFIG_START_NEW };
+enum config_start { CONFIG_START_AUTO, CONFIG_START_EARLIEST, CONFIG_START_NEW };
 
 struct config_subscription {
 	const char *name;      /* never NULL; unset: "topic/group" */

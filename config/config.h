@@ -31,6 +31,7 @@ struct config_listener {
 	struct config_address address;
 	struct config_address second; /* only of the built-in "outbound": [::1] of the same port */
 	bool enabled;
+	int protocol; /* internal: http is the only one */
 	CONFIG_LIST_OF(struct config_prefix) trusted_peers;
 	const char *service; /* of CONFIG_PER_SERVICE */
 	bool exposed;

@@ -54,6 +54,7 @@ enum config_key_flags {
 	CONFIG_NO_RANGE = 8,   /* min and max are not looked at */
 	CONFIG_SET_ONCE = 16,  /* list elements differ from each other */
 	CONFIG_ANY_KEY = 32,   /* CONFIG_MAP: keys are not held to the form of a name */
+	CONFIG_TEMPLATE = 64,  /* ${lower_case} is left for the reader of the value (CF-08) */
 };
 
 struct config_section;
@@ -65,7 +66,10 @@ struct config_key {
 	size_t offset;
 	int64_t min; /* INT, PERCENT, RATE: value; DURATION ms; SIZE bytes; lists, maps: count */
 	int64_t max; /* both 0: no bound but that of the C type (4,096 elements for lists) */
+	int64_t item_min; /* of CONFIG_LIST: the same for each element */
+	int64_t item_max;
 	const char *words;	  /* "a|b|c" */
+	const char *later_words;  /* known, not in this version */
 	const char *default_text; /* JSON text, as one would write it; NULL: zero */
 	unsigned flags;
 	enum config_class change;
