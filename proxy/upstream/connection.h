@@ -53,6 +53,10 @@ struct connection_target {
 struct connection *connection_dial(const struct connection_options *options,
 	const struct connection_target *target);
 
+/* Client side of a transport that is connected already (memory transports, tests). The rest as dial. */
+struct connection *connection_adopt(const struct connection_options *options,
+	struct transport *transport, bool h2);
+
 struct codec *connection_codec(const struct connection *connection); /* NULL until known */
 void *connection_owner(const struct connection *connection);
 struct transport *connection_transport(const struct connection *connection);
@@ -63,7 +67,8 @@ bool connection_is_open(const struct connection *connection);
 uint64_t connection_idle_since_ms(const struct connection *connection);
 /* Graceful: no more requests, close when idle (codec drain). */
 void connection_drain(struct connection *connection);
-/* At once; on_closed runs from the loop. With reset the peer sees RST. */
+/* At once: nothing more is read or written. Streams get on_reset and on_closed runs later, from the
+ * loop. With reset the peer sees RST. Harmless when it is closing already. */
 void connection_close(struct connection *connection, enum reason why, bool reset);
 /* Reverse of codec->owner for streams: the connection a stream runs on; NULL for local ones. */
 struct connection *connection_of_stream(const struct stream *stream);
