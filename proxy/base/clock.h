@@ -9,8 +9,8 @@
 
 uint64_t clock_monotonic_ns(void);
 uint64_t clock_monotonic_ms(void);
-uint64_t clock_boottime_ms(
-	void);		      /* keeps counting in suspend; Raft and leases (registry.md RC-02) */
+/* Keeps counting in suspend; Raft and leases (registry.md RC-02). */
+uint64_t clock_boottime_ms(void);
 uint64_t clock_wall_ns(void); /* only for logs and records */
 uint64_t clock_wall_ms(void);
 /* RFC 3339, UTC, milliseconds: "2026-01-02T10:11:12.013Z"; needs 25 bytes with the terminator. */

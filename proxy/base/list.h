@@ -69,6 +69,19 @@ static inline struct list_node *list_pop_front(struct list_node *head)
 	return node;
 }
 
+/* All nodes of `source` go, in order, to the end of `target`; source is empty afterwards. */
+static inline void list_move_all(struct list_node *target, struct list_node *source)
+{
+	if (list_empty(source)) {
+		return;
+	}
+	source->next->prev = target->prev;
+	target->prev->next = source->next;
+	source->prev->next = target;
+	target->prev = source->prev;
+	list_init(source);
+}
+
 #define LIST_ENTRY(node, type, member) container_of(node, type, member)
 
 #define LIST_FOR_EACH(node, head)                                                                  \

@@ -37,8 +37,8 @@ uint64_t log_dropped(void);
 
 /*
  * code is a PIL number or 0. message is fixed text. Up to 12 fields:
- *   log_event(LOG_LEVEL_WARN, "raftreg", 3002, "no quorum", (struct
- * log_field[]){LOG_NUMBER("pillion.term", t)}, 1);
+ *   log_event(LOG_LEVEL_WARN, "raftreg", 3002, "no quorum",
+ *   	(struct log_field[]){LOG_NUMBER("pillion.term", term)}, 1);
  */
 void log_event(enum log_level level, const char *module, unsigned code, const char *message,
 	const struct log_field *fields, int field_count);

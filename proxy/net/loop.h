@@ -17,6 +17,7 @@
 struct event_base;
 struct loop;
 struct mailbox;
+struct timer_wheel;
 
 /* Work to do once, later in this turn (or the next, when queued from its own stage). Embedded in
  * its owner; queuing a queued task does nothing. The task is unlinked before run is called. */
@@ -37,6 +38,7 @@ uint64_t loop_now_ms(const struct loop *loop); /* CLOCK_MONOTONIC, cached once a
 uint64_t loop_now_ns(const struct loop *loop);
 struct event_base *loop_base(struct loop *loop);
 struct mailbox *loop_mailbox(struct loop *loop);
+struct timer_wheel *loop_timers(struct loop *loop); /* for timer.c */
 
 void task_init(struct task *task, void (*run)(struct task *task));
 void task_cancel(struct task *task);

@@ -32,5 +32,10 @@ void mailbox_close(struct mailbox *mailbox); /* consumer */
 int mailbox_fd(const struct mailbox *mailbox);
 /* Consumer, before sleeping: true when something is waiting. Arms the eventfd otherwise. */
 bool mailbox_prepare_sleep(struct mailbox *mailbox);
+/* Consumer without a loop (disk, background): sleeps until mail is there, at most timeout_ms
+ * (-1: no limit). True when something is waiting. */
+bool mailbox_wait(struct mailbox *mailbox, int timeout_ms);
+/* Consumer: empties the eventfd after it became readable. */
+void mailbox_clear_signal(struct mailbox *mailbox);
 
 #endif

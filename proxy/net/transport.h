@@ -30,6 +30,10 @@ struct transport_ops {
 	void (*want)(struct transport *transport, int mask);
 	int (*shutdown)(struct transport *transport); /* no more writes; the peer sees EOF */
 	void (*close)(struct transport *transport, bool reset); /* reset: RST instead of FIN */
+	/* NULL where there is nothing to ask: usable, already connected, no descriptor. */
+	ssize_t (*peek)(struct transport *transport);
+	int (*finish_connect)(struct transport *transport);
+	int (*fd)(const struct transport *transport);
 };
 
 struct transport {
