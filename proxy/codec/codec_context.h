@@ -28,8 +28,8 @@ struct codec_context *codec_context_create(uint64_t seed);
 void codec_context_destroy(struct codec_context *context); /* NULL is allowed */
 
 /*
- * A copy of the bytes with CODEC_SLACK readable bytes behind it, for input that has none. Valid until
- * the next call of this function on the same context.
+ * A copy of the bytes with CODEC_SLACK readable bytes behind it, for input that has none. Valid
+ * until the next call of this function on the same context.
  */
 struct slice codec_context_pad(struct codec_context *context, struct slice bytes);
 

@@ -1,6 +1,6 @@
 /*
- * codec_fault: why one message could not be translated (codec.md ER-06, ER-07). Owned by the caller,
- * filled by the engine; plain data. The text never holds a payload value.
+ * codec_fault: why one message could not be translated (codec.md ER-06, ER-07). Owned by the
+ * caller, filled by the engine; plain data. The text never holds a payload value.
  */
 #ifndef PILLION_CODEC_FAULT_H
 #define PILLION_CODEC_FAULT_H
@@ -41,10 +41,7 @@
 	X(NO_SCHEMA, "no_schema")
 
 #define CODEC_FAULT_ENUM(name, text) CODEC_FAULT_##name,
-enum codec_fault_kind {
-	CODEC_FAULT_NONE,
-	CODEC_FAULTS(CODEC_FAULT_ENUM) CODEC_FAULT_COUNT
-};
+enum codec_fault_kind { CODEC_FAULT_NONE, CODEC_FAULTS(CODEC_FAULT_ENUM) CODEC_FAULT_COUNT };
 #undef CODEC_FAULT_ENUM
 
 #define CODEC_FAULT_TEXT_MAX 256 /* ER-06, the terminator included */

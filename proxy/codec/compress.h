@@ -15,7 +15,8 @@ enum compress_coding {
 	COMPRESS_UNKNOWN, /* as a result of compress_coding_find only */
 };
 
-/* By the value of grpc-encoding or content-encoding, ASCII case ignored; an empty one is identity. */
+/* By the value of grpc-encoding or content-encoding, ASCII case ignored; an empty one is identity.
+ */
 enum compress_coding compress_coding_find(struct slice name);
 
 /*

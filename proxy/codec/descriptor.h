@@ -1,7 +1,7 @@
 /*
- * descriptor: a compiled schema (codec.md 2, EN-01). A descriptor_pool is one immutable block made by
- * descriptor_builder.h; any thread may read it, and its reference count is atomic. A slice or pointer
- * that a look-up returns lives as long as the pool.
+ * descriptor: a compiled schema (codec.md 2, EN-01). A descriptor_pool is one immutable block made
+ * by descriptor_builder.h; any thread may read it, and its reference count is atomic. A slice or
+ * pointer that a look-up returns lives as long as the pool.
  */
 #ifndef PILLION_CODEC_DESCRIPTOR_H
 #define PILLION_CODEC_DESCRIPTOR_H
@@ -25,7 +25,7 @@ struct codec_method {
 	struct slice path; /* "/shop.Stock/Get"; the full name without its slash is path + 1 */
 	struct slice name; /* "Get" */
 	uint32_t service;  /* index in the pool */
-	uint32_t input;    /* message indexes in the pool */
+	uint32_t input;	   /* message indexes in the pool */
 	uint32_t output;
 	bool client_streaming;
 	bool server_streaming;

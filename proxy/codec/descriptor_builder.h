@@ -1,10 +1,10 @@
 /*
  * descriptor_builder: collects files and compiles them into a descriptor_pool (codec.md DS-01..10,
- * LM-05). Files are hostile input. Owner: who created it; one thread; it may take many milliseconds,
- * so it runs where lateness does no harm. All bytes given to it are copied.
+ * LM-05). Files are hostile input. Owner: who created it; one thread; it may take many
+ * milliseconds, so it runs where lateness does no harm. All bytes given to it are copied.
  *
- * Files of `google/protobuf`, `google/rpc` and `google/api` that nobody gave come from a built-in set
- * and are in every pool.
+ * Files of `google/protobuf`, `google/rpc` and `google/api` that nobody gave come from a built-in
+ * set and are in every pool.
  */
 #ifndef PILLION_CODEC_DESCRIPTOR_BUILDER_H
 #define PILLION_CODEC_DESCRIPTOR_BUILDER_H
@@ -26,7 +26,7 @@ struct descriptor_pool;
 
 /* DS-04: what a bad file costs. */
 enum descriptor_mode {
-	DESCRIPTOR_ALL,   /* everything: configured files */
+	DESCRIPTOR_ALL,	  /* everything: configured files */
 	DESCRIPTOR_SOUND, /* itself and its importers: reflection */
 };
 
@@ -34,9 +34,9 @@ struct descriptor_builder *descriptor_builder_create(enum descriptor_mode mode);
 void descriptor_builder_destroy(struct descriptor_builder *builder); /* NULL is allowed */
 
 /*
- * A serialized FileDescriptorSet, or one serialized FileDescriptorProto. `source` names where it came
- * from, for errors. 0 or -EBADMSG with *err filled; the builder is then as before. The same file with
- * equal bytes (but for source_code_info) may come twice.
+ * A serialized FileDescriptorSet, or one serialized FileDescriptorProto. `source` names where it
+ * came from, for errors. 0 or -EBADMSG with *err filled; the builder is then as before. The same
+ * file with equal bytes (but for source_code_info) may come twice.
  */
 int descriptor_builder_add_set(struct descriptor_builder *builder, struct slice bytes,
 	const char *source, struct err *err) MUST_CHECK;
@@ -44,8 +44,10 @@ int descriptor_builder_add_file(struct descriptor_builder *builder, struct slice
 	const char *source, struct err *err) MUST_CHECK;
 
 bool descriptor_builder_has_file(const struct descriptor_builder *builder, struct slice name);
-/* True when an added file imports one that is neither added nor built in; one of them by name, a
- * different one each time the earlier were added. */
+/*
+ * True when an added file imports one that is neither added nor built in: the name of the first
+ * such file, valid as long as the builder. Ask again after adding it.
+ */
 bool descriptor_builder_missing_import(struct descriptor_builder *builder, struct slice *ret_name);
 
 /*

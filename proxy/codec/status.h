@@ -7,20 +7,20 @@
 
 #include "codec/codec_context.h"
 
-#define STATUS_OK               0
-#define STATUS_CANCELLED        1
-#define STATUS_UNKNOWN          2
+#define STATUS_OK		0
+#define STATUS_CANCELLED	1
+#define STATUS_UNKNOWN		2
 #define STATUS_INVALID_ARGUMENT 3
-#define STATUS_INTERNAL         13
-#define STATUS_UNAVAILABLE      14
+#define STATUS_INTERNAL		13
+#define STATUS_UNAVAILABLE	14
 
-#define STATUS_MESSAGE_MAX 1024         /* GR-06: own messages, bytes before escaping */
+#define STATUS_MESSAGE_MAX 1024		  /* GR-06: own messages, bytes before escaping */
 #define STATUS_DETAILS_MAX ((size_t)4096) /* ER-05: bytes of google.rpc.Status sent on */
 
 /* The two tables of ER-02. */
 enum status_table {
 	STATUS_INTERMEDIARY, /* gRPC apps, and answers of proxies between */
-	STATUS_REST,         /* JSON apps */
+	STATUS_REST,	     /* JSON apps */
 };
 
 /* ER-01. Codes above 16 give 500. */
@@ -36,7 +36,7 @@ unsigned status_parse(struct slice text);
 
 /* An error as it travels between formats. */
 struct status_error {
-	unsigned code;        /* gRPC */
+	unsigned code;	      /* gRPC */
 	struct slice message; /* plain UTF-8, not percent-coded */
 	struct slice details; /* serialized google.rpc.Status; empty: none */
 };
@@ -46,14 +46,15 @@ struct status_error {
  * always holds the built-in set) does not know are printed raw. options may be NULL for defaults.
  */
 void status_to_json(struct codec_context *context, const struct descriptor_pool *pool,
-	const struct status_error *error, const struct codec_options *options, struct buf *ret_json);
+	const struct status_error *error, const struct codec_options *options,
+	struct buf *ret_json);
 
 /* A response of a JSON app that failed. */
 struct status_response {
 	unsigned http_status;
 	enum status_table table;
 	struct slice content_type; /* may be empty */
-	struct slice body;         /* needs no slack */
+	struct slice body;	   /* needs no slack */
 };
 
 /*
