@@ -11,25 +11,27 @@
 
 struct reply {
 	enum reason reason;
-	int http;             /* 0: the table's */
-	int grpc;             /* -1: the table's */
+	int http;	      /* 0: the table's */
+	int grpc;	      /* -1: the table's */
 	enum outcome outcome; /* BY_PROGRESS must have been resolved by the caller */
 	struct slice message; /* one sentence; empty: the table's text */
 	struct slice service; /* empty: unknown */
 	struct slice trace_id;
-	struct slice event;   /* broker: the message's id */
-	struct slice by;      /* "o-3f2a91c0" */
-	struct slice allow;   /* 405; empty: none */
-	uint64_t index;       /* registry index, 0: unknown */
+	struct slice event; /* broker: the message's id */
+	struct slice by;    /* "o-3f2a91c0" */
+	struct slice allow; /* 405; empty: none */
+	uint64_t index;	    /* registry index, 0: unknown */
 	unsigned attempts;
-	const char *retry_stop; /* mesh.md MT-05 word, or NULL */
-	bool detailed;        /* mesh peer or own application: all parameters (RE-04) */
-	bool grpc_client;     /* gRPC form (RE-06) */
-	bool head_request;    /* HEAD: no body */
-	uint64_t wall_ms;     /* for Date */
+	const char *retry_stop;	   /* mesh.md MT-05 word, or NULL */
+	struct slice content_type; /* gRPC form: that of the request; empty: application/grpc */
+	bool detailed;		   /* mesh peer or own application: all parameters (RE-04) */
+	bool grpc_client;	   /* gRPC form (RE-06) */
+	bool head_request;	   /* HEAD: no body */
+	uint64_t wall_ms;	   /* for Date */
 };
 
-/* Fills head (initialised HEAD_RESPONSE) and the body to send after it (empty for gRPC and HEAD). */
+/* Fills head (initialised HEAD_RESPONSE) and the body to send after it (empty for gRPC and HEAD).
+ */
 void reply_build(const struct reply *reply, struct head *ret_head, struct buf *ret_body);
 /* Whether the HTTP/1 connection ends after it (RE-08). */
 bool reply_closes(enum reason reason);
