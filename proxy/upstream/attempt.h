@@ -6,9 +6,13 @@
 #ifndef PILLION_UPSTREAM_ATTEMPT_H
 #define PILLION_UPSTREAM_ATTEMPT_H
 
+#include "net/loop.h"
+#include "net/timer.h"
 #include "upstream/upstream.h"
 
 #define SELECTION_TRIED_MAX 16
+
+struct instance_state;
 
 struct selection {
 	struct service *service;
@@ -35,7 +39,15 @@ struct attempt {
 	const struct instance *instance; /* valid while the attempt lives (its set is held) */
 	struct instance_set *set;
 	struct list_node node;    /* waiter queue */
-	void *internal[6];        /* of attempt.c */
+	/* Of attempt.c: */
+	struct timer timer;
+	struct task task;
+	struct service *service;
+	struct instance_state *state;
+	unsigned phase; /* 0: no attempt is under way; zero the struct before its first use */
+	bool fresh;     /* takes only a connection that carried nothing before */
+	bool slot;
+	bool lost;      /* its connection went before the owner took the stream */
 };
 
 void selection_init(struct selection *selection, struct service *service,

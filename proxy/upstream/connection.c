@@ -255,6 +255,9 @@ static void connection_run(struct task *task)
 	}
 	if (connection->wants_close) {
 		connection_finish(connection);
+		if (connection->codec == NULL || connection->codec->streams_active == 0) {
+			connection_report(connection);
+		}
 	}
 }
 

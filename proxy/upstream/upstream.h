@@ -52,6 +52,8 @@ struct upstream_options {
 	void (*on_unknown)(void *owner, const char *name);
 	/* A verdict for control and the other workers (M0-03): an instance became (un)reachable. */
 	void (*on_verdict)(void *owner, const char *service, const uint8_t id[16], enum tier tier);
+	/* Optional: an unused name was forgotten (MA-04: 1 h), its watch may end. Must not call back. */
+	void (*on_forgotten)(void *owner, const char *name);
 	void *owner;
 };
 
@@ -64,6 +66,8 @@ void upstream_apply_verdict(struct upstream *upstream, const char *service, cons
 	enum tier tier);
 /* NULL when the bound of names is reached (MA-04: 1,024). Creates the state on first use. */
 struct service *upstream_service(struct upstream *upstream, struct slice name);
+/* Names of `uses` are never forgotten, and take no part in the bound. Creates the state. */
+void upstream_pin(struct upstream *upstream, struct slice name, bool pinned);
 /* Is there a non-empty set of that name? Does not create state. */
 bool upstream_knows(const struct upstream *upstream, struct slice name);
 /* The service of the registered instance that advertises this address, or an empty slice (MA-02). */
@@ -77,5 +81,17 @@ struct fixed_target {
 	enum instance_protocol protocol;
 };
 struct service *upstream_fixed(struct upstream *upstream, const struct fixed_target *target);
+
+/* For metrics and reports; fixed targets come too. visit must not call back. */
+void upstream_for_each(const struct upstream *upstream,
+	void (*visit)(void *context, const struct service *service), void *context);
+struct upstream_stats {
+	uint64_t dials, dial_failures; /* probes included */
+	uint64_t reused;               /* exchanges on a connection that had carried one before */
+	uint64_t unsolicited_bytes;    /* H1-32 */
+	uint64_t unknown_refused;      /* names beyond the bound (MA-04) */
+	uint32_t connections;          /* open or opening now */
+};
+const struct upstream_stats *upstream_stats(const struct upstream *upstream);
 
 #endif
