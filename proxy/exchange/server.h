@@ -30,6 +30,8 @@ struct exchange_server_options {
 	/* Names first used, and verdicts: forwarded to control (which mails); must not call back. */
 	void (*on_unknown_service)(void *owner, const char *name);
 	void (*on_verdict)(void *owner, const char *service, const uint8_t id[16], enum tier tier);
+	/* Access records wait and the ring passed its half: wake whoever takes them. May be NULL. */
+	void (*on_records)(void *owner);
 	void *owner;
 	/* Slots that filters and endpoints get by exchange_worker_slot (translate's scratch, ...). */
 	void *slots[4];
@@ -60,12 +62,15 @@ uint64_t exchange_server_last_outbound_ms(const struct exchange_server *server);
 
 /*
  * An in-process client (http/local.h): near = codec->ops->open(codec). to_app: requests go to the own
- * application as an inbound exchange that passes the app's filters unless `raw` (broker push: retry
- * off; reflection); otherwise they are outbound calls by authority. The codec lives with the server.
+ * application as an inbound exchange that passes the app's filters unless raw (broker push,
+ * reflection: LOCAL_TO_APP_RAW, never repeated); otherwise they are outbound calls by authority. The
+ * codec lives with the server and is pumped by it.
  */
-enum local_kind { LOCAL_TO_APP, LOCAL_OUTBOUND };
+enum local_kind { LOCAL_TO_APP, LOCAL_OUTBOUND, LOCAL_TO_APP_RAW, LOCAL_KINDS };
 struct codec *exchange_server_local(struct exchange_server *server, enum local_kind kind);
 
+/* options.slots[slot] as given at creation. */
+void *exchange_server_slot(struct exchange_server *server, unsigned slot);
 struct upstream *exchange_server_upstream(struct exchange_server *server);
 struct block_pool *exchange_server_pool(struct exchange_server *server);
 struct loop *exchange_server_loop(struct exchange_server *server);

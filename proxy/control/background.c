@@ -1,0 +1,285 @@
+#include "control/background.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "exchange/access_record.h"
+#include "net/loop.h"
+#include "net/mailbox.h"
+
+#define BATCH_RECORDS 256  /* records carried by one mail */
+#define BATCHES_MAX   64   /* waiting at a time; beyond it records are dropped (LG-04) */
+#define LINE_MAX_SIZE 4096 /* a whole line a write: atomic on pipes (PIPE_BUF) */
+
+struct background {
+	pthread_t thread;
+	struct loop *loop;
+	struct loop *control_loop;
+	int fd; /* background thread only; -1: off */
+	char *service;
+	struct buf text; /* formatted, not yet written */
+	struct buf line;
+	_Atomic unsigned batches;
+	_Atomic uint64_t lines;
+	_Atomic uint64_t dropped;
+};
+
+struct batch {
+	struct mail mail;
+	struct background *background;
+	size_t count;
+	struct access_record records[BATCH_RECORDS];
+};
+
+struct job {
+	struct mail mail;
+	struct background *background;
+	void (*work)(void *argument);
+	void (*done)(void *argument);
+	void *argument;
+};
+
+struct access_change {
+	struct mail mail;
+	struct background *background;
+	int fd;
+	char *service;
+};
+
+static void *thread_main(void *argument)
+{
+	struct background *background = argument;
+	sigset_t all;
+
+	sigfillset(&all);
+	(void)pthread_sigmask(SIG_BLOCK, &all, NULL);
+	(void)pthread_setname_np(pthread_self(), "background");
+	loop_run(background->loop);
+	return NULL;
+}
+
+int background_create(struct background **ret_background, struct loop *control_loop)
+{
+	struct background *background = mem_zalloc(sizeof *background);
+	int result = loop_create(&background->loop);
+
+	if (result < 0) {
+		mem_free(background);
+		return result;
+	}
+	background->control_loop = control_loop;
+	background->fd = -1;
+	buf_init(&background->text);
+	buf_init(&background->line);
+	result = pthread_create(&background->thread, NULL, thread_main, background);
+	if (result != 0) {
+		loop_destroy(background->loop);
+		mem_free(background);
+		return -result;
+	}
+	*ret_background = background;
+	return 0;
+}
+
+static void run_stop(struct mail *mail)
+{
+	struct job *job = container_of(mail, struct job, mail);
+
+	loop_stop(job->background->loop);
+	mem_free(job);
+}
+
+void background_destroy(struct background *background)
+{
+	struct job *job;
+
+	if (!background) {
+		return;
+	}
+	job = mem_zalloc(sizeof *job);
+	*job = (struct job){.mail = {.deliver = run_stop}, .background = background};
+	(void)mailbox_post(loop_mailbox(background->loop), &job->mail);
+	(void)pthread_join(background->thread, NULL);
+	loop_destroy(background->loop);
+	if (background->fd >= 0) {
+		close(background->fd);
+	}
+	buf_fini(&background->text);
+	buf_fini(&background->line);
+	mem_free(background->service);
+	mem_free(background);
+}
+
+/*
+ * LG-04: the flags of an inherited description are shared with the application and the shell, so a
+ * pipe or terminal is opened anew by /proc before O_NONBLOCK is set. A socket cannot be opened so;
+ * it stays as it is and is written with MSG_DONTWAIT semantics by O_NONBLOCK-less short lines.
+ */
+static int open_inherited(int inherited)
+{
+	char path[64];
+	int fd;
+
+	(void)snprintf(path, sizeof path, "/proc/self/fd/%d", inherited);
+	fd = open(path, O_WRONLY | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	return fd >= 0 ? fd : fcntl(inherited, F_DUPFD_CLOEXEC, 3);
+}
+
+static int open_output(const struct config_output *output)
+{
+	switch (output->kind) {
+	case CONFIG_OUTPUT_STDOUT:
+		return open_inherited(STDOUT_FILENO);
+	case CONFIG_OUTPUT_STDERR:
+		return open_inherited(STDERR_FILENO);
+	case CONFIG_OUTPUT_FILE:
+		return open(
+			output->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	case CONFIG_OUTPUT_OFF:
+		break;
+	}
+	return -1;
+}
+
+static void run_access(struct mail *mail)
+{
+	struct access_change *change = container_of(mail, struct access_change, mail);
+	struct background *background = change->background;
+
+	if (background->fd >= 0) {
+		close(background->fd);
+	}
+	background->fd = change->fd;
+	mem_free(background->service);
+	background->service = change->service;
+	mem_free(change);
+}
+
+void background_set_access(
+	struct background *background, const struct config_access_log *log, const char *service)
+{
+	struct access_change *change = mem_zalloc(sizeof *change);
+
+	*change = (struct access_change){.mail = {.deliver = run_access},
+		.background = background,
+		.fd = open_output(&log->output),
+		.service = mem_strdup(service ? service : "")};
+	(void)mailbox_post(loop_mailbox(background->loop), &change->mail);
+}
+
+/* Whole lines only: what a full pipe or disk does not take is dropped and counted. */
+static void write_lines(struct background *background, uint64_t lines)
+{
+	size_t done = 0;
+
+	while (done < background->text.size) {
+		ssize_t put = write(
+			background->fd, background->text.data + done, background->text.size - done);
+
+		if (put < 0 && errno == EINTR) {
+			continue;
+		}
+		if (put < 0) {
+			atomic_fetch_add(&background->dropped, lines);
+			buf_clear(&background->text);
+			return;
+		}
+		done += (size_t)put;
+	}
+	atomic_fetch_add(&background->lines, lines);
+	buf_clear(&background->text);
+}
+
+static void run_batch(struct mail *mail)
+{
+	struct batch *batch = container_of(mail, struct batch, mail);
+	struct background *background = batch->background;
+	uint64_t lines = 0;
+
+	for (size_t i = 0; i < batch->count && background->fd >= 0; i++) {
+		buf_clear(&background->line);
+		access_record_format(&batch->records[i], &background->line);
+		if (background->text.size > 0 &&
+			background->text.size + background->line.size > LINE_MAX_SIZE) {
+			write_lines(background, lines);
+			lines = 0;
+		}
+		buf_append_slice(&background->text, buf_slice(&background->line));
+		lines++;
+	}
+	if (lines > 0) {
+		write_lines(background, lines);
+	}
+	atomic_fetch_sub(&background->batches, 1);
+	mem_free(batch);
+}
+
+void background_offer(struct background *background, struct exchange_server *server)
+{
+	for (;;) {
+		struct batch *batch = mem_alloc(sizeof *batch);
+
+		batch->mail = (struct mail){.deliver = run_batch};
+		batch->background = background;
+		batch->count = exchange_server_take_records(server, batch->records, BATCH_RECORDS);
+		if (batch->count == 0) {
+			mem_free(batch);
+			return;
+		}
+		if (atomic_fetch_add(&background->batches, 1) >= BATCHES_MAX) {
+			atomic_fetch_sub(&background->batches, 1);
+			atomic_fetch_add(&background->dropped, batch->count);
+			mem_free(batch);
+			continue;
+		}
+		(void)mailbox_post(loop_mailbox(background->loop), &batch->mail);
+	}
+}
+
+static void run_done(struct mail *mail)
+{
+	struct job *job = container_of(mail, struct job, mail);
+
+	job->done(job->argument);
+	mem_free(job);
+}
+
+static void run_work(struct mail *mail)
+{
+	struct job *job = container_of(mail, struct job, mail);
+
+	job->work(job->argument);
+	job->mail = (struct mail){.deliver = run_done};
+	(void)mailbox_post(loop_mailbox(job->background->control_loop), &job->mail);
+}
+
+void background_run(struct background *background, void (*work)(void *argument),
+	void (*done)(void *argument), void *argument)
+{
+	struct job *job = mem_zalloc(sizeof *job);
+
+	ASSERT(work && done);
+	*job = (struct job){.mail = {.deliver = run_work},
+		.background = background,
+		.work = work,
+		.done = done,
+		.argument = argument};
+	(void)mailbox_post(loop_mailbox(background->loop), &job->mail);
+}
+
+uint64_t background_lines(const struct background *background)
+{
+	return atomic_load(&background->lines);
+}
+
+uint64_t background_dropped(const struct background *background)
+{
+	return atomic_load(&background->dropped);
+}

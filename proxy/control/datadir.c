@@ -1,0 +1,200 @@
+#include "control/datadir.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/slice.h"
+
+#define PATH_SIZE 4096
+#define TRIES_MAX 9 /* NAME, NAME.2 ... NAME.9 */
+
+/* mkdir -p with mode 0700. */
+static int make_directories(const char *path)
+{
+	char part[PATH_SIZE];
+	size_t size = strlen(path);
+
+	if (size >= sizeof part) {
+		return -ENAMETOOLONG;
+	}
+	for (size_t i = 1; i <= size; i++) {
+		if (path[i] != '/' && path[i] != '\0') {
+			continue;
+		}
+		memcpy(part, path, i);
+		part[i] = '\0';
+		if (mkdir(part, 0700) < 0 && errno != EEXIST) {
+			return -errno;
+		}
+	}
+	return access(path, W_OK | X_OK) < 0 ? -errno : 0;
+}
+
+/* The holder's pid stands in the lock file, for the message of PIL2010. */
+static int lock_directory(const char *path, int *ret_lock, struct err *err)
+{
+	char file[PATH_SIZE + 8];
+	char pid[32] = "";
+	int lock;
+	ssize_t got;
+
+	(void)snprintf(file, sizeof file, "%s/lock", path);
+	lock = open(file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (lock < 0) {
+		int error = errno;
+
+		err_set(err, 2011, "the data directory %s is not writable: %s", path,
+			strerror(error));
+		return -error;
+	}
+	if (flock(lock, LOCK_EX | LOCK_NB) < 0) {
+		got = pread(lock, pid, sizeof pid - 1, 0);
+		pid[got > 0 ? got : 0] = '\0';
+		pid[strcspn(pid, "\n")] = '\0';
+		close(lock);
+		err_set(err, 2010, "the data directory %s is in use by another pillion (pid %s)",
+			path, pid[0] ? pid : "unknown");
+		return -EBUSY;
+	}
+	(void)snprintf(pid, sizeof pid, "%d\n", (int)getpid());
+	if (ftruncate(lock, 0) < 0 || pwrite(lock, pid, strlen(pid), 0) < 0) {
+		int error = errno;
+
+		close(lock);
+		err_set(err, 2011, "the data directory %s cannot be written: %s", path,
+			strerror(error));
+		return -error;
+	}
+	*ret_lock = lock;
+	return 0;
+}
+
+static int try_path(const char *path, struct datadir *directory, struct err *err)
+{
+	const char *slash;
+	int result = make_directories(path);
+
+	if (result < 0) {
+		err_set(err, 2011, "the data directory %s cannot be used: %s", path,
+			strerror(-result));
+		return result;
+	}
+	result = lock_directory(path, &directory->lock, err);
+	if (result < 0) {
+		return result;
+	}
+	directory->path = mem_strdup(path);
+	slash = strrchr(path, '/');
+	directory->name = mem_strdup(slash && slash[1] ? slash + 1 : path);
+	return 0;
+}
+
+/* PR-02: base/NAME, then NAME.2 and so on while a running sidecar holds the lock. */
+static int try_named(const char *base, const struct datadir_options *options,
+	struct datadir *directory, struct err *err)
+{
+	char path[PATH_SIZE];
+	int result = -EBUSY;
+
+	for (int number = 1; number <= TRIES_MAX && result == -EBUSY; number++) {
+		if (number == 1) {
+			(void)snprintf(path, sizeof path, "%s/%s", base, options->name);
+		} else {
+			(void)snprintf(path, sizeof path, "%s/%s.%d", base, options->name, number);
+		}
+		result = try_path(path, directory, err);
+	}
+	return result;
+}
+
+static int search(const struct datadir_options *options, struct datadir *directory, struct err *err)
+{
+	const char *state = getenv("STATE_DIRECTORY");
+	const char *xdg = getenv("XDG_STATE_HOME");
+	const char *home = getenv("HOME");
+	char base[PATH_SIZE];
+
+	if (state && state[0] == '/') {
+		return options->append_name ? try_named(state, options, directory, err)
+					    : try_path(state, directory, err);
+	}
+	if (access("/var/lib/pillion", W_OK) == 0) {
+		return options->append_name ? try_named("/var/lib/pillion", options, directory, err)
+					    : try_path("/var/lib/pillion", directory, err);
+	}
+	if (xdg && xdg[0] == '/') {
+		(void)snprintf(base, sizeof base, "%s/pillion", xdg);
+		return try_named(base, options, directory, err);
+	}
+	if (home && home[0] == '/') {
+		(void)snprintf(base, sizeof base, "%s/.local/state/pillion", home);
+		return try_named(base, options, directory, err);
+	}
+	err_set(err, 2011, "no data directory: neither HOME nor XDG_STATE_HOME is set");
+	return -ENOENT;
+}
+
+static int make_temporary(struct datadir *directory, struct err *err)
+{
+	char path[] = "/tmp/pillion-dev-XXXXXX";
+	int result;
+
+	if (!mkdtemp(path)) {
+		result = -errno;
+		err_set(err, 2011, "no directory for --dev below /tmp: %s", strerror(-result));
+		return result;
+	}
+	result = try_path(path, directory, err);
+	directory->temporary = result == 0;
+	return result;
+}
+
+int datadir_open(
+	const struct datadir_options *options, struct datadir *ret_directory, struct err *err)
+{
+	struct datadir directory = {.lock = -1};
+	int result;
+
+	ASSERT(options->name || options->configured);
+	if (options->temporary) {
+		result = make_temporary(&directory, err);
+	} else if (options->configured) {
+		result = try_path(options->configured, &directory, err);
+	} else {
+		result = search(options, &directory, err);
+	}
+	/* A held lock is always an error: two sidecars must not share one directory. */
+	if (result < 0 && (options->required || result == -EBUSY || options->temporary)) {
+		return result;
+	}
+	*ret_directory = directory;
+	return 0;
+}
+
+static int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *walk)
+{
+	(void)status;
+	(void)kind;
+	(void)walk;
+	return remove(path);
+}
+
+void datadir_close(struct datadir *directory)
+{
+	if (directory->temporary && directory->path) {
+		(void)nftw(directory->path, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+	}
+	if (directory->lock >= 0) {
+		close(directory->lock);
+	}
+	mem_free(directory->path);
+	mem_free(directory->name);
+	*directory = (struct datadir){.lock = -1};
+}
