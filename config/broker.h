@@ -53,7 +53,7 @@ struct config_push {
 enum config_start { CONFIG_START_AUTO, CONFIG_START_EARLIEST, CONFIG_START_NEW };
 
 struct config_subscription {
-	const char *name;      /* never NULL; unset: "topic/group" */
+	const char *name;      /* never NULL; unset: made of topic and group */
 	const char *topic;     /* topic or pattern */
 	const char *group;     /* NULL: broadcast, a private ephemeral group */
 	const char *push_text; /* internal: as written */

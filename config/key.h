@@ -54,6 +54,7 @@ enum config_key_flags {
 	CONFIG_NO_RANGE = 8,   /* min and max are not looked at */
 	CONFIG_SET_ONCE = 16,  /* list elements differ from each other */
 	CONFIG_ANY_KEY = 32,   /* CONFIG_MAP: keys are not held to the form of a name */
+	CONFIG_STAR = 128,     /* CONFIG_MAP: the entry "*" is first and the base of all others */
 	CONFIG_TEMPLATE = 64,  /* ${lower_case} is left for the reader of the value (CF-08) */
 };
 
@@ -74,8 +75,8 @@ struct config_key {
 	unsigned flags;
 	enum config_class change;
 	const struct config_section *section; /* of objects */
-	/* More than the type says about a text; returns NULL or what is expected ("a topic
-	 * pattern"). */
+	/* More than the type says about a text (of maps and pairs: about each name). Returns NULL
+	 * or what is expected: "a topic pattern". */
 	const char *(*check)(struct slice text);
 	const char *help; /* one line */
 };

@@ -33,7 +33,7 @@
 #define KEY(in, key, kind, place, text, class, line, ...)                                          \
 	{.name = (key),                                                                            \
 		.type = CONFIG_##kind,                                                             \
-		.offset = offsetof(union section_##in, of.place),                                           \
+		.offset = offsetof(union section_##in, of.place),                                  \
 		.default_text = (text),                                                            \
 		.change = CLASS_##class,                                                           \
 		.help = (line),                                                                    \

@@ -1,5 +1,6 @@
 /*
- * keys: the table of keys.def as data (operations.md CF-20). Internal to config. Static; any thread.
+ * keys: the table of keys.def as data (operations.md CF-20). Internal to config. Static; any
+ * thread.
  */
 #ifndef PILLION_CONFIG_KEYS_H
 #define PILLION_CONFIG_KEYS_H

@@ -1,6 +1,6 @@
 /*
- * nearest: the word that a misspelt one most likely stands for (operations.md CF-23); also declared in
- * config/schema.h for the command line. Pure.
+ * nearest: the word that a misspelt one most likely stands for (operations.md CF-23); also declared
+ * in config/schema.h for the command line. Pure.
  */
 #ifndef PILLION_CONFIG_NEAREST_H
 #define PILLION_CONFIG_NEAREST_H

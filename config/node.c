@@ -259,7 +259,8 @@ static void index_lines(struct config_source *source)
 	ASSERT(source->line_count == count);
 }
 
-/* Code points in [start, end) of the original bytes: those that are no continuation byte (CF-04). */
+/* Code points in [start, end) of the original bytes: those that are no continuation byte (CF-04).
+ */
 static int code_points(struct slice text, size_t start, size_t end)
 {
 	int count = 0;

@@ -1,7 +1,7 @@
 /*
- * node: the tree of what was written, with the place of every key and value. Internal to config: made
- * by the scanner, by environment variables and by flags; read by the parser, `config show` and diff.
- * All memory is of one arena. One thread while it is built.
+ * node: the tree of what was written, with the place of every key and value. Internal to config:
+ * made by the scanner, by environment variables and by flags; read by the parser, `config show` and
+ * diff. All memory is of one arena. One thread while it is built.
  */
 #ifndef PILLION_CONFIG_NODE_H
 #define PILLION_CONFIG_NODE_H
@@ -22,7 +22,7 @@ enum config_node_kind {
 
 /* One text: a file, or the value of a variable or flag. */
 struct config_source {
-	const char *name;      /* file name as given, or "env PILLION_APP", "flag --port", "--set" */
+	const char *name; /* file name as given, or "env PILLION_APP", "flag --port", "--set" */
 	const char *directory; /* relative paths start here; NULL: the working directory */
 	bool is_file;
 	struct slice text;
@@ -47,7 +47,8 @@ struct config_node {
 	struct config_node *last;
 	struct config_node *next;
 	size_t count;
-	struct slice text; /* of strings, after substitution, NUL-terminated; of numbers as written */
+	struct slice
+		text; /* of strings, after substitution, NUL-terminated; of numbers as written */
 	int64_t integer;
 	bool boolean;
 	bool expanded;	  /* substitution was done on it */

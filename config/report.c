@@ -32,7 +32,7 @@ static const char *keep(struct config_report *report, const char *text)
 
 static struct config_place keep_place(struct config_report *report, struct config_place place)
 {
-	place.file = keep(report, place.file);
+	place.file = place.file != NULL ? keep(report, place.file) : "";
 	place.source = keep(report, place.source);
 	return place;
 }
@@ -71,14 +71,11 @@ static int compare(const void *left, const void *right)
 {
 	const struct config_problem *a = left;
 	const struct config_problem *b = right;
-	const char *name_a = a->place.file != NULL ? a->place.file : "";
-	const char *name_b = b->place.file != NULL ? b->place.file : "";
-
 	if ((a->place.line == 0) != (b->place.line == 0)) {
 		return a->place.line == 0 ? 1 : -1;
 	}
 
-	int order = strcmp(name_a, name_b);
+	int order = strcmp(a->place.file, b->place.file);
 
 	if (order != 0) {
 		return order;
@@ -112,7 +109,7 @@ static void print_place(const struct config_place *place, struct buf *text)
 {
 	if (place->line > 0) {
 		buf_appendf(text, "%s:%d:%d: ", place->file, place->line, place->column);
-	} else if (place->file != NULL) {
+	} else if (place->file[0] != '\0') {
 		buf_appendf(text, "%s: ", place->file);
 	}
 }
@@ -183,7 +180,8 @@ static void print_text(const struct config_problem *problem, struct buf *text)
 	if (problem->has_related) {
 		buf_append_string(text, "  see: ");
 		print_place(&problem->related, text);
-		buf_appendf(text, "%s\n", problem->related_text != NULL ? problem->related_text : "");
+		buf_appendf(
+			text, "%s\n", problem->related_text != NULL ? problem->related_text : "");
 	}
 }
 
@@ -231,11 +229,12 @@ static const char *plural(size_t count)
 	return count == 1 ? "" : "s";
 }
 
-void config_report_print(const struct config_report *report, enum config_report_format format,
-	struct buf *ret_text)
+void config_report_print(
+	const struct config_report *report, enum config_report_format format, struct buf *ret_text)
 {
 	size_t all = report->errors + report->warnings;
-	size_t shown = report->count < CONFIG_REPORT_PRINTED ? report->count : CONFIG_REPORT_PRINTED;
+	size_t shown =
+		report->count < CONFIG_REPORT_PRINTED ? report->count : CONFIG_REPORT_PRINTED;
 
 	for (size_t i = 0; i < shown; i++) {
 		if (format == CONFIG_REPORT_JSONL) {

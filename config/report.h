@@ -17,12 +17,12 @@ enum config_report_format { CONFIG_REPORT_TEXT, CONFIG_REPORT_JSONL };
 #define CONFIG_REPORT_KEPT    1000
 
 struct config_place {
-	const char *file;   /* or the origin: "env PILLION_APP", "flag --port"; never NULL */
-	int line;	    /* 1-based; 0: not from a file */
-	int column;	    /* code points from 1 */
-	int end_column;	    /* first column behind it, same line */
+	const char *file; /* or the origin: "env PILLION_APP", "flag --port"; "": nobody wrote it */
+	int line;	  /* 1-based; 0: not from a file */
+	int column;	  /* code points from 1 */
+	int end_column;	  /* first column behind it, same line */
 	const char *source; /* that line, or a piece of it around the place; NULL: there is none */
-	int source_column; /* of the first character of `source` */
+	int source_column;  /* of the first character of `source` */
 };
 
 struct config_problem {

@@ -20,13 +20,12 @@ struct alias {
 	uint64_t factor;
 };
 
-static const struct alias durations[] = {
-	{"", 1000}, {"us", 1}, {"usec", 1}, {"ms", 1000}, {"msec", 1000}, {"msecs", 1000},
-	{"millis", 1000}, {"s", 1000000}, {"sec", 1000000}, {"secs", 1000000}, {"second", 1000000},
-	{"seconds", 1000000}, {"m", 60000000}, {"min", 60000000}, {"mins", 60000000},
-	{"minute", 60000000}, {"minutes", 60000000}, {"h", 3600000000}, {"hr", 3600000000},
-	{"hour", 3600000000}, {"hours", 3600000000}, {"d", 86400000000}, {"day", 86400000000},
-	{"days", 86400000000}};
+static const struct alias durations[] = {{"", 1000}, {"us", 1}, {"usec", 1}, {"ms", 1000},
+	{"msec", 1000}, {"msecs", 1000}, {"millis", 1000}, {"s", 1000000}, {"sec", 1000000},
+	{"secs", 1000000}, {"second", 1000000}, {"seconds", 1000000}, {"m", 60000000},
+	{"min", 60000000}, {"mins", 60000000}, {"minute", 60000000}, {"minutes", 60000000},
+	{"h", 3600000000}, {"hr", 3600000000}, {"hour", 3600000000}, {"hours", 3600000000},
+	{"d", 86400000000}, {"day", 86400000000}, {"days", 86400000000}};
 
 static const struct alias sizes[] = {{"", 1}, {"b", 1}, {"byte", 1}, {"bytes", 1}, {"k", 1024},
 	{"kb", 1024}, {"kib", 1024}, {"ki", 1024}, {"m", 1048576}, {"mb", 1048576},
@@ -124,8 +123,8 @@ static bool take_sum(
 	return pairs > 0;
 }
 
-static bool respell_sum(
-	const struct config_key *key, enum config_type type, struct slice text, struct buf *ret_text)
+static bool respell_sum(const struct config_key *key, enum config_type type, struct slice text,
+	struct buf *ret_text)
 {
 	struct config_key plain = {.name = key->name};
 	uint64_t sum = 0;
@@ -169,8 +168,8 @@ static bool respell_percent(struct slice text, struct buf *ret_text)
 	if (per_mille % 10 == 0) {
 		buf_appendf(ret_text, "\"%" PRIu64 "%%\"", per_mille / 10);
 	} else {
-		buf_appendf(ret_text, "\"%" PRIu64 ".%" PRIu64 "%%\"", per_mille / 10,
-			per_mille % 10);
+		buf_appendf(
+			ret_text, "\"%" PRIu64 ".%" PRIu64 "%%\"", per_mille / 10, per_mille % 10);
 	}
 	return true;
 }
@@ -229,8 +228,7 @@ static bool respell_int(const struct config_key *key, struct slice text, struct 
 	} else if (rest.size > 0) {
 		return false;
 	}
-	if (key->min != key->max &&
-		((int64_t)value < key->min || (int64_t)value > key->max)) {
+	if (key->min != key->max && ((int64_t)value < key->min || (int64_t)value > key->max)) {
 		return false;
 	}
 	buf_appendf(ret_text, "%" PRIu64, value);
@@ -267,7 +265,8 @@ static bool respell_name(struct slice text, struct buf *ret_text)
 /* A URL, a bare port or a host where ip:port is wanted. */
 static bool respell_address(enum config_type type, struct slice text, struct buf *ret_text)
 {
-	static const struct slice schemes[] = {SLICE("http://"), SLICE("https://"), SLICE("tcp://")};
+	static const struct slice schemes[] = {
+		SLICE("http://"), SLICE("https://"), SLICE("tcp://")};
 	struct address address;
 	struct slice host;
 	uint16_t port = 0;
@@ -306,6 +305,17 @@ static bool respell_address(enum config_type type, struct slice text, struct buf
 	return good;
 }
 
+static bool respell_word(const struct config_key *key, struct slice text, struct buf *ret_text)
+{
+	int index = config_nearest_word(text, key->words);
+
+	if (index < 0) {
+		return false;
+	}
+	config_type_quote(ret_text, config_type_word_at(key->words, (size_t)index));
+	return true;
+}
+
 bool config_respell(const struct config_key *key, enum config_type type, struct slice text,
 	struct buf *ret_text)
 {
@@ -327,15 +337,10 @@ bool config_respell(const struct config_key *key, enum config_type type, struct 
 	case CONFIG_ADDRESS:
 	case CONFIG_HOST:
 		return respell_address(type, text, ret_text);
-	case CONFIG_WORD: {
-		int index = config_nearest_word(text, key->words);
-
-		if (index < 0) {
-			return false;
-		}
-		config_type_quote(ret_text, config_type_word_at(key->words, (size_t)index));
-		return true;
-	}
+	case CONFIG_WORD:
+	case CONFIG_OUTPUT:
+	case CONFIG_OBJECT:
+		return key->words != NULL && respell_word(key, text, ret_text);
 	case CONFIG_STATUS:
 	case CONFIG_STRING:
 		config_type_quote(ret_text, text);
@@ -343,8 +348,6 @@ bool config_respell(const struct config_key *key, enum config_type type, struct 
 	case CONFIG_FILE:
 	case CONFIG_PREFIX:
 	case CONFIG_EGRESS:
-	case CONFIG_OUTPUT:
-	case CONFIG_OBJECT:
 	case CONFIG_MAP:
 	case CONFIG_LIST:
 	case CONFIG_PAIRS:

@@ -1,6 +1,6 @@
 /*
- * respell: the valid spelling that a refused value most likely stands for, shown in the fix of an error
- * and never used instead of it (operations.md CF-07). Internal to config. Pure.
+ * respell: the valid spelling that a refused value most likely stands for, shown in the fix of an
+ * error and never used instead of it (operations.md CF-07). Internal to config. Pure.
  */
 #ifndef PILLION_CONFIG_RESPELL_H
 #define PILLION_CONFIG_RESPELL_H

@@ -1,7 +1,7 @@
 /*
- * scan: one pass over the text, recursive descent bounded by CONFIG_DEPTH_MAX. A mistake that people
- * make and that can only mean one thing (PIL1016) is reported and read as meant, so that the rest of the
- * file is seen too; any other syntax error ends the file.
+ * scan: one pass over the text, recursive descent bounded by CONFIG_DEPTH_MAX. A mistake that
+ * people make and that can only mean one thing (PIL1016) is reported and read as meant, so that the
+ * rest of the file is seen too; any other syntax error ends the file.
  */
 #include "config/scan.h"
 
@@ -86,7 +86,12 @@ static bool mistake(struct scan *scan, struct config_span span, const char *text
 static size_t utf8_size(const uint8_t *data, size_t size)
 {
 	uint8_t a = data[0];
-	size_t length = a < 0x80 ? 1 : a < 0xc2 ? 0 : a < 0xe0 ? 2 : a < 0xf0 ? 3 : a < 0xf5 ? 4 : 0;
+	size_t length = a < 0x80   ? 1
+			: a < 0xc2 ? 0
+			: a < 0xe0 ? 2
+			: a < 0xf0 ? 3
+			: a < 0xf5 ? 4
+				   : 0;
 
 	if (length == 0 || length > size) {
 		return 0;
@@ -96,8 +101,9 @@ static size_t utf8_size(const uint8_t *data, size_t size)
 			return 0;
 		}
 	}
-	if (length >= 3 && ((a == 0xe0 && data[1] < 0xa0) || (a == 0xed && data[1] > 0x9f) ||
-				   (a == 0xf0 && data[1] < 0x90) || (a == 0xf4 && data[1] > 0x8f))) {
+	if (length >= 3 &&
+		((a == 0xe0 && data[1] < 0xa0) || (a == 0xed && data[1] > 0x9f) ||
+			(a == 0xf0 && data[1] < 0x90) || (a == 0xf4 && data[1] > 0x8f))) {
 		return 0;
 	}
 	return length;
@@ -186,8 +192,8 @@ static bool skip_block_comment(struct scan *scan)
 			return true;
 		}
 	}
-	return fail(scan, (struct config_span){start, start + 2}, 1011,
-		"this comment has no end (*/)");
+	return fail(
+		scan, (struct config_span){start, start + 2}, 1011, "this comment has no end (*/)");
 }
 
 /* White space and comments before the next token. */
@@ -287,9 +293,8 @@ static bool read_unit(struct scan *scan, struct buf *text)
 
 		if (low >= 0xdc00 && low <= 0xdfff) {
 			scan->at += 6;
-			append_utf8(text,
-				0x10000u + ((unsigned)unit - 0xd800u) * 0x400u +
-					((unsigned)low - 0xdc00u));
+			append_utf8(text, 0x10000u + ((unsigned)unit - 0xd800u) * 0x400u +
+						  ((unsigned)low - 0xdc00u));
 			return true;
 		}
 	}
@@ -347,13 +352,12 @@ static bool read_string(struct scan *scan, struct slice *ret_text)
 			good = fail(scan, (struct config_span){scan->at, scan->at + 1}, 1012,
 				"a control character in a string must be written as an escape");
 		} else {
-			size_t length =
-				utf8_size(scan->data + scan->at, scan->size - scan->at);
+			size_t length = utf8_size(scan->data + scan->at, scan->size - scan->at);
 
 			buf_append(&text, scan->data + scan->at, length);
-			good = length > 0 || fail(scan,
-						     (struct config_span){scan->at, scan->at + 1},
-						     1012, "these bytes are not UTF-8");
+			good = length > 0 ||
+			       fail(scan, (struct config_span){scan->at, scan->at + 1}, 1012,
+				       "these bytes are not UTF-8");
 			scan->at += length;
 		}
 		if (!good) {
@@ -395,9 +399,9 @@ static bool read_quoted(struct scan *scan, struct slice *ret_text)
 	if (!read_string(scan, ret_text)) {
 		return false;
 	}
-	return !single || mistake(scan, (struct config_span){start, scan->at},
-				  "JSON strings stand in double quotes",
-				  json_form(scan, "write ", *ret_text));
+	return !single ||
+	       mistake(scan, (struct config_span){start, scan->at},
+		       "JSON strings stand in double quotes", json_form(scan, "write ", *ret_text));
 }
 
 static bool is_word_byte(int byte)
@@ -424,8 +428,8 @@ static bool read_key(struct scan *scan, struct slice *ret_key, struct config_spa
 		}
 	} else if (byte != END_OF_TEXT && (isalpha(byte) || byte == '_' || byte == '$')) {
 		skip_word(scan);
-		*ret_key = arena_copy(
-			scan->arena, slice_make(scan->data + start, scan->at - start));
+		*ret_key =
+			arena_copy(scan->arena, slice_make(scan->data + start, scan->at - start));
 		if (!mistake(scan, (struct config_span){start, scan->at},
 			    "keys stand in double quotes", json_form(scan, "write ", *ret_key))) {
 			return false;
@@ -565,8 +569,7 @@ static bool read_word(struct scan *scan, struct config_node *node)
 static bool read_value(struct scan *scan, struct config_node *node, int depth);
 
 /* Both places of a key that stands twice (PIL1014). */
-static bool duplicate(
-	struct scan *scan, const struct config_node *first, struct config_span span)
+static bool duplicate(struct scan *scan, const struct config_node *first, struct config_span span)
 {
 	struct config_problem problem = {
 		.code = 1014,
@@ -585,8 +588,8 @@ static bool duplicate(
 }
 
 /*
- * Behind a value: true with *ret_more = false at the closing bracket. A comma before it is blanked; a
- * comma that is not there is a mistake, shown behind the value where it belongs.
+ * Behind a value: true with *ret_more = false at the closing bracket. A comma before it is blanked;
+ * a comma that is not there is a mistake, shown behind the value where it belongs.
  */
 static bool next_item(struct scan *scan, uint8_t close, bool *ret_more)
 {
@@ -626,11 +629,9 @@ static bool next_item(struct scan *scan, uint8_t close, bool *ret_more)
 	return unexpected(scan, close == '}' ? "a comma or }" : "a comma or ]");
 }
 
-static bool read_member(
-	struct scan *scan, struct config_node *object, struct map *keys, int depth)
+static bool read_member(struct scan *scan, struct config_node *object, struct map *keys, int depth)
 {
-	struct config_node *child =
-		config_node_new(scan->arena, CONFIG_NODE_NULL, scan->source);
+	struct config_node *child = config_node_new(scan->arena, CONFIG_NODE_NULL, scan->source);
 
 	if (!read_key(scan, &child->key, &child->key_span)) {
 		return false;
@@ -750,8 +751,8 @@ static bool take_values(struct arena *arena, struct config_node *node, const jso
 		if (!json_is_string(json)) {
 			return false;
 		}
-		node->text = arena_copy(arena,
-			slice_make(json_string_value(json), json_string_length(json)));
+		node->text = arena_copy(
+			arena, slice_make(json_string_value(json), json_string_length(json)));
 		return true;
 	case CONFIG_NODE_ARRAY:
 	case CONFIG_NODE_OBJECT:

@@ -1,7 +1,7 @@
 /*
  * scan: a complete tokenizer of JSON (RFC 8259) with comments and one trailing comma (operations.md
- * CF-03 to CF-06). It gives the place of every key and value and a copy of the text in which comments
- * are blanks, from which jansson reads the values. Internal to config.
+ * CF-03 to CF-06). It gives the place of every key and value and a copy of the text in which
+ * comments are blanks, from which jansson reads the values. Internal to config.
  */
 #ifndef PILLION_CONFIG_SCAN_H
 #define PILLION_CONFIG_SCAN_H
@@ -17,8 +17,8 @@ struct config_scan {
 };
 
 /*
- * Reads the text of the source into a tree in its arena; errors go to the report. False when there was
- * one. The text must outlive the source.
+ * Reads the text of the source into a tree in its arena; errors go to the report. False when there
+ * was one. The text must outlive the source.
  */
 bool config_scan(
 	struct config_source *source, struct config_report *report, struct config_scan *ret_scan);

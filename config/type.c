@@ -1,6 +1,6 @@
 /*
- * type: one spelling for each value (CF-07). Nothing is guessed here: what is refused is only re-spelt
- * for the message.
+ * type: one spelling for each value (CF-07). Nothing is guessed here: what is refused is only
+ * re-spelt for the message.
  */
 #include "config/type.h"
 
@@ -79,8 +79,9 @@ bool config_type_percent(struct slice text, int *ret_per_mille)
 	if (!slice_parse_u64(slice_make(number.data, point), 100, &whole)) {
 		return false;
 	}
-	if (point < number.size && (number.size - point != 2 ||
-		    !slice_parse_u64(slice_from(number, point + 1), 9, &tenth))) {
+	if (point < number.size &&
+		(number.size - point != 2 ||
+			!slice_parse_u64(slice_from(number, point + 1), 9, &tenth))) {
 		return false;
 	}
 	if (whole == 100 && tenth > 0) {
@@ -340,8 +341,8 @@ static void format_output(
 	}
 }
 
-void config_type_format(
-	const struct config_key *key, enum config_type type, const void *value, struct buf *ret_text)
+void config_type_format(const struct config_key *key, enum config_type type, const void *value,
+	struct buf *ret_text)
 {
 	ASSERT(key != NULL && value != NULL);
 	switch (type) {
@@ -370,8 +371,8 @@ void config_type_format(
 		format_text(*(const char *const *)value, ret_text);
 		return;
 	case CONFIG_WORD:
-		config_type_quote(ret_text,
-			config_type_word_at(key->words, (size_t) * (const int *)value));
+		config_type_quote(
+			ret_text, config_type_word_at(key->words, (size_t) * (const int *)value));
 		return;
 	case CONFIG_ADDRESS:
 		format_text(((const struct config_address *)value)->text, ret_text);

@@ -25,10 +25,11 @@ struct slice config_type_word_at(const char *words, size_t index);
 /* The size of the C field of a scalar type, 0 for others. */
 size_t config_type_size_of(enum config_type type);
 /* Appends the value as JSON text. `type` is a scalar. */
-void config_type_format(
-	const struct config_key *key, enum config_type type, const void *value, struct buf *ret_text);
+void config_type_format(const struct config_key *key, enum config_type type, const void *value,
+	struct buf *ret_text);
 /* What is expected: `a duration such as "250ms"`; with the range where that says more. */
-void config_type_expected(const struct config_key *key, enum config_type type, struct buf *ret_text);
+void config_type_expected(
+	const struct config_key *key, enum config_type type, struct buf *ret_text);
 /* `an integer in 1..64`: the range alone, as values of that type are written. */
 void config_type_range(const struct config_key *key, enum config_type type, struct buf *ret_text);
 /* A JSON string with its quotes; UTF-8 stays as it is. */
