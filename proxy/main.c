@@ -1,0 +1,73 @@
+/*
+ * main: picks the daemon or a command-line verb, and introduces the rooms to each other: filters to
+ * the configuration, the admin interface to control. Nothing else.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "admin/admin.h"
+#include "base/mem.h"
+#include "cli/cli.h"
+#include "control/control.h"
+#include "control/launch.h"
+#include "control/parent.h"
+#include "filters/filters.h"
+
+#define EXIT_USAGE 2
+
+static int proxy_main(
+	const struct launch *launch, const struct parent_identity *identity, int channel)
+{
+	struct control_plugin admin = admin_plugin();
+	struct control_setup setup = {
+		.admin = &admin, .filters = filters_all, .filter_count = filters_count};
+
+	return control_main(&setup, launch, identity, channel);
+}
+
+static int run_daemon(const char *verb, int count, char **arguments)
+{
+	struct launch launch;
+	struct err err;
+	struct buf text;
+	int code;
+
+	err_clear(&err);
+	if (launch_parse(&launch, verb, count, arguments, &err) < 0) {
+		(void)fprintf(stderr, "pillion %s: %s\n", verb, err.text);
+		launch_fini(&launch);
+		return EXIT_USAGE;
+	}
+	if (launch.help) {
+		buf_init(&text);
+		launch_help(&launch, verb, &text);
+		(void)fputs(buf_string(&text), stdout);
+		buf_fini(&text);
+		code = 0;
+	} else {
+		code = parent_main(&launch, proxy_main);
+	}
+	launch_fini(&launch);
+	return code;
+}
+
+/* CL-01: a symlink named pillion-VERB is that verb. */
+static const char *verb_of_name(const char *program)
+{
+	const char *slash = strrchr(program, '/');
+	const char *name = slash ? slash + 1 : program;
+
+	return strncmp(name, "pillion-", 8) == 0 ? name + 8 : NULL;
+}
+
+int main(int argc, char **argv)
+{
+	const char *verb = argc > 0 ? verb_of_name(argv[0]) : NULL;
+	int skip = verb ? 1 : 2;
+
+	verb = verb ? verb : argc > 1 ? argv[1] : "help";
+	if (strcmp(verb, "run") == 0 || strcmp(verb, "proxy") == 0) {
+		return run_daemon(verb, argc - skip, argv + skip);
+	}
+	return cli_main(verb, argc > skip ? argc - skip : 0, argv + skip);
+}
