@@ -23,8 +23,9 @@ struct transport_mem {
 	bool reset;	/* the peer has reset */
 	bool shut;	/* this end has sent its end */
 	bool eof;	/* the end was read */
-	bool scheduled; /* the event is active */
+	bool scheduled; /* the event is active, or will be */
 	struct event event;
+	struct task later;
 };
 
 static struct transport_mem *transport_mem_of(struct transport *transport)
@@ -47,12 +48,26 @@ static int transport_mem_ready(const struct transport_mem *mem)
 	return ready & mem->transport.wanted;
 }
 
+/*
+ * An event that is made active in a callback would still run in this turn, and an owner that does
+ * not read would keep the loop in its I/O stage: from there it waits for the write stage.
+ */
 static void transport_mem_schedule(struct transport_mem *mem)
 {
-	if (!mem->scheduled && transport_mem_ready(mem) != 0) {
-		mem->scheduled = true;
-		event_active(&mem->event, EV_READ, 0);
+	if (mem->scheduled || transport_mem_ready(mem) == 0) {
+		return;
 	}
+	mem->scheduled = true;
+	if (event_base_get_running_event(loop_base(mem->transport.loop)) == NULL) {
+		event_active(&mem->event, EV_READ, 0);
+	} else {
+		loop_queue_write(mem->transport.loop, &mem->later);
+	}
+}
+
+static void transport_mem_on_later(struct task *task)
+{
+	event_active(&container_of(task, struct transport_mem, later)->event, EV_READ, 0);
 }
 
 static void transport_mem_on_event(evutil_socket_t fd, short what, void *context)
@@ -178,6 +193,7 @@ static void transport_mem_close(struct transport *transport, bool reset)
 		transport_mem_schedule(peer);
 	}
 	event_del(&mem->event);
+	task_cancel(&mem->later);
 	mem_free(mem->data);
 	mem_free(mem);
 }
@@ -217,6 +233,7 @@ static struct transport_mem *transport_mem_create(struct loop *loop, size_t capa
 	status = event_assign(
 		&mem->event, loop_base(loop), -1, EV_PERSIST, transport_mem_on_event, mem);
 	ASSERT(status == 0);
+	task_init(&mem->later, transport_mem_on_later);
 	return mem;
 }
 
