@@ -107,7 +107,7 @@ def functions(code):
         line = code.count("\n", 0, match.start()) + 1
         length = code.count("\n", match.end(), end) + 1
         yield (match.group("name"), line, length, match.group("arguments"),
-               match.group("head").startswith("static"))
+               "static" in match.group("head").split())
 
 
 def count_arguments(text):
@@ -152,7 +152,7 @@ def check_numbers(path, text, code):
 def check_names(path, code):
     """module_verb_object: the module is the file, a struct its header declares, or the room."""
     stem = os.path.basename(path)[:-2]
-    allowed = {stem.split("_")[0], os.path.basename(os.path.dirname(path))}
+    allowed = {stem.split("_")[0], stem.rstrip("s"), os.path.basename(os.path.dirname(path))}
     allowed.add({"raftreg/core": "raft", "proxy/http": "http"}.get(room_of(path), stem))
     header = path[:-2] + ".h"
     if os.path.exists(header):
