@@ -42,7 +42,8 @@ const struct endpoint *endpoint_find(const struct endpoint *endpoints, size_t co
 struct unary;
 struct unary_ops {
 	void (*on_request)(struct unary *unary, struct slice body);
-	void (*on_gone)(struct unary *unary); /* the client left before the reply; forget it now; or NULL */
+	/* The client left before the reply, or its body was answered by 413: forget it now; or NULL. */
+	void (*on_gone)(struct unary *unary);
 };
 /* The unary object is freed by its reply or after on_gone. */
 void unary_accept(const struct endpoint_request *request, size_t body_max,

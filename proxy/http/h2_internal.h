@@ -1,0 +1,88 @@
+/*
+ * h2_internal: what the files of the HTTP/2 codec share; nobody else includes it.
+ *   h2.c          the codec: receive, produce, timers, failure, drain
+ *   h2_session.c  the nghttp2 session: options, settings, counted memory, callbacks
+ *   h2_stream.c   life of a stream and the events its owner gets
+ *   h2_server.c, h2_client.c   what a received head means on that side
+ *   h2_headers.c  fields in and out
+ *   h2_send.c     DATA out, turns, what was sent where
+ *   h2_budget.c   the token bucket and other counts against floods
+ * Callbacks of nghttp2 mark and append only; verdicts are carried out after mem_recv (H2-07).
+ */
+#ifndef PILLION_HTTP_H2_INTERNAL_H
+#define PILLION_HTTP_H2_INTERNAL_H
+
+#include <nghttp2/nghttp2.h>
+
+#include "base/list.h"
+#include "http/h2_stream.h"
+
+struct h2 {
+	struct codec codec;
+	nghttp2_session *session;
+	size_t memory; /* bytes nghttp2 holds (H2-06) */
+	struct list_node streams;
+	struct list_node touched;   /* with events for their owners */
+	struct list_node turns;	    /* with DATA, waiting for their turn (H2-32) */
+	struct list_node flushing;  /* let go, still sending; oldest first */
+	struct list_node graveyard; /* freed when no callback is on the stack */
+	struct list_node spare;	    /* for the next requests, arena page included */
+	unsigned spare_count;
+	unsigned ready_count;	/* streams with DATA or an end to send */
+	struct h2_stream *turn; /* may send one frame out of order */
+	struct block *in_block; /* the block that mem_recv reads */
+	struct chain *out;	/* while producing */
+	size_t out_limit;	/* DATA stops when out->size reaches it */
+	uint64_t frame_begin;	/* codec.produced before the frame being sent */
+	uint64_t now_ms;
+	size_t accepted;     /* DATA bytes to return to the connection window (B-03) */
+	enum reason verdict; /* marked by a callback; REASON_ok: none */
+	int depth;	     /* receive or produce is on the stack */
+	/* Budget. */
+	uint64_t tokens_milli;
+	uint64_t refilled_ms;
+	uint64_t ping_free_ms; /* the next PING is free from then on */
+	uint64_t window_updates;
+	uint64_t streams_opened;
+	uint64_t data_sent;
+	uint32_t block_count; /* fields of the block being received */
+	uint64_t block_cost;
+	uint32_t block_bytes; /* compressed */
+	uint32_t settings_seen;
+	int32_t last_id;   /* server: highest stream id of a HEADERS */
+	int32_t gap_begin; /* ids that were skipped last */
+	int32_t gap_end;
+	/* Deadlines, UINT64_MAX: none. */
+	uint64_t settings_deadline_ms;
+	uint64_t block_deadline_ms;
+	uint64_t drain_deadline_ms;
+	uint64_t idle_since_ms; /* 0: not looked at yet */
+	bool failed;		/* nghttp2 is not called any more */
+	bool farewell_sent;
+	bool terminating; /* a GOAWAY that ends the session was queued */
+	bool drain_final; /* GOAWAY with the true last id was queued */
+};
+
+static inline struct h2 *h2_of(const struct codec *codec)
+{
+	return container_of(codec, struct h2, codec);
+}
+
+/* h2.c */
+void h2_changed(struct h2 *h2); /* recomputes has_output, tells the connection */
+void h2_settle(struct h2 *h2);	/* after a stream went: the ends that wait for the last one */
+/* h2_session.c */
+void h2_session_create(struct h2 *h2);
+/* The word for what mem_recv or mem_send returned. */
+enum reason h2_session_error(const struct h2 *h2, int code);
+/* h2_budget.c */
+void h2_budget_init(struct h2 *h2);
+void h2_budget_charge(struct h2 *h2);
+void h2_budget_block(struct h2 *h2); /* a header block began that will be looked at (H2-20) */
+void h2_budget_malformed(struct h2_stream *stream);
+void h2_budget_frame(struct h2 *h2, const nghttp2_frame_hd *hd);
+bool h2_budget_field(struct h2 *h2, size_t size);
+void h2_budget_reset(struct h2_stream *stream);
+void h2_budget_queue(struct h2 *h2);
+
+#endif
