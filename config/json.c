@@ -1,6 +1,6 @@
 /*
- * json: values by jansson, which also proves that both readers understand the text alike (CF-05): it must
- * accept what the scanner accepted, and find each key that the scanner found.
+ * json: values by jansson, which also proves that both readers understand the text alike (CF-05):
+ * it must accept what the scanner accepted, and find each key that the scanner found.
  */
 #include "config/json.h"
 
