@@ -13,16 +13,15 @@ enum {
 
 static void budget_add(struct budget *budget, uint32_t tokens)
 {
-	budget->tokens = tokens < BUDGET_BUCKET - budget->tokens ? budget->tokens + tokens :
-								   BUDGET_BUCKET;
+	budget->tokens =
+		tokens < BUDGET_BUCKET - budget->tokens ? budget->tokens + tokens : BUDGET_BUCKET;
 }
 
 /* Ends the seconds that have passed; each had an income of at least one token. */
 static void budget_advance(struct budget *budget, uint64_t now_ms)
 {
-	uint64_t seconds = now_ms > budget->second_ms ?
-		(now_ms - budget->second_ms) / BUDGET_SECOND_MS :
-		0;
+	uint64_t seconds =
+		now_ms > budget->second_ms ? (now_ms - budget->second_ms) / BUDGET_SECOND_MS : 0;
 
 	if (seconds == 0) {
 		return;
@@ -31,9 +30,9 @@ static void budget_advance(struct budget *budget, uint64_t now_ms)
 		budget_add(budget, BUDGET_TOKEN - budget->income);
 	}
 	if (seconds > 1) {
-		uint64_t silent = seconds - 1 < BUDGET_BUCKET / BUDGET_TOKEN ?
-			seconds - 1 :
-			BUDGET_BUCKET / BUDGET_TOKEN;
+		uint64_t silent = seconds - 1 < BUDGET_BUCKET / BUDGET_TOKEN
+					  ? seconds - 1
+					  : BUDGET_BUCKET / BUDGET_TOKEN;
 
 		budget_add(budget, (uint32_t)silent * BUDGET_TOKEN);
 	}

@@ -27,12 +27,32 @@ const struct codec_events connection_codec_events = {
 	.on_change = connection_on_change,
 };
 
+/* Work that only the run task may do. A request that merely flows needs none, so that it does not
+ * cost another turn of the loop. */
+static bool connection_needs_run(const struct connection *connection)
+{
+	const struct codec *codec = connection->codec;
+
+	if (codec == NULL || connection->state != CONNECTION_OPEN) {
+		return true;
+	}
+	if (codec->want_read && !connection->input_ended &&
+		!(connection->transport->wanted & TRANSPORT_READ)) {
+		return true;
+	}
+	return codec->again || codec->closing || connection->input_ended ||
+	       codec->draining != connection->was_draining ||
+	       codec->streams_active != connection->was_active;
+}
+
 void connection_mark(struct connection *connection)
 {
 	if (connection->buried) {
 		return;
 	}
-	loop_queue(connection->loop, &connection->run_task);
+	if (connection_needs_run(connection)) {
+		loop_queue(connection->loop, &connection->run_task);
+	}
 	if (connection->codec && connection->codec->has_output && !connection->blocked) {
 		loop_queue_write(connection->loop, &connection->write_task);
 	}
@@ -45,9 +65,6 @@ void connection_arm(struct connection *connection)
 
 	if (connection->flush_deadline_ms < deadline) {
 		deadline = connection->flush_deadline_ms;
-	}
-	if (connection->drain_deadline_ms < deadline) {
-		deadline = connection->drain_deadline_ms;
 	}
 	if (connection->codec && connection->state != CONNECTION_CLOSED &&
 		connection->state != CONNECTION_LINGERING &&
@@ -133,7 +150,6 @@ static void connection_finish(struct connection *connection)
 	connection->state = CONNECTION_CLOSED;
 	connection->state_deadline_ms = CONNECTION_NEVER;
 	connection->flush_deadline_ms = CONNECTION_NEVER;
-	connection->drain_deadline_ms = CONNECTION_NEVER;
 	if (connection->transport) {
 		transport_want(connection->transport, 0);
 	}
@@ -189,7 +205,6 @@ static void connection_linger(struct connection *connection)
 		return;
 	}
 	connection->state = CONNECTION_LINGERING;
-	connection->drain_deadline_ms = CONNECTION_NEVER;
 	connection->why = connection->codec->close_reason;
 	connection->state_deadline_ms = loop_now_ms(connection->loop) + CONNECTION_LINGER_MS;
 	transport_want(connection->transport, TRANSPORT_READ);
@@ -205,10 +220,11 @@ static void connection_follow_codec(struct connection *connection)
 	if (codec->again) {
 		connection_io_receive(connection, connection->input_ended);
 	}
-	if (connection->was_active && codec->streams_active == 0) {
+	if (connection->was_active > 0 && codec->streams_active == 0) {
 		connection->idle_since_ms = loop_now_ms(connection->loop);
 	}
-	connection->was_active = codec->streams_active > 0;
+	connection->was_active = codec->streams_active;
+	connection->was_draining = codec->draining;
 	if (codec->want_read && !connection->input_ended) {
 		transport_want(
 			connection->transport, connection->transport->wanted | TRANSPORT_READ);
@@ -300,11 +316,6 @@ static void connection_fire(struct timer *timer)
 		connection->flush_deadline_ms = CONNECTION_NEVER;
 		connection_end(connection, REASON_flush_timeout, true, NULL);
 	}
-	if (connection->drain_deadline_ms <= now) {
-		connection->drain_deadline_ms = CONNECTION_NEVER;
-		codec->ops->drain(codec, true);
-		connection_mark(connection);
-	}
 	if (codec && connection->state != CONNECTION_LINGERING && codec->next_deadline_ms <= now) {
 		connection_io_receive(connection, connection->input_ended);
 		/* A codec that leaves its deadline in the past must not keep the loop awake. */
@@ -331,7 +342,6 @@ struct connection *connection_create(
 	connection->idle_since_ms = loop_now_ms(options->loop);
 	connection->state_deadline_ms = CONNECTION_NEVER;
 	connection->flush_deadline_ms = CONNECTION_NEVER;
-	connection->drain_deadline_ms = CONNECTION_NEVER;
 	chain_init(&connection->early);
 	chain_init(&connection->out);
 	timer_init(&connection->timer, connection_fire);
@@ -366,9 +376,8 @@ void connection_drain(struct connection *connection)
 		return;
 	}
 	ASSERT(codec != NULL);
+	/* D-06: the codec takes the second step of HTTP/2 itself, a round trip later. */
 	codec->ops->drain(codec, false);
-	connection->drain_deadline_ms =
-		loop_now_ms(connection->loop) + (codec->h2 ? CONNECTION_DRAIN_STEP_MS : 0);
 	connection_arm(connection);
 	connection_mark(connection);
 }

@@ -26,7 +26,6 @@ enum {
 	CONNECTION_LINGER_BYTES = 64 * 1024,  /* H1-39 */
 	CONNECTION_LINGER_MS = 2000,          /* H1-39 */
 	CONNECTION_FLUSH_MS = 30000,          /* T-10 */
-	CONNECTION_DRAIN_STEP_MS = 1000,      /* D-06: bound of the round trip between both steps */
 	CONNECTION_CONNECT_MS = 1000,         /* T-04, where the target names none */
 	CONNECTION_REAP_MS = 20,              /* looks again for streams that were not let go */
 	CONNECTION_SNIFF_MAX = 24,            /* SN-03: length of the HTTP/2 preface */
@@ -81,19 +80,19 @@ struct connection {
 	uint64_t idle_since_ms;
 	uint64_t state_deadline_ms; /* of SNIFFING, CONNECTING .. OPENING, LINGERING */
 	uint64_t flush_deadline_ms; /* T-10, while a write is blocked */
-	uint64_t drain_deadline_ms; /* second step of an HTTP/2 drain */
 	struct timer timer;
 	struct task run_task;
 	struct task write_task;
 	size_t discarded; /* while LINGERING */
 	uint8_t first_length[3]; /* of the peer's first frame, to know when its SETTINGS are whole */
+	uint32_t was_active; /* streams when the run task last looked */
 	bool input_ended;  /* the peer closed its direction and the codec was told */
 	bool blocked;      /* the transport is full: wait for a write event */
 	bool wants_open;   /* usable; on_open is owed */
 	bool wants_close;  /* the run task ends it */
 	bool gone;         /* ended by the transport: the codec was told */
 	bool reset;        /* end with RST */
-	bool was_active;   /* streams were open when last looked at */
+	bool was_draining; /* when the run task last looked */
 	bool reported;     /* on_closed ran */
 	bool buried;
 	enum reason why;

@@ -36,6 +36,9 @@ void connection_io_receive(struct connection *connection, bool end_of_input)
 	struct codec *codec = connection->codec;
 
 	ASSERT(codec != NULL);
+	if (connection->wants_close) {
+		return;
+	}
 	codec->wall_ms = clock_wall_ms();
 	codec->ops->receive(codec, end_of_input, loop_now_ms(connection->loop));
 	if (end_of_input) {

@@ -66,7 +66,7 @@ void upstream_apply_verdict(struct upstream *upstream, const char *service, cons
 	enum tier tier);
 /* NULL when the bound of names is reached (MA-04: 1,024). Creates the state on first use. */
 struct service *upstream_service(struct upstream *upstream, struct slice name);
-/* Names of `uses` are never forgotten, and take no part in the bound. Creates the state. */
+/* Names of `uses` are never forgotten and take no part in the bound. Creates the state. */
 void upstream_pin(struct upstream *upstream, struct slice name, bool pinned);
 /* Is there a non-empty set of that name? Does not create state. */
 bool upstream_knows(const struct upstream *upstream, struct slice name);
