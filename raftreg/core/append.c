@@ -239,7 +239,7 @@ static void move_state(struct raft *raft, struct raft_progress *peer, uint64_t i
 		progress_become_replicate(peer);
 		break;
 	case RAFT_REPLICATE:
-		progress_free_inflight(peer, index);
+		progress_free_inflight(raft, peer, index);
 		break;
 	case RAFT_SNAPSHOTTING:
 		if (peer->match + 1 >= raft_log_first(&raft->log)) {

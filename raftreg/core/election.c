@@ -142,6 +142,8 @@ static void request_ballots(struct raft *raft, enum raft_message_kind kind, bool
 					.term = raft->hard.term + (kind == RAFT_PREVOTE),
 					.index = raft_log_last(&raft->log),
 					.log_term = raft_log_last_term(&raft->log),
+					.commit = raft->commit,
+					.hint_index = raft_log_term(&raft->log, raft->commit),
 					.transfer = transfer});
 	}
 }
@@ -232,6 +234,25 @@ void election_on_lower_term(struct raft *raft, const struct raft_message *messag
 	}
 }
 
+/* A leader that steps down because it left the voters may be the only one to know that the change
+ * is committed, and its longer log denies its vote to those who still count it: nobody could win
+ * ever again. So whoever asks for votes or answers says what is committed; if that very entry is in
+ * our log, it is committed here too (raft-rs has the same remedy). */
+static void learn_commit(struct raft *raft, const struct raft_message *message)
+{
+	ASSERT(message->from != raft->options.id);
+	if (raft->role != RAFT_LEADER && message->commit > raft->commit &&
+		message->hint_index > 0 &&
+		raft_log_matches(&raft->log, message->commit, message->hint_index)) {
+		raft_commit_to(raft, message->commit);
+		/* RM-04 holds for a campaign that runs, too: its configuration may be old news. */
+		if (raft->role != RAFT_FOLLOWER && member_has_unapplied(raft)) {
+			election_become_follower(raft, raft->hard.term, 0);
+		}
+		ASSERT(raft->commit == message->commit);
+	}
+}
+
 /* RM-03: VOTE and PREVOTE, also for learners and for whoever left the configuration: they cannot
  * know whether they are voters again. */
 void election_on_request(struct raft *raft, const struct raft_message *message)
@@ -247,11 +268,14 @@ void election_on_request(struct raft *raft, const struct raft_message *message)
 
 	ASSERT(message->term >= raft->hard.term);
 	ASSERT(pre || message->term == raft->hard.term);
+	learn_commit(raft, message);
 	trace_line(raft, "%s %s of %llu for term %llu", grant ? "grant" : "reject",
 		raft_message_name(message->kind), U(message->from), U(message->term));
 	raft_send(raft, (struct raft_message){.kind = pre ? RAFT_PREVOTE_RESP : RAFT_VOTE_RESP,
 				.to = message->from,
 				.term = grant ? message->term : raft->hard.term,
+				.commit = raft->commit,
+				.hint_index = raft_log_term(&raft->log, raft->commit),
 				.reject = !grant,
 				.uncertain = grant && raft->hard.uncertain});
 	if (grant && !pre) {
@@ -269,6 +293,7 @@ void election_on_response(struct raft *raft, const struct raft_message *message)
 	struct raft_progress *peer = progress_find(raft, message->from);
 
 	ASSERT(message->term >= raft->hard.term);
+	learn_commit(raft, message);
 	if (raft->role != role || message->term != term || peer == NULL ||
 		peer->ballot != QUORUM_MISSING) {
 		return;

@@ -68,6 +68,9 @@ struct raft {
 	struct raft_wait *waits;
 	size_t wait_capacity, wait_start, wait_count;
 	uint64_t read_position, read_round, read_confirmed, read_id;
+	/* Uncertain only: the term recovered with; the id of the question to the leader; what its
+	 * log held then (0: no answer yet), and in which term. */
+	uint64_t recovered_term, certain_id, certain_index, certain_term;
 
 	struct raft_output out;
 	bool tracing;

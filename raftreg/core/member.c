@@ -253,6 +253,8 @@ void member_switch(struct raft *raft, const struct raft_conf *conf)
 	uint64_t self = raft->options.id;
 
 	ASSERT(member_conf_is_valid(conf));
+	/* Nobody campaigns with a change committed but unapplied (RM-04). */
+	ASSERT(raft->role == RAFT_FOLLOWER || raft->role == RAFT_LEADER);
 	raft->conf = *conf;
 	raft->out.conf = true;
 	progress_rebuild(raft);

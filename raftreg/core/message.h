@@ -72,7 +72,9 @@ enum raft_message_kind {
  *   APPEND             the entry before the first one sent
  *   APPEND_RESP        the last index that now matches; when rejecting, the refused prev, with
  *                      the hint in (hint_index, log_term)
- *   READ_INDEX_RESP    the index to wait for
+ *   READ_INDEX_RESP    the index to wait for; hint_index is the leader's last index
+ * PREVOTE, VOTE and their answers carry the sender's commit, and the term of that entry in
+ * hint_index.
  * context is the read position of (HEARTBEAT, _RESP) or the id of (READ_INDEX, _RESP). */
 struct raft_message {
 	enum raft_message_kind kind;

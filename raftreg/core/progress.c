@@ -192,13 +192,14 @@ void progress_sent(struct raft *raft, struct raft_progress *peer, size_t count, 
 	peer->sent_commit = check_max(peer->sent_commit, raft->commit);
 }
 
-void progress_free_inflight(struct raft_progress *peer, uint64_t index)
+void progress_free_inflight(const struct raft *raft, struct raft_progress *peer, uint64_t index)
 {
 	ASSERT(peer->inflight_count == 0 || peer->inflight != NULL);
 	while (peer->inflight_count > 0 && peer->inflight[peer->inflight_start].index <= index) {
 		ASSERT(peer->inflight_bytes >= peer->inflight[peer->inflight_start].bytes);
 		peer->inflight_bytes -= peer->inflight[peer->inflight_start].bytes;
-		peer->inflight_start++;
+		peer->inflight_start =
+			(peer->inflight_start + 1) % raft->options.inflight_messages_max;
 		peer->inflight_count--;
 	}
 }

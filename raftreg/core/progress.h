@@ -47,7 +47,7 @@ bool progress_is_paused(const struct raft_progress *peer);
 bool progress_is_full(const struct raft *raft, const struct raft_progress *peer);
 /* Bookkeeping for an APPEND with `count` entries. */
 void progress_sent(struct raft *raft, struct raft_progress *peer, size_t count, uint64_t bytes);
-void progress_free_inflight(struct raft_progress *peer, uint64_t index);
+void progress_free_inflight(const struct raft *raft, struct raft_progress *peer, uint64_t index);
 /* An acceptance of index; true when match rose (RM-13). */
 bool progress_accept(struct raft_progress *peer, uint64_t index);
 /* A rejection of prev = rejected; false when it is stale (RM-12). */

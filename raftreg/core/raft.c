@@ -219,8 +219,10 @@ static void clip_durable(struct raft *raft)
 	ASSERT(raft->durable <= raft_log_last(&raft->log));
 }
 
-/* RI-06: with an entry of the current leader's term committed and durable here, nothing that was
- * cut away can be missing any more. */
+/* RI-06: certain again when nothing that was acknowledged before the loss can be missing. That an
+ * entry of the current leader's term is committed and durable here is not enough: what was lost may
+ * be later ones of the same term. It must be of a term above the recovered one, or all that the
+ * leader's log held after a question of this life must be here (read_ask_certainty). */
 static void try_become_certain(struct raft *raft)
 {
 	uint64_t index = check_min(raft->commit, raft->durable);
@@ -228,8 +230,12 @@ static void try_become_certain(struct raft *raft)
 	if (!raft->hard.uncertain || raft->leader == 0) {
 		return;
 	}
-	ASSERT(raft->hard.term > 0);
-	if (raft_log_term(&raft->log, index) == raft->hard.term) {
+	ASSERT(raft->hard.term >= raft->recovered_term);
+	bool newer = raft_log_term(&raft->log, index) > raft->recovered_term;
+	bool caught_up = raft->certain_index > 0 && raft->certain_term == raft->hard.term &&
+			 index >= raft->certain_index;
+
+	if (newer || caught_up) {
 		raft->hard.uncertain = false;
 		raft->out.hard = true;
 		trace_line(raft, "certain at %llu", (unsigned long long)index);
@@ -318,6 +324,7 @@ static void on_restore(struct raft *raft, const struct raft_restore *restore)
 	ASSERT(restore->hard.term > 0 || restore->hard.vote == 0);
 	raft->hard = restore->hard;
 	raft->durable_term = restore->hard.term;
+	raft->recovered_term = restore->hard.term;
 	if (restore->snapshot != NULL && restore->snapshot->index > 0) {
 		ASSERT(member_conf_is_valid(&restore->snapshot->conf));
 		raft->snapshot = *restore->snapshot;

@@ -40,6 +40,9 @@ static void answer(struct raft *raft, const struct raft_wait *wait, bool failed)
 	struct raft_output *out = &raft->out;
 
 	ASSERT(failed || wait->index > 0);
+	if (wait->from == raft->options.id) {
+		return; /* our own question about certainty */
+	}
 	if (wait->from != 0) {
 		/* A failed one is not told: the follower's own time limit covers it. */
 		if (!failed) {
@@ -168,6 +171,26 @@ enum raft_refusal read_request(struct raft *raft, uint64_t cookie)
 	return RAFT_OK;
 }
 
+/* The answer tells how long the leader's log was after the question, and so after this start:
+ * longer than anything that we may have acknowledged in this term and lost. Duplicates of answers
+ * to an earlier life do not fit the id. */
+void read_ask_certainty(struct raft *raft)
+{
+	bool asked = raft->wait_count > 0 && raft->certain_id >= wait_at(raft, 0)->position;
+
+	ASSERT(raft->hard.uncertain);
+	ASSERT(raft->role != RAFT_LEADER);
+	if (raft->leader == 0 || asked || raft->wait_count == RAFT_READS_MAX ||
+		(raft->certain_index > 0 && raft->certain_term == raft->hard.term)) {
+		return;
+	}
+	raft->certain_id = ++raft->read_id;
+	push_wait(raft, (struct raft_wait){.from = raft->options.id, .position = raft->certain_id});
+	raft_send(raft,
+		(struct raft_message){
+			.kind = RAFT_READ_INDEX, .to = raft->leader, .context = raft->certain_id});
+}
+
 void read_on_index_request(struct raft *raft, const struct raft_message *message)
 {
 	ASSERT(message->term == raft->hard.term);
@@ -192,6 +215,10 @@ void read_on_index_response(struct raft *raft, const struct raft_message *messag
 	struct raft_wait *wait = wait_at(raft, (size_t)offset);
 
 	ASSERT(wait->position == message->context);
+	if (!wait->done && wait->from == raft->options.id) {
+		raft->certain_index = message->hint_index;
+		raft->certain_term = raft->hard.term;
+	}
 	if (!wait->done) {
 		wait->index = message->index;
 		wait->done = true;

@@ -14,6 +14,8 @@ void read_on_index_response(struct raft *raft, const struct raft_message *messag
 void read_try_confirm(struct raft *raft);
 /* The first own-term entry is committed: waiting reads get their index and position. */
 void read_on_commit(struct raft *raft);
+/* RI-06: an uncertain replica asks its leader how long the log is. */
+void read_ask_certainty(struct raft *raft);
 void read_fail_all(struct raft *raft);
 void read_expire(struct raft *raft);
 uint64_t read_deadline(const struct raft *raft);

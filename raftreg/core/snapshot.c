@@ -38,11 +38,14 @@ static void install(struct raft *raft, const struct raft_snapshot *snapshot)
 	member_switch(raft, &snapshot->conf);
 }
 
+/* A snapshot that does not name us is installed too. It is older than the change that admitted us,
+ * and if the leader needs us for a quorum it can commit nothing, so no newer one will ever be made:
+ * to wait for one (as etcd does, whose leader makes a fresh one for each peer) would be for ever.
+ */
 static bool is_installable(struct raft *raft, const struct raft_snapshot *snapshot)
 {
 	ASSERT(snapshot != NULL);
-	if (snapshot->index <= raft->commit ||
-		!member_conf_has(&snapshot->conf, raft->options.id)) {
+	if (snapshot->index <= raft->commit) {
 		return false;
 	}
 	if (raft_log_matches(&raft->log, snapshot->index, snapshot->term)) {

@@ -286,7 +286,8 @@ uint64_t trace_hash_state(const struct raft *raft)
 		raft->commit, raft->applied, raft->apply_given, raft->snapshot.index,
 		raft->snapshot.term, raft->seq, raft->durable, raft->durable_term,
 		raft->pending_conf, raft->read_position, raft->read_round, raft->read_confirmed,
-		raft->read_id, raft->rng.s[0], raft->rng.s[1], raft->rng.s[2], raft->rng.s[3]};
+		raft->read_id, raft->recovered_term, raft->certain_id, raft->certain_index,
+		raft->certain_term, raft->rng.s[0], raft->rng.s[1], raft->rng.s[2], raft->rng.s[3]};
 
 	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
 		mix(&hash, values[i]);
