@@ -33,6 +33,7 @@ struct loop {
 	size_t burial_capacity;
 	uint64_t now_ns;
 	bool now_stale; /* the loop slept: the next look at the clock reads it */
+	bool in_io;
 	bool stopped;
 	uint64_t longest_turn_ns;
 	struct timer_wheel timers;
@@ -221,7 +222,9 @@ void loop_turn(struct loop *loop, int wait_ms)
 		loop_arm_wait(loop, sleep_ms);
 	}
 	loop->now_stale = true;
+	loop->in_io = true;
 	status = event_base_loop(loop->base, flags);
+	loop->in_io = false;
 	ASSERT(status >= 0);
 	start_ns = loop_now_ns(loop);
 	mailbox_drain(loop->mailbox, LOOP_MAILS_MAX);
@@ -248,6 +251,11 @@ void loop_stop(struct loop *loop)
 {
 	ASSERT(loop != NULL);
 	loop->stopped = true;
+}
+
+bool loop_in_io_stage(const struct loop *loop)
+{
+	return loop->in_io;
 }
 
 struct event_base *loop_base(struct loop *loop)

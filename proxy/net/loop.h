@@ -36,6 +36,7 @@ void loop_stop(struct loop *loop); /* from the loop's own thread */
 
 uint64_t loop_now_ms(const struct loop *loop); /* CLOCK_MONOTONIC, cached once a turn */
 uint64_t loop_now_ns(const struct loop *loop);
+bool loop_in_io_stage(const struct loop *loop); /* callbacks of libevent are running */
 struct event_base *loop_base(struct loop *loop);
 struct mailbox *loop_mailbox(struct loop *loop);
 struct timer_wheel *loop_timers(struct loop *loop); /* for timer.c */

@@ -58,7 +58,7 @@ static void transport_mem_schedule(struct transport_mem *mem)
 		return;
 	}
 	mem->scheduled = true;
-	if (event_base_get_running_event(loop_base(mem->transport.loop)) == NULL) {
+	if (!loop_in_io_stage(mem->transport.loop)) {
 		event_active(&mem->event, EV_READ, 0);
 	} else {
 		loop_queue_write(mem->transport.loop, &mem->later);
