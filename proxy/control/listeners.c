@@ -207,7 +207,7 @@ int listeners_bind(
 {
 	int result = bind_family(control, config, err);
 
-	ASSERT(control->port_shift == 0);
+	ASSERT(control->port_shift == 0 || !may_move);
 	while (result == -EADDRINUSE && may_move &&
 		control->port_shift < PORT_STEP * PORT_STEPS_MAX) {
 		release_all(control);

@@ -12,6 +12,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "base/disk_ops.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "broker/broker.h"
@@ -208,9 +209,45 @@ static void decide_advertise(struct control *control)
 	}
 }
 
+/* ZC-03: the family of ports that a replica took at its first start is part of its identity. */
+#define PORTS_FILE "ports"
+
+static unsigned stored_shift(const struct control *control)
+{
+	char path[4200];
+	unsigned shift = 0;
+	FILE *file;
+
+	(void)snprintf(path, sizeof path, "%s/%s", control->data.path, PORTS_FILE);
+	file = fopen(path, "re");
+	if (!file) {
+		return 0;
+	}
+	if (fscanf(file, "%3u", &shift) != 1 || shift > 180 || shift % 20 != 0) {
+		shift = 0;
+	}
+	(void)fclose(file);
+	return shift;
+}
+
+static void store_shift(const struct control *control)
+{
+	char text[16];
+	struct disk *disk;
+
+	(void)snprintf(text, sizeof text, "%u\n", control->port_shift);
+	if (disk_open_directory(control->data.path, &disk) < 0) {
+		return;
+	}
+	if (disk_replace_file(disk, PORTS_FILE, text, strlen(text)) < 0) {
+		log_event(LOG_LEVEL_WARN, "control", 2011, "the ports in use were not noted", NULL, 0);
+	}
+	disk_close_directory(disk);
+}
+
 static int bind_all(struct control *control, bool replica)
 {
-	/* ZC-03: a replica's address is known to others and never moves once it has an identity. */
+	/* A replica's address is known to others and never moves once it has an identity. */
 	bool identity = false;
 	bool may_move;
 	struct err err;
@@ -221,12 +258,18 @@ static int bind_all(struct control *control, bool replica)
 		identity = raftreg_has_identity(control->data.path, &on_disk) && on_disk;
 	}
 	may_move = !control->config->file && !identity;
+	if (identity && !control->config->file) {
+		control->port_shift = stored_shift(control);
+	}
 	err_clear(&err);
 	if (listeners_bind(control, control->config, may_move, &err) < 0) {
 		control_say(&err);
 		return EXIT_CONFIG;
 	}
 	decide_advertise(control);
+	if (replica && !identity && control->data.path) {
+		store_shift(control);
+	}
 	return 0;
 }
 
