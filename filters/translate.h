@@ -21,12 +21,12 @@ struct translate_worker *translate_worker_create(uint64_t memory_max);
 void translate_worker_destroy(struct translate_worker *worker);
 
 enum translate_schema {
-	TRANSLATE_SCHEMA_NONE,    /* there is no schema and none to come */
+	TRANSLATE_SCHEMA_NONE,	  /* there is no schema and none to come */
 	TRANSLATE_SCHEMA_PENDING, /* the first one is being looked for: requests wait (RF-04) */
 	TRANSLATE_SCHEMA_READY,
 };
-/* The pool in force (a reference is taken; NULL unless READY). Requests that wait go on. grpc_app: the
- * application answered reflection or the configuration says so (CX-04 `auto`). */
+/* The pool in force (a reference is taken; NULL unless READY). Requests that wait go on. grpc_app:
+ * the application answered reflection or the configuration says so (CX-04 `auto`). */
 void translate_worker_set_schema(struct translate_worker *worker, enum translate_schema state,
 	const struct descriptor_pool *pool, bool grpc_app);
 /* At least every 100 ms: requests that waited for schema_wait fault (codec_schema_wait). */
@@ -37,11 +37,13 @@ bool translate_worker_take_unknown(struct translate_worker *worker);
 /* Adds this worker's counters (plain words) to the totals; any thread. */
 struct translate_totals {
 	uint64_t passed, slow_path, headers_dropped, memory_bytes;
-	uint64_t messages[4];  /* json->grpc request, grpc->json response, grpc->json request, json->grpc response */
+	uint64_t messages[4]; /* json->grpc request, grpc->json response, grpc->json request,
+				 json->grpc response */
 	uint64_t bytes_in[4], bytes_out[4];
 	uint64_t faults_request, faults_response;
 };
-void translate_worker_totals(const struct translate_worker *worker, struct translate_totals *totals);
+void translate_worker_totals(
+	const struct translate_worker *worker, struct translate_totals *totals);
 
 extern const struct filter_ops translate_filter;
 

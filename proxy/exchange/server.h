@@ -1,7 +1,7 @@
 /*
  * server: one worker's data path: accepted connections, their exchanges, the upstreams. Created by
- * control, one per worker; all functions on the worker's thread. Control's mail drives it: snapshots,
- * instance sets, verdicts, application health, drain.
+ * control, one per worker; all functions on the worker's thread. Control's mail drives it:
+ * snapshots, instance sets, verdicts, application health, drain.
  */
 #ifndef PILLION_EXCHANGE_SERVER_H
 #define PILLION_EXCHANGE_SERVER_H
@@ -27,13 +27,16 @@ struct exchange_server_options {
 	struct config_snapshot *snapshot;
 	uint64_t buffers_max; /* of this worker */
 	uint64_t connections_max;
-	/* Names first used, and verdicts: forwarded to control (which mails); must not call back. */
+	/* Names first used, and verdicts: forwarded to control (which mails); must not call back.
+	 */
 	void (*on_unknown_service)(void *owner, const char *name);
 	void (*on_verdict)(void *owner, const char *service, const uint8_t id[16], enum tier tier);
-	/* Access records wait and the ring passed its half: wake whoever takes them. May be NULL. */
+	/* Access records wait and the ring passed its half: wake whoever takes them. May be NULL.
+	 */
 	void (*on_records)(void *owner);
 	void *owner;
-	/* Slots that filters and endpoints get by exchange_worker_slot (translate's scratch, ...). */
+	/* Slots that filters and endpoints get by exchange_worker_slot (translate's scratch, ...).
+	 */
 	void *slots[4];
 };
 
@@ -41,13 +44,14 @@ struct exchange_server *exchange_server_create(const struct exchange_server_opti
 /* Cuts what is left (REASON_shutdown) and frees; the loop must turn once more for the graveyard. */
 void exchange_server_destroy(struct exchange_server *server);
 
-/* listener: index into the snapshot's listeners, of the generation the connection was accepted in. */
-void exchange_server_accept(struct exchange_server *server, const char *listener_name,
-	struct transport *transport);
+/* listener: index into the snapshot's listeners, of the generation the connection was accepted in.
+ */
+void exchange_server_accept(
+	struct exchange_server *server, const char *listener_name, struct transport *transport);
 void exchange_server_set_snapshot(struct exchange_server *server, struct config_snapshot *snapshot);
 void exchange_server_set_instances(struct exchange_server *server, struct instance_set *set);
-void exchange_server_set_verdict(struct exchange_server *server, const char *service,
-	const uint8_t id[16], enum tier tier);
+void exchange_server_set_verdict(
+	struct exchange_server *server, const char *service, const uint8_t id[16], enum tier tier);
 /* The own application passed its check (MH-03); with `h2` by what the probe saw (MH-05). */
 void exchange_server_set_app(struct exchange_server *server, bool healthy, bool exited, bool h2);
 /* ML-21: inbound connections drain, new inbound requests get 503 draining. */
@@ -61,10 +65,10 @@ unsigned exchange_server_outbound_active(const struct exchange_server *server);
 uint64_t exchange_server_last_outbound_ms(const struct exchange_server *server);
 
 /*
- * An in-process client (http/local.h): near = codec->ops->open(codec). to_app: requests go to the own
- * application as an inbound exchange that passes the app's filters unless raw (broker push,
- * reflection: LOCAL_TO_APP_RAW, never repeated); otherwise they are outbound calls by authority. The
- * codec lives with the server and is pumped by it.
+ * An in-process client (http/local.h): near = codec->ops->open(codec). to_app: requests go to the
+ * own application as an inbound exchange that passes the app's filters unless raw (broker push,
+ * reflection: LOCAL_TO_APP_RAW, never repeated); otherwise they are outbound calls by authority.
+ * The codec lives with the server and is pumped by it.
  */
 enum local_kind { LOCAL_TO_APP, LOCAL_OUTBOUND, LOCAL_TO_APP_RAW, LOCAL_KINDS };
 struct codec *exchange_server_local(struct exchange_server *server, enum local_kind kind);
@@ -77,7 +81,7 @@ struct loop *exchange_server_loop(struct exchange_server *server);
 struct config_snapshot *exchange_server_snapshot(struct exchange_server *server);
 const struct server_stats *exchange_server_stats(const struct exchange_server *server);
 /* Access records of this worker: control's background thread takes them (single reader). */
-size_t exchange_server_take_records(struct exchange_server *server, struct access_record *ret_records,
-	size_t most);
+size_t exchange_server_take_records(
+	struct exchange_server *server, struct access_record *ret_records, size_t most);
 
 #endif

@@ -1,7 +1,8 @@
 /*
- * snapshot: the configuration snapshot: everything configured, compiled, read-only after publication.
- * Built whole by control, posted to the workers by mailbox; each worker holds one reference and each
- * exchange one on its worker; the last one destroys it (atomic count, any thread).
+ * snapshot: the configuration snapshot: everything configured, compiled, read-only after
+ * publication. Built whole by control, posted to the workers by mailbox; each worker holds one
+ * reference and each exchange one on its worker; the last one destroys it (atomic count, any
+ * thread).
  */
 #ifndef PILLION_EXCHANGE_SNAPSHOT_H
 #define PILLION_EXCHANGE_SNAPSHOT_H
@@ -33,6 +34,15 @@ struct service_snapshot {
 	struct filter_chain filters;
 };
 
+/* Timers and bounds of exchanges (http.md 11 and 17); 0: off. Keys of the same name in `limits`. */
+struct exchange_limits {
+	int64_t body_gap_ms;	 /* T-05 */
+	int64_t response_gap_ms; /* T-09 */
+	int64_t stream_idle_ms;	 /* T-11, and T-05 of class S */
+	uint64_t body_bytes;	 /* 413 beyond it */
+	uint32_t exchanges_max;	 /* of the process; split among workers */
+};
+
 struct config_snapshot {
 	atomic_uint refs;
 	uint64_t generation;
@@ -40,11 +50,12 @@ struct config_snapshot {
 	struct arena arena;    /* everything below */
 	const struct listener_snapshot *listeners;
 	unsigned listener_count;
-	struct map services;   /* name -> struct service_snapshot */
+	struct map services;				/* name -> struct service_snapshot */
 	const struct service_snapshot *default_service; /* "*" */
 	const struct endpoint *endpoints;
 	unsigned endpoint_count;
 	struct http_limits http;
+	struct exchange_limits exchange;
 	/* Own identity. */
 	const char *service_name; /* NULL: none declared */
 	uint8_t instance_id[INSTANCE_ID_SIZE];
@@ -68,7 +79,7 @@ struct config_snapshot {
 struct config_snapshot *snapshot_ref(struct config_snapshot *snapshot);
 void snapshot_unref(struct config_snapshot *snapshot);
 /* The policy for a service name, "*" where it has none of its own. */
-const struct service_snapshot *snapshot_service(const struct config_snapshot *snapshot,
-	struct slice name);
+const struct service_snapshot *snapshot_service(
+	const struct config_snapshot *snapshot, struct slice name);
 
 #endif

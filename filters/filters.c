@@ -1,0 +1,42 @@
+#include "filters/filters.h"
+
+#include "base/assert.h"
+#include "exchange/filter.h"
+#include "filters/access_log.h"
+#include "filters/headers.h"
+
+static const struct filter_ops *const filters_list[] = {
+	&access_log_filter,
+	&headers_filter,
+};
+
+const struct filter_ops *const *filters_all(size_t *ret_count)
+{
+	*ret_count = ARRAY_SIZE(filters_list);
+	return filters_list;
+}
+
+const struct filter_ops *filters_find(struct slice name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(filters_list); i++) {
+		ASSERT(filters_list[i]->name != NULL);
+		if (slice_equal(slice_from_string(filters_list[i]->name), name)) {
+			return filters_list[i];
+		}
+	}
+	return NULL;
+}
+
+size_t filters_plugins(const struct config_filter_plugin **ret_plugins, size_t most)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(filters_list) && count < most; i++) {
+		/* Built-in ones are placed by the sidecar itself and have no table. */
+		if (filters_list[i]->plugin != NULL) {
+			ret_plugins[count++] = filters_list[i]->plugin;
+		}
+	}
+	ASSERT(count <= most);
+	return count;
+}

@@ -1,0 +1,377 @@
+#include "exchange/server.h"
+
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "exchange/exchange_steps.h"
+#include "http/local.h"
+#include "net/transport.h"
+
+struct snapshot_hold *server_hold(struct snapshot_hold *hold)
+{
+	ASSERT(hold->count > 0);
+	hold->count++;
+	return hold;
+}
+
+void server_release(struct snapshot_hold *hold)
+{
+	ASSERT(hold->count > 0);
+	if (--hold->count == 0) {
+		snapshot_unref(hold->snapshot);
+		mem_free(hold);
+	}
+}
+
+struct snapshot_hold *server_hold_create(struct config_snapshot *snapshot)
+{
+	struct snapshot_hold *hold = mem_alloc(sizeof(*hold));
+
+	*hold = (struct snapshot_hold){snapshot_ref(snapshot), 1};
+	return hold;
+}
+
+struct stats_series *server_series(struct exchange_server *server, struct slice name, bool inbound)
+{
+	struct map *map = &server->series[inbound];
+	struct stats_series *series = map_get(map, name);
+
+	if (series == NULL) {
+		series = stats_series(server->stats, name, inbound);
+		/* Names beyond the bound share a series and are looked for each time (MN-03). */
+		if (map->count < STATS_SERIES_MAX) {
+			map_set(map, name, series);
+		}
+	}
+	return series;
+}
+
+struct exchange *server_exchange_alloc(struct exchange_server *server)
+{
+	struct list_node *node = list_pop_front(&server->free_exchanges);
+	struct exchange *x;
+
+	if (node != NULL) {
+		x = container_of(node, struct exchange, node);
+		memset(x, 0, sizeof(*x));
+		server->free_count--;
+	} else {
+		x = mem_zalloc(sizeof(*x));
+	}
+	x->server = server;
+	list_push_back(&server->exchanges, &x->node);
+	server->exchange_count++;
+	return x;
+}
+
+void server_exchange_free(struct exchange_server *server, struct exchange *x)
+{
+	list_unlink(&x->node);
+	ASSERT(server->exchange_count > 0);
+	server->exchange_count--;
+	if (x->inbound) {
+		server->inbound_active--;
+	} else {
+		server->outbound_active--;
+	}
+	server_release(x->hold);
+	server_downstream_release(x->from);
+	if (server->free_count < SERVER_FREE_MAX) {
+		list_push_front(&server->free_exchanges, &x->node);
+		server->free_count++;
+	} else {
+		mem_free(x);
+	}
+}
+
+void server_log(struct exchange_server *server, const struct access_record *record)
+{
+	bool half;
+
+	if (!access_ring_put(server->ring, record)) {
+		server->stats->records_dropped++;
+	}
+	half = access_ring_used(server->ring) >= ACCESS_RING_SIZE / 2;
+	if (half && !server->ring_told && server->options.on_records != NULL) {
+		server->options.on_records(server->options.owner);
+	}
+	server->ring_told = half;
+}
+
+void server_downstream_release(struct downstream *from)
+{
+	if (from == NULL) {
+		return;
+	}
+	ASSERT(from->refs > 0);
+	if (--from->refs == 0) {
+		ASSERT(from->connection == NULL);
+		server_release(from->hold);
+		server_release(from->limits);
+		mem_free(from);
+	}
+}
+
+static void server_bury_downstream(void *object)
+{
+	server_downstream_release(object);
+}
+
+/* The server goes after the connections that were buried before it. */
+static void server_dispose(void *object)
+{
+	struct exchange_server *server = object;
+
+	if (server->pool.live > 0 && server->dispose_turns++ < SERVER_DISPOSE_TURNS) {
+		loop_bury(server->options.loop, server_dispose, server);
+		return;
+	}
+	while (!list_empty(&server->free_exchanges)) {
+		mem_free(container_of(
+			list_pop_front(&server->free_exchanges), struct exchange, node));
+	}
+	map_fini(&server->series[0]);
+	map_fini(&server->series[1]);
+	egress_fini(server);
+	server_release(server->hold);
+	block_pool_fini(&server->pool);
+	stats_fini(server->stats);
+	mem_free(server->stats);
+	mem_free(server->ring);
+	mem_free(server);
+}
+
+static void server_maybe_dispose(struct exchange_server *server)
+{
+	if (!server->destroying || server->downstream_count > 0 || server->buried) {
+		return;
+	}
+	server->buried = true;
+	upstream_destroy(server->upstream);
+	loop_bury(server->options.loop, server_dispose, server);
+}
+
+static void server_on_change(struct connection *connection)
+{
+	ASSERT(connection_owner(connection) != NULL);
+}
+
+static void server_on_closed(struct connection *connection, enum reason why, const char *detail)
+{
+	struct downstream *from = connection_owner(connection);
+	struct exchange_server *server = from->server;
+
+	(void)detail;
+	list_unlink(&from->node);
+	from->connection = NULL;
+	from->stats->connections--;
+	from->stats->closed[why]++;
+	ASSERT(server->downstream_count > 0);
+	server->downstream_count--;
+	/* The codec, which is freed after this turn, still reads the limits that it holds. */
+	loop_bury(server->options.loop, server_bury_downstream, from);
+	server_maybe_dispose(server);
+}
+
+static const struct connection_events server_connection_events = {
+	.on_open = NULL,
+	.on_stream = accept_stream,
+	.on_change = server_on_change,
+	.on_closed = server_on_closed,
+};
+
+/* F-11: without TLS a mesh peer is who comes from loopback or a trusted address. */
+static enum forward_peer server_peer_kind(
+	const struct listener_snapshot *listener, const struct address *peer)
+{
+	if (listener->kind != LISTENER_INBOUND) {
+		return FORWARD_FROM_APP;
+	}
+	if (address_is_loopback(peer)) {
+		return FORWARD_FROM_MESH;
+	}
+	for (unsigned i = 0; i < listener->trusted_count; i++) {
+		if (address_prefix_match(&listener->trusted[i], peer)) {
+			return FORWARD_FROM_MESH;
+		}
+	}
+	return FORWARD_FROM_OTHER;
+}
+
+static const struct listener_snapshot *server_listener(
+	const struct config_snapshot *snapshot, const char *name)
+{
+	for (unsigned i = 0; i < snapshot->listener_count; i++) {
+		if (strcmp(snapshot->listeners[i].name, name) == 0) {
+			return &snapshot->listeners[i];
+		}
+	}
+	return NULL;
+}
+
+void exchange_server_accept(
+	struct exchange_server *server, const char *listener_name, struct transport *transport)
+{
+	const struct listener_snapshot *listener =
+		server_listener(server->hold->snapshot, listener_name);
+	struct connection_options options = {
+		.loop = server->options.loop,
+		.pool = &server->pool,
+		.limits = &server->hold->snapshot->http,
+		.events = &server_connection_events,
+	};
+	struct downstream *from;
+
+	/* SN-07; a listener that went away between accept and here serves nobody. */
+	if (listener == NULL || server->destroying ||
+		(server->options.connections_max != 0 &&
+			server->downstream_count >= server->options.connections_max) ||
+		(listener->kind == LISTENER_INBOUND && server->drained)) {
+		transport_close(transport, false);
+		return;
+	}
+	from = mem_zalloc(sizeof(*from));
+	from->server = server;
+	from->hold = server_hold(server->hold);
+	from->limits = server_hold(server->hold);
+	from->listener = listener;
+	from->stats = stats_listener(server->stats, listener->name);
+	from->peer = transport->peer;
+	from->local = transport->local;
+	from->peer_kind = server_peer_kind(listener, &transport->peer);
+	if (from->peer.size > 0) {
+		from->peer_host = slice_from_string(address_host(&from->peer, from->peer_text));
+	}
+	from->refs = 1;
+	from->stats->accepted++;
+	from->stats->connections++;
+	list_push_back(&server->downstreams, &from->node);
+	server->downstream_count++;
+	options.owner = from;
+	from->connection = connection_accept(&options, transport);
+	if (server->draining && listener->kind == LISTENER_INBOUND) {
+		connection_drain(from->connection);
+	}
+}
+
+static void server_pump_local(struct task *task)
+{
+	struct server_local *local = container_of(task, struct server_local, task);
+	struct codec *codec = local->codec;
+
+	codec->ops->receive(codec, false, loop_now_ms(local->server->options.loop));
+	if (codec->again || codec->has_output) {
+		loop_queue(local->server->options.loop, &local->task);
+	}
+}
+
+struct codec *exchange_server_local(struct exchange_server *server, enum local_kind kind)
+{
+	struct codec_options options = {
+		.events = &accept_local_events,
+		.pool = &server->pool,
+		.limits = &server->limits,
+		.now_ms = loop_now_ms(server->options.loop),
+	};
+	struct server_local *local;
+
+	ASSERT(kind < LOCAL_KINDS && !server->destroying);
+	local = server->locals[kind];
+	if (local == NULL) {
+		local = mem_zalloc(sizeof(*local));
+		local->server = server;
+		local->kind = kind;
+		task_init(&local->task, server_pump_local);
+		options.owner = local;
+		local->codec = local_create(&options);
+		server->locals[kind] = local;
+	}
+	return local->codec;
+}
+
+static void server_local_destroy(struct server_local *local)
+{
+	if (local != NULL) {
+		task_cancel(&local->task);
+		local->codec->ops->destroy(local->codec);
+		mem_free(local);
+	}
+}
+
+void server_set_app_target(struct exchange_server *server)
+{
+	enum instance_protocol protocol = server->app.protocol;
+
+	server->app = server->hold->snapshot->app;
+	/* What the probe saw stays true across reloads. */
+	if (server->app_probed) {
+		server->app.protocol = protocol;
+	}
+	if (server->app.name == NULL) {
+		server->app.name = "app";
+	}
+}
+
+struct exchange_server *exchange_server_create(const struct exchange_server_options *options)
+{
+	struct exchange_server *server = mem_zalloc(sizeof(*server));
+	struct upstream_options upstream = {.loop = options->loop};
+
+	ASSERT(options->loop != NULL && options->snapshot != NULL && options->workers > 0);
+	server->options = *options;
+	block_pool_init(&server->pool, SERVER_BLOCKS_FREE);
+	rng_seed_system(&server->rng);
+	server->hold = server_hold_create(options->snapshot);
+	server->limits = options->snapshot->http;
+	server->replay.total = options->snapshot->replay_total / options->workers;
+	server->stats = mem_zalloc(sizeof(*server->stats));
+	server->ring = mem_zalloc(sizeof(*server->ring));
+	list_init(&server->downstreams);
+	list_init(&server->exchanges);
+	list_init(&server->free_exchanges);
+	map_init(&server->series[0]);
+	map_init(&server->series[1]);
+	map_init(&server->egress);
+	server_set_app_target(server);
+	for (int inbound = 0; inbound < 2; inbound++) {
+		for (int version = HTTP_1_0; version <= HTTP_2; version++) {
+			forward_via((enum http_version)version, inbound != 0,
+				options->snapshot->id8, server->via[inbound][version]);
+		}
+	}
+	upstream.pool = &server->pool;
+	upstream.resolver = options->resolver;
+	upstream.limits = &server->limits;
+	upstream.rng = &server->rng;
+	upstream.workers = options->workers;
+	upstream.on_unknown = options->on_unknown_service;
+	upstream.on_verdict = options->on_verdict;
+	upstream.owner = options->owner;
+	server->upstream = upstream_create(&upstream);
+	return server;
+}
+
+void exchange_server_destroy(struct exchange_server *server)
+{
+	if (server == NULL) {
+		return;
+	}
+	ASSERT(!server->destroying);
+	server->destroying = true;
+	LIST_FOR_EACH_SAFE(node, &server->exchanges) {
+		struct exchange *x = container_of(node, struct exchange, node);
+
+		x->reason = x->down_lost != REASON_ok ? x->down_lost : REASON_shutdown;
+		x->outcome = exchange_outcome(x, x->reason);
+		exchange_finish(x, x->reason);
+	}
+	for (int kind = 0; kind < LOCAL_KINDS; kind++) {
+		server_local_destroy(server->locals[kind]);
+	}
+	LIST_FOR_EACH_SAFE(node, &server->downstreams) {
+		struct downstream *from = container_of(node, struct downstream, node);
+
+		connection_close(from->connection, REASON_shutdown, false);
+	}
+	server_maybe_dispose(server);
+}
