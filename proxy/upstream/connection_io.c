@@ -247,6 +247,7 @@ static void connection_io_blocked(struct connection *connection, bool progress)
 	} else if (progress || connection->flush_deadline_ms == CONNECTION_NEVER) {
 		connection->flush_deadline_ms = loop_now_ms(connection->loop) + CONNECTION_FLUSH_MS;
 	}
+	connection_mark(connection);
 	connection_arm(connection);
 }
 
@@ -286,12 +287,10 @@ void connection_io_write(struct task *task)
 		return;
 	}
 	connection->flush_deadline_ms = CONNECTION_NEVER;
-	if (connection->out.size > 0 || codec->has_output) {
+	if (connection->out.size > 0) {
 		loop_queue_write(connection->loop, task);
 	}
-	if (codec->closing || connection->input_ended) {
-		/* The end of the output is what a closing codec waits for. */
-		loop_queue(connection->loop, &connection->run_task);
-	}
+	/* The end of the output is what a closing codec waits for, and a next request (H1-36). */
+	connection_mark(connection);
 	connection_arm(connection);
 }

@@ -125,7 +125,9 @@ void instance_state_remove(struct instance_state *state)
 	state->instance = NULL;
 	state->probe_at_ms = 0;
 	list_push_back(&state->service->removed, &state->node);
+	state->uses++; /* who waits in the pool lets go of the state meanwhile */
 	pool_close(&state->pool);
+	state->uses--;
 }
 
 void instance_state_release(struct instance_state *state)
