@@ -90,13 +90,6 @@ void sim_client(struct sim_world *world)
 
 	sim_schedule(world, (struct sim_event){.kind = SIM_CLIENT},
 		1 + sim_below(world, 2 * (uint64_t)world->rates.client_us));
-	if (!is_reachable(replica)) {
-		return;
-	}
-	if (sim_chance(world, 500)) {
-		sim_read_once(replica);
-		return;
-	}
 	/* Mostly to whom believes to lead: there may be two. */
 	for (uint64_t id = 1; id <= world->replica_count; id++) {
 		struct sim_replica *other = &world->replicas[id];
@@ -106,5 +99,12 @@ void sim_client(struct sim_world *world)
 			replica = other;
 		}
 	}
-	sim_propose(replica);
+	if (!is_reachable(replica)) {
+		return;
+	}
+	if (sim_chance(world, 500)) {
+		sim_read_once(replica);
+	} else {
+		sim_propose(replica);
+	}
 }

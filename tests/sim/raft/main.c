@@ -7,7 +7,7 @@
 
 #include "tests/sim/raft/sim.h"
 
-#define STEPS_DEFAULT 20000u
+#define STEPS_DEFAULT 40000u
 
 struct options {
 	uint64_t first, last, steps;

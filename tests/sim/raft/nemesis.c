@@ -215,6 +215,23 @@ static void hint(struct sim_world *world)
 	replica->driver->step(replica, &event);
 }
 
+/* Figure 8 weather: each link by itself, and leaders that fall with their entries half sent. */
+static void storm(struct sim_world *world)
+{
+	struct sim_replica *leader = draw_leader(world);
+	uint32_t cut = (uint32_t)sim_below(world, 700);
+
+	for (uint64_t a = 1; a <= world->replica_count; a++) {
+		for (uint64_t b = 1; b <= world->replica_count; b++) {
+			world->blocked[a][b] = sim_chance(world, cut);
+		}
+	}
+	if (leader != NULL && sim_chance(world, 300)) {
+		sim_kill(leader);
+		schedule_start(leader, 1000 + sim_below(world, 600000));
+	}
+}
+
 void sim_nemesis(struct sim_world *world)
 {
 	const struct sim_rates *rates = &world->rates;
@@ -224,7 +241,12 @@ void sim_nemesis(struct sim_world *world)
 	}
 	sim_schedule(world, (struct sim_event){.kind = SIM_NEMESIS},
 		1 + sim_below(world, 2 * (uint64_t)rates->nemesis_us));
-	if (sim_chance(world, rates->partitions)) {
+	if (sim_chance(world, 10)) {
+		sim_draw_rates(world);
+	}
+	if (rates->storm) {
+		storm(world);
+	} else if (sim_chance(world, rates->partitions)) {
 		partition(world);
 	} else if (sim_chance(world, 400)) {
 		memset(world->blocked, 0, sizeof(world->blocked));

@@ -119,8 +119,10 @@ void sim_deliver(struct sim_world *world, struct sim_event *event)
 	struct sim_replica *replica = &world->replicas[event->replica];
 	struct sim_message *message = event->message;
 
-	if (!world->blocked[message->message.from][replica->id] && !replica->frozen &&
-		greet(replica, message)) {
+	/* What was under way when a partition came may still arrive. */
+	bool cut = world->blocked[message->message.from][replica->id] && sim_chance(world, 500);
+
+	if (!cut && !replica->frozen && greet(replica, message)) {
 		struct raft_event receive = {.kind = RAFT_RECEIVE, .u.receive = &message->message};
 
 		sim_say(world, "%llu <- %llu %s term %llu index %llu/%llu commit %llu n %zu%s",

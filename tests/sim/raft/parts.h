@@ -20,6 +20,9 @@ void sim_read_answered(struct sim_replica *replica, const struct raft_read *read
 bool sim_propose(struct sim_replica *replica);
 bool sim_read_once(struct sim_replica *replica);
 
+/* rates.c */
+void sim_draw_rates(struct sim_world *world);
+
 /* nemesis.c */
 void sim_nemesis(struct sim_world *world);
 void sim_kill(struct sim_replica *replica);

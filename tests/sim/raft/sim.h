@@ -127,6 +127,7 @@ struct sim_rates {
 	uint32_t loss, duplicate, slow, net_us, slow_us, disk_us, apply_us;
 	uint32_t snapshot_every, trailing, client_us, nemesis_us;
 	uint32_t changes, cuts, kills, pauses, partitions, hints;
+	bool storm; /* leaders fall as soon as they rise, links come and go one by one */
 };
 
 struct sim_world {
