@@ -346,7 +346,8 @@ static void check_translation(const struct meaning *meaning,
 	const char *files = config_complain_format(meaning->parser, "%s/descriptors", pointer);
 
 	for (size_t i = 0; i < translation->app.count && translation->app.count > 1; i++) {
-		if (translation->app.items[i] == CONFIG_FORMAT_AUTO && sound(meaning, app)) {
+		if (translation->app.items[i] == CONFIG_FORMAT_AUTO &&
+			node_at(meaning, app) != NULL && sound(meaning, app)) {
 			complain(meaning, app,
 				(struct config_complaint){
 					.code = 1104, .text = "\"auto\" stands alone"});
@@ -418,7 +419,8 @@ static void check_subscriptions(const struct meaning *meaning)
 			const char *first = config_complain_format(
 				meaning->parser, "/broker/subscriptions/%zu", j);
 
-			if (other == NULL || strcmp(name, other) != 0) {
+			if (other == NULL || strcmp(name, other) != 0 ||
+				!sound(meaning, pointer) || !sound(meaning, first)) {
 				continue;
 			}
 			complain(meaning, pointer,
