@@ -436,6 +436,7 @@ enum attempt_state caller_start(struct caller *caller)
 {
 	caller->done = false;
 	caller->reset = false;
+	caller->ready_calls = 0;
 	caller->status = 0;
 	caller->started = attempt_start(&caller->attempt, &caller->selection);
 	if (caller->started == ATTEMPT_READY) {
