@@ -39,10 +39,14 @@ static void h1_body_deliver(struct h1 *h1, bool end)
 {
 	struct stream *stream = &h1->stream;
 
+	if (h1->body.size == 0 && !end) {
+		return;
+	}
 	stream->received += h1->body.size;
 	stream->ended_in = end;
+	/* A client that sends without waiting needs no 100 (H1-37). */
 	h1->expects_100 = false;
-	if (!h1->released && (end || h1->body.size > 0)) {
+	if (!h1->released) {
 		h1->callbacks++;
 		stream->ops->on_body(stream, &h1->body, end);
 		h1->callbacks--;
@@ -94,6 +98,8 @@ static bool h1_body_read_until_close(struct h1 *h1)
 /* The faults of a body are named by the side that sees them: H1-26 here, 502 upstream. */
 static void h1_body_fail(struct h1 *h1, enum reason reason)
 {
+	/* What came before the fault is passed on, however the input was split. */
+	h1_body_deliver(h1, false);
 	h1_note_refused(h1);
 	h1->codec.detail = reason;
 	h1_fail(h1, h1->codec.client ? REASON_upstream_protocol : reason);
@@ -169,11 +175,10 @@ static bool h1_body_read_chunked(struct h1 *h1)
 	if (h1->chunked.state == H1_CHUNKED_TRAILERS) {
 		end = h1_body_read_trailers(h1);
 	}
-	if (!end && !h1->failed) {
-		h1_body_deliver(h1, false);
-	}
-	if (h1->chunked.state == H1_CHUNKED_FAILED && !h1->failed) {
+	if (h1->chunked.state == H1_CHUNKED_FAILED) {
 		h1_body_fail(h1, h1->chunked.reason);
+	} else if (!end && !h1->failed) {
+		h1_body_deliver(h1, false);
 	}
 	h1->stalled = h1->chunked.state == H1_CHUNKED_DATA && h1->codec.in.size > 0;
 	return end;

@@ -70,6 +70,9 @@ static void peer_put_head(struct h1_peer *peer, const struct head *head)
 
 static void peer_put_body_end(struct h1_peer *peer)
 {
+	if (peer->keep_body) {
+		return;
+	}
 	if (peer->body.size > H1_PEER_BODY_SHOWN) {
 		buf_appendf(&peer->log, "#%zu", peer->body.size);
 	} else if (peer->body.size > 0) {

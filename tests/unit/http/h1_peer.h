@@ -25,8 +25,8 @@ struct h1_peer {
 	uint64_t now_ms;
 	bool hold; /* do not answer and do not credit by itself */
 	bool no_credit;
+	bool keep_body; /* leave received bytes in `body` */
 	bool body_open; /* the log waits for the end of a body */
-	bool trailers;	/* ask for nothing; set when trailers came */
 	unsigned streams;
 };
 

@@ -29,6 +29,8 @@ static void rows_check_line(char *text, unsigned line, void (*check)(const struc
 	snprintf(row.flags, sizeof(row.flags), "%s", columns[1]);
 	h1_peer_unescape(columns[2], strlen(columns[2]), &input);
 	h1_peer_unescape(columns[3], strlen(columns[3]), &verdict);
+	/* Terminated, so that a failure can be printed. */
+	(void)buf_string(&verdict);
 	row.input = buf_slice(&input);
 	row.verdict = buf_slice(&verdict);
 	check(&row);
