@@ -176,11 +176,14 @@ static void feed_span(struct h2 *h2)
 	struct codec *codec = &h2->codec;
 	struct span *span = &codec->in.spans[codec->in.head];
 	size_t size = span->size;
-	ssize_t used;
+	ssize_t used = (ssize_t)size;
 
-	h2->in_block = span->block;
-	used = nghttp2_session_mem_recv(h2->session, span->data, size);
-	h2->in_block = NULL;
+	h2_budget_scan(h2, span->data, size);
+	if (h2->verdict == REASON_ok) {
+		h2->in_block = span->block;
+		used = nghttp2_session_mem_recv(h2->session, span->data, size);
+		h2->in_block = NULL;
+	}
 	ASSERT(used < 0 || (size_t)used == size); /* no callback pauses */
 	chain_drop(&codec->in, size);
 	if (h2->accepted > 0 && used >= 0) {

@@ -11,6 +11,8 @@
 #define BLOCK_FIELDS_MAX  1000	/* H2-19, and four times the bytes of a head */
 #define BLOCK_COST_FACTOR 4
 #define FIELD_COST	  32
+#define FRAME_HEADER_SIZE 9
+#define PREFACE_SIZE	  24
 #define OUT_FRAMES_CLOSE  1000 /* H2-31 */
 
 void h2_budget_init(struct h2 *h2)
@@ -18,6 +20,7 @@ void h2_budget_init(struct h2 *h2)
 	ASSERT(h2->codec.limits->h2_tokens > 0);
 	h2->tokens_milli = (uint64_t)h2->codec.limits->h2_tokens * TOKEN_MILLI;
 	h2->refilled_ms = h2->now_ms;
+	h2->scan.preface_left = h2->codec.client ? 0 : PREFACE_SIZE;
 }
 
 void h2_budget_charge(struct h2 *h2)
@@ -53,34 +56,38 @@ void h2_budget_malformed(struct h2_stream *stream)
 
 /* RFC 9113 5.1.1: an id below an earlier one that was skipped is a connection error. The library
  * takes it; it is told apart from the late trailers of a forgotten stream by the gap. */
-static void note_stream_id(struct h2 *h2, int32_t id)
+static void note_stream_id(struct h2 *h2, uint32_t id)
 {
-	if (id > h2->last_id) {
-		if (id > h2->last_id + 2) {
-			h2->gap_begin = h2->last_id + 1;
-			h2->gap_end = id - 1;
+	struct h2_scan *scan = &h2->scan;
+
+	if (id > scan->last_id) {
+		if (id > scan->last_id + 2) {
+			scan->gap_begin = scan->last_id + 1;
+			scan->gap_end = id - 1;
 		}
-		h2->last_id = id;
-	} else if (id >= h2->gap_begin && id <= h2->gap_end) {
+		scan->last_id = id;
+		h2->streams_opened++;
+	} else if (id >= scan->gap_begin && id <= scan->gap_end) {
 		h2->verdict = REASON_h2_protocol;
 	}
 }
 
-static void note_header_frame(struct h2 *h2, const nghttp2_frame_hd *hd)
+static void note_header_frame(struct h2 *h2)
 {
-	if (hd->type == NGHTTP2_HEADERS) {
-		h2->block_bytes = 0;
-		h2->block_count = 0;
-		h2->block_cost = 0;
+	struct h2_scan *scan = &h2->scan;
+
+	if (scan->type == NGHTTP2_HEADERS) {
+		h2->block_deadline_ms = h2->now_ms + h2->codec.limits->head_timeout_ms;
+		scan->block_bytes = 0;
 		if (!h2->codec.client) {
-			note_stream_id(h2, hd->stream_id);
+			note_stream_id(h2, scan->stream_id);
 		}
-	} else if (hd->length == 0 && !(hd->flags & NGHTTP2_FLAG_END_HEADERS)) {
+	} else if (scan->payload_left == 0 && !(scan->flags & NGHTTP2_FLAG_END_HEADERS)) {
 		h2_budget_charge(h2);
 	}
 	/* Both are below 2^24: the sum of two cannot wrap. */
-	h2->block_bytes += (uint32_t)hd->length;
-	if (h2->block_bytes > BLOCK_BYTES_MAX) {
+	scan->block_bytes += scan->payload_left;
+	if (scan->block_bytes > BLOCK_BYTES_MAX) {
 		h2->verdict = REASON_h2_flood;
 	}
 }
@@ -103,20 +110,23 @@ static void note_window_update(struct h2 *h2)
 	}
 }
 
-void h2_budget_frame(struct h2 *h2, const nghttp2_frame_hd *hd)
+static void note_frame(struct h2 *h2)
 {
-	switch (hd->type) {
+	struct h2_scan *scan = &h2->scan;
+
+	switch (scan->type) {
 	case NGHTTP2_HEADERS:
 	case NGHTTP2_CONTINUATION:
-		note_header_frame(h2, hd);
+		note_header_frame(h2);
 		break;
 	case NGHTTP2_DATA:
-		if (hd->length == 0 && !(hd->flags & NGHTTP2_FLAG_END_STREAM)) {
+		if (scan->payload_left == 0 && !(scan->flags & NGHTTP2_FLAG_END_STREAM)) {
 			h2_budget_charge(h2);
 		}
+		scan->pad_next = scan->flags & NGHTTP2_FLAG_PADDED;
 		break;
 	case NGHTTP2_SETTINGS:
-		if (!(hd->flags & NGHTTP2_FLAG_ACK) && h2->settings_seen++ > 0) {
+		if (!(scan->flags & NGHTTP2_FLAG_ACK) && scan->settings_seen++ > 0) {
 			h2_budget_charge(h2);
 		}
 		break;
@@ -136,9 +146,82 @@ void h2_budget_frame(struct h2 *h2, const nghttp2_frame_hd *hd)
 	}
 }
 
+static void end_frame(struct h2 *h2)
+{
+	struct h2_scan *scan = &h2->scan;
+
+	if ((scan->type == NGHTTP2_HEADERS || scan->type == NGHTTP2_CONTINUATION) &&
+		scan->flags & NGHTTP2_FLAG_END_HEADERS) {
+		h2->block_deadline_ms = UINT64_MAX;
+	}
+	scan->header_size = 0;
+}
+
+static void begin_frame(struct h2 *h2)
+{
+	struct h2_scan *scan = &h2->scan;
+	const uint8_t *header = scan->header;
+
+	scan->payload_left = (uint32_t)header[0] << 16 | (uint32_t)header[1] << 8 | header[2];
+	scan->type = header[3];
+	scan->flags = header[4];
+	scan->stream_id = (uint32_t)(header[5] & 0x7f) << 24 | (uint32_t)header[6] << 16 |
+			  (uint32_t)header[7] << 8 | header[8];
+	note_frame(h2);
+	if (scan->payload_left == 0) {
+		end_frame(h2);
+	}
+}
+
+/* Some of a frame's payload; the first byte of a padded one says how much of it is nothing. */
+static size_t scan_payload(struct h2 *h2, const uint8_t *bytes, size_t size)
+{
+	struct h2_scan *scan = &h2->scan;
+	uint32_t part = scan->payload_left < size ? scan->payload_left : (uint32_t)size;
+
+	if (scan->pad_next && scan->payload_left == 1u + bytes[0] &&
+		!(scan->flags & NGHTTP2_FLAG_END_STREAM)) {
+		h2_budget_charge(h2);
+	}
+	scan->pad_next = false;
+	scan->payload_left -= part;
+	if (scan->payload_left == 0) {
+		end_frame(h2);
+	}
+	return part;
+}
+
+/* Looks at every frame, also at those that the library ignores and tells nobody of. */
+void h2_budget_scan(struct h2 *h2, const uint8_t *bytes, size_t size)
+{
+	struct h2_scan *scan = &h2->scan;
+
+	while (size > 0 && h2->verdict == REASON_ok) {
+		size_t part = 1;
+
+		if (scan->preface_left > 0) {
+			part = scan->preface_left < size ? scan->preface_left : size;
+			scan->preface_left -= (uint32_t)part;
+		} else if (scan->header_size < FRAME_HEADER_SIZE) {
+			part = FRAME_HEADER_SIZE - scan->header_size;
+			part = part < size ? part : size;
+			memcpy(scan->header + scan->header_size, bytes, part);
+			scan->header_size += (uint32_t)part;
+			if (scan->header_size == FRAME_HEADER_SIZE) {
+				begin_frame(h2);
+			}
+		} else {
+			part = scan_payload(h2, bytes, size);
+		}
+		bytes += part;
+		size -= part;
+	}
+}
+
 void h2_budget_block(struct h2 *h2)
 {
-	h2->block_deadline_ms = h2->now_ms + h2->codec.limits->head_timeout_ms;
+	h2->block_count = 0;
+	h2->block_cost = 0;
 }
 
 bool h2_budget_field(struct h2 *h2, size_t size)

@@ -20,7 +20,6 @@ int h2_client_begin(struct h2 *h2, const nghttp2_frame *frame)
 		stream->head = NULL;
 		return 0;
 	}
-	h2_budget_block(h2);
 	kind = stream->phase == H2_PHASE_HEAD ? HEAD_RESPONSE : HEAD_TRAILERS;
 	if (kind == HEAD_RESPONSE) {
 		/* Each interim head has the whole room of one; their number is bounded. */

@@ -152,12 +152,11 @@ void h2_headers_field(struct h2_stream *stream, struct slice name, struct slice 
 void h2_headers_trailers(struct h2_stream *stream, bool end)
 {
 	struct codec *codec = &stream->h2->codec;
-	enum reason broken = codec->client ? REASON_upstream_protocol : REASON_h2_malformed;
 
 	ASSERT(stream->head->kind == HEAD_TRAILERS);
 	if (!end || stream->refused != REASON_ok || !body_account_trailers(&stream->in_account) ||
 		!body_account_end(&stream->in_account)) {
-		h2_stream_refuse(stream, broken);
+		h2_stream_refuse(stream, h2_session_broken(stream->h2));
 		return;
 	}
 	codec->trailers_dropped += fields_filter_trailers(stream->head);

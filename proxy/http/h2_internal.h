@@ -17,6 +17,23 @@
 #include "base/list.h"
 #include "http/h2_stream.h"
 
+/* Where in the frames of the input we are (h2_budget.c). */
+struct h2_scan {
+	uint32_t preface_left;
+	uint32_t header_size; /* bytes of `header` that came; 9: inside a payload */
+	uint8_t header[9];
+	uint8_t type;
+	uint8_t flags;
+	bool pad_next; /* the next byte says how long the padding is */
+	uint32_t stream_id;
+	uint32_t payload_left;
+	uint32_t block_bytes; /* compressed, of the header block under way */
+	uint32_t settings_seen;
+	uint32_t last_id;   /* server: highest stream id of a HEADERS */
+	uint32_t gap_begin; /* ids that were skipped last */
+	uint32_t gap_end;
+};
+
 struct h2 {
 	struct codec codec;
 	nghttp2_session *session;
@@ -28,16 +45,18 @@ struct h2 {
 	struct list_node graveyard; /* freed when no callback is on the stack */
 	struct list_node spare;	    /* for the next requests, arena page included */
 	unsigned spare_count;
-	unsigned ready_count;	/* streams with DATA or an end to send */
-	struct h2_stream *turn; /* may send one frame out of order */
-	struct block *in_block; /* the block that mem_recv reads */
-	struct chain *out;	/* while producing */
-	size_t out_limit;	/* DATA stops when out->size reaches it */
-	uint64_t frame_begin;	/* codec.produced before the frame being sent */
+	unsigned ready_count;	     /* streams with DATA or an end to send */
+	struct h2_stream *turn;	     /* may send one frame out of order */
+	struct block *in_block;	     /* the block that mem_recv reads */
+	struct chain *out;	     /* while producing */
+	size_t out_limit;	     /* DATA stops when out->size reaches it */
+	uint64_t frame_begin;	     /* codec.produced before the frame being sent */
+	struct h2_stream *head_sent; /* its head is the frame being sent */
 	uint64_t now_ms;
 	size_t accepted;     /* DATA bytes to return to the connection window (B-03) */
 	enum reason verdict; /* marked by a callback; REASON_ok: none */
 	int depth;	     /* receive or produce is on the stack */
+	struct h2_scan scan;
 	/* Budget. */
 	uint64_t tokens_milli;
 	uint64_t refilled_ms;
@@ -47,11 +66,6 @@ struct h2 {
 	uint64_t data_sent;
 	uint32_t block_count; /* fields of the block being received */
 	uint64_t block_cost;
-	uint32_t block_bytes; /* compressed */
-	uint32_t settings_seen;
-	int32_t last_id;   /* server: highest stream id of a HEADERS */
-	int32_t gap_begin; /* ids that were skipped last */
-	int32_t gap_end;
 	/* Deadlines, UINT64_MAX: none. */
 	uint64_t settings_deadline_ms;
 	uint64_t block_deadline_ms;
@@ -73,14 +87,16 @@ void h2_changed(struct h2 *h2); /* recomputes has_output, tells the connection *
 void h2_settle(struct h2 *h2);	/* after a stream went: the ends that wait for the last one */
 /* h2_session.c */
 void h2_session_create(struct h2 *h2);
+/* The word for a stream on which the peer broke the rules. */
+enum reason h2_session_broken(const struct h2 *h2);
 /* The word for what mem_recv or mem_send returned. */
 enum reason h2_session_error(const struct h2 *h2, int code);
 /* h2_budget.c */
 void h2_budget_init(struct h2 *h2);
 void h2_budget_charge(struct h2 *h2);
-void h2_budget_block(struct h2 *h2); /* a header block began that will be looked at (H2-20) */
+void h2_budget_block(struct h2 *h2); /* the fields of a new block are counted from 0 */
 void h2_budget_malformed(struct h2_stream *stream);
-void h2_budget_frame(struct h2 *h2, const nghttp2_frame_hd *hd);
+void h2_budget_scan(struct h2 *h2, const uint8_t *bytes, size_t size);
 bool h2_budget_field(struct h2 *h2, size_t size);
 void h2_budget_reset(struct h2_stream *stream);
 void h2_budget_queue(struct h2 *h2);

@@ -132,16 +132,14 @@ int h2_send_before(nghttp2_session *session, const nghttp2_frame *frame, void *c
 	return 0;
 }
 
-/* MT-01: where in the output the head stands. */
+/* MT-01: where in the output the head stands. The library says so before it gives its bytes. */
 static void sent_head(struct h2_stream *stream)
 {
-	struct stream *public = &stream->stream;
-
 	if (stream->interims_out > 0) {
 		stream->interims_out--;
-	} else if (public->head_end == 0) {
-		public->head_begin = stream->h2->frame_begin;
-		public->head_end = stream->h2->codec.produced;
+	} else if (stream->stream.head_end == 0) {
+		stream->stream.head_begin = stream->h2->frame_begin;
+		stream->h2->head_sent = stream;
 	}
 }
 
@@ -206,6 +204,10 @@ int h2_send_all(struct h2 *h2)
 		if (size > 0) {
 			chain_append_copy(h2->out, h2->codec.pool, bytes, (size_t)size);
 			h2->codec.produced += (uint64_t)size;
+			if (h2->head_sent) {
+				h2->head_sent->stream.head_end = h2->codec.produced;
+				h2->head_sent = NULL;
+			}
 			continue;
 		}
 		if (h2->out->size >= h2->out_limit || !(node = list_pop_front(&h2->turns))) {

@@ -18,7 +18,6 @@ int h2_server_begin(struct h2 *h2, const nghttp2_frame *frame)
 	if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
 		stream = nghttp2_session_get_stream_user_data(h2->session, id);
 		if (stream && stream->owned && stream->phase == H2_PHASE_BODY) {
-			h2_budget_block(h2);
 			stream->head = arena_alloc(&stream->stream.arena, sizeof(struct head));
 			head_init(stream->head, &stream->stream.arena, HEAD_TRAILERS);
 		} else if (stream) {
@@ -32,7 +31,6 @@ int h2_server_begin(struct h2 *h2, const nghttp2_frame *frame)
 			h2->session, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
 		return 0;
 	}
-	h2_budget_block(h2);
 	stream = h2_stream_create(h2);
 	stream->id = id;
 	stream->open = true;

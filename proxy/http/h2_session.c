@@ -53,6 +53,11 @@ static void *memory_realloc(void *memory, size_t size, void *context)
 	return bigger;
 }
 
+enum reason h2_session_broken(const struct h2 *h2)
+{
+	return h2->codec.client ? REASON_upstream_protocol : REASON_h2_malformed;
+}
+
 enum reason h2_session_error(const struct h2 *h2, int code)
 {
 	if (h2->verdict != REASON_ok) {
@@ -81,20 +86,12 @@ static int answer(const struct h2 *h2)
 	return h2->verdict == REASON_ok ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
-static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *context)
-{
-	struct h2 *h2 = context;
-
-	(void)session;
-	h2_budget_frame(h2, hd);
-	return answer(h2);
-}
-
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *context)
 {
 	struct h2 *h2 = context;
 
 	(void)session;
+	h2_budget_block(h2);
 	if (frame->hd.type != NGHTTP2_HEADERS) {
 		return 0; /* a PUSH_PROMISE is refused by the library (H2-02) */
 	}
@@ -147,9 +144,13 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
 	if (!stream || !stream->owned || stream->phase == H2_PHASE_FAILED) {
 		return 0;
 	}
+	if (!h2_stream_has_room(stream, size)) {
+		/* The library has queued RST_STREAM(FLOW_CONTROL_ERROR), but shows the bytes. */
+		h2_stream_fail(stream, h2_session_broken(h2));
+		return 0;
+	}
 	if (!body_account_data(&stream->in_account, size)) {
-		h2_stream_refuse(
-			stream, h2->codec.client ? REASON_upstream_protocol : REASON_h2_malformed);
+		h2_stream_refuse(stream, h2_session_broken(h2));
 		return 0;
 	}
 	ASSERT(block && data >= block->data && data + size <= block->data + block->capacity);
@@ -167,7 +168,6 @@ static void received_headers(struct h2 *h2, const nghttp2_frame *frame)
 	struct h2_stream *stream = find_stream(h2, frame->hd.stream_id);
 	bool end = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
 
-	h2->block_deadline_ms = UINT64_MAX;
 	if (!stream || stream->phase == H2_PHASE_FAILED || !stream->head) {
 		return;
 	}
@@ -185,10 +185,6 @@ static void received_data(struct h2 *h2, const nghttp2_frame *frame)
 {
 	struct h2_stream *stream = find_stream(h2, frame->hd.stream_id);
 
-	if (frame->hd.length > 0 && frame->hd.length == frame->data.padlen &&
-		!(frame->hd.flags & NGHTTP2_FLAG_END_STREAM)) {
-		h2_budget_charge(h2); /* padding is no payload */
-	}
 	if (!stream || !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM) ||
 		stream->phase != H2_PHASE_BODY) {
 		return;
@@ -265,7 +261,6 @@ static int on_invalid_frame(
 
 	(void)session;
 	(void)code;
-	h2->block_deadline_ms = UINT64_MAX;
 	if (stream) {
 		h2_budget_malformed(stream);
 	} else {
@@ -292,7 +287,6 @@ static nghttp2_session_callbacks *create_callbacks(void)
 	if (nghttp2_session_callbacks_new(&callbacks)) {
 		abort(); /* lack of memory, as below */
 	}
-	nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
 	nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
 	nghttp2_session_callbacks_set_on_header_callback2(callbacks, on_header);
 	nghttp2_session_callbacks_set_on_invalid_header_callback2(callbacks, on_invalid_header);

@@ -44,7 +44,7 @@ struct h2_stream *h2_stream_create(struct h2 *h2)
 	body_account_init(&stream->out_account);
 	list_push_back(&h2->streams, &stream->node);
 	h2->codec.streams_active++;
-	h2->streams_opened++;
+	h2->streams_opened += h2->codec.client;
 	return stream;
 }
 
@@ -105,7 +105,9 @@ void h2_stream_free_all(struct h2 *h2)
 	LIST_FOR_EACH_SAFE(node, &h2->streams) {
 		struct h2_stream *stream = LIST_ENTRY(node, struct h2_stream, node);
 
-		ASSERT(!stream->owned);
+		/* One that nobody was told of may still wait for its RST_STREAM. */
+		ASSERT(!stream->owned || !stream->announced);
+		stream->owned = false;
 		stream->open = false;
 		list_unlink(&stream->flush);
 		stream_bury(stream);
@@ -204,13 +206,24 @@ static void close_later(struct h2_stream *stream, enum reason why)
 	}
 }
 
-void h2_stream_refuse(struct h2_stream *stream, enum reason why)
+void h2_stream_fail(struct h2_stream *stream, enum reason why)
 {
 	h2_budget_malformed(stream);
 	close_later(stream, why);
-	h2_stream_rst(stream, why == REASON_internal_error	      ? H2_INTERNAL_ERROR
-			      : why == REASON_upstream_head_too_large ? H2_CANCEL
-								      : H2_PROTOCOL_ERROR);
+	stream->phase = H2_PHASE_FAILED;
+}
+
+void h2_stream_refuse(struct h2_stream *stream, enum reason why)
+{
+	enum h2_error error = H2_PROTOCOL_ERROR;
+
+	if (why == REASON_internal_error) {
+		error = H2_INTERNAL_ERROR;
+	} else if (why == REASON_upstream_head_too_large) {
+		error = H2_CANCEL;
+	}
+	h2_stream_fail(stream, why);
+	h2_stream_rst(stream, error);
 }
 
 /* The word for a stream that the peer or the library ended. */

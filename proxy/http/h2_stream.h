@@ -67,6 +67,14 @@ static inline struct h2_stream *h2_stream_of(const struct stream *stream)
 	return container_of(stream, struct h2_stream, stream);
 }
 
+/* Whether so many more bytes keep invariant A. */
+static inline bool h2_stream_has_room(const struct h2_stream *stream, size_t size)
+{
+	const struct stream *public = &stream->stream;
+
+	return size <= public->window - (public->received - public->credited) - stream->in.size;
+}
+
 /* h2_stream.c */
 struct h2_stream *h2_stream_create(struct h2 *h2);
 void h2_stream_touch(struct h2_stream *stream);
@@ -75,6 +83,8 @@ void h2_stream_reap(struct h2 *h2);
 void h2_stream_free_all(struct h2 *h2);
 /* Marks the end of a stream that broke a rule: RST_STREAM now, on_reset later. */
 void h2_stream_refuse(struct h2_stream *stream, enum reason why);
+/* The same where the library resets the stream by itself. */
+void h2_stream_fail(struct h2_stream *stream, enum reason why);
 void h2_stream_rst(struct h2_stream *stream, enum h2_error error);
 void h2_stream_closed(struct h2_stream *stream, uint32_t error);
 /* The connection is lost: every owner hears of it. */
