@@ -175,12 +175,12 @@ static unsigned field_flags(const struct ast_field *field, bool in_map_entry)
 static void set_tag(struct pool_field *to)
 {
 	uint8_t bytes[WIRE_VARINT_MAX] = {0};
-	bool packed = (to->flags & POOL_PACKED) != 0;
-	enum wire_type type =
-		packed ? WIRE_LENGTH
-		       : wire_type_of((enum pool_kind)to->kind, (to->flags & POOL_DELIMITED) != 0);
+	bool delimited = (to->flags & POOL_DELIMITED) != 0;
+	enum wire_type one = wire_type_of((enum pool_kind)to->kind, delimited);
+	enum wire_type written = to->flags & POOL_PACKED ? WIRE_LENGTH : one;
 
-	to->tag = to->number << 3 | (uint32_t)type;
+	to->wire = (uint8_t)one;
+	to->tag = to->number << 3 | (uint32_t)written;
 	to->tag_size = (uint8_t)(wire_put_varint(bytes, to->tag) - bytes);
 	to->tag_bytes = wire_load64(bytes);
 	ASSERT(to->tag_size <= WIRE_TAG_MAX);

@@ -74,6 +74,7 @@ struct pool_field {
 	uint16_t flags;
 	uint8_t tag_size;
 	uint8_t kind; /* enum pool_kind */
+	uint8_t wire; /* enum wire_type of one value, not packed */
 	uint8_t wkt;  /* of the message type */
 };
 

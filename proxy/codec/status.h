@@ -59,7 +59,7 @@ struct status_response {
 
 /*
  * ER-04: the code; appends the plain message, and the serialized google.rpc.Status where there are
- * details. Never returns OK.
+ * details; both are empty before. Never returns OK.
  */
 unsigned status_from_json(struct codec_context *context, const struct descriptor_pool *pool,
 	const struct status_response *response, struct buf *ret_message, struct buf *ret_details);
