@@ -132,7 +132,12 @@ static enum h1_chunked_state h1_chunked_ext(enum h1_chunked_state state, uint8_t
 /* A chunk line is complete: its size must keep the total below 2^63 (MM-02). */
 static void h1_chunked_line_end(struct h1_chunked *chunked)
 {
-	if (chunked->rest > (uint64_t)INT64_MAX - chunked->data) {
+	bool too_large = chunked->rest > (uint64_t)INT64_MAX - chunked->data;
+	/* H1-24: the data so far is below a quarter of all bytes. */
+	bool wasteful = chunked->overhead > H1_CHUNKED_OVERHEAD_FREE &&
+			chunked->data < chunked->overhead / 3;
+
+	if (too_large || wasteful) {
 		h1_chunked_fail(chunked, REASON_bad_chunk);
 		return;
 	}
@@ -222,11 +227,6 @@ size_t h1_chunked_read(struct h1_chunked *chunked, struct slice bytes)
 		}
 	}
 	ASSERT(used <= bytes.size);
-	/* H1-24: data below a quarter of all bytes. */
-	if (chunked->overhead > H1_CHUNKED_OVERHEAD_FREE && chunked->state != H1_CHUNKED_FAILED &&
-		chunked->data < chunked->overhead / 3) {
-		h1_chunked_fail(chunked, REASON_bad_chunk);
-	}
 	return used;
 }
 
