@@ -1,0 +1,82 @@
+/* config: the configuration in force, and its reload (operations.md 6, CF-26, CF-27). */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "admin/pages.h"
+#include "admin/server.h"
+#include "base/mem.h"
+#include "config/schema.h"
+
+void config_page(struct admin_call *call)
+{
+	struct config_show_options options = {
+		.effective = admin_parameter(call, "effective") != NULL,
+		.origin = admin_parameter(call, "origin") != NULL,
+		.pointer = admin_parameter(call, "pointer")};
+	struct buf text;
+
+	buf_init(&text);
+	if (config_show(control_config(call->control), &options, &text)) {
+		admin_answer_text(call, 200, "application/json", buf_slice(&text));
+	} else {
+		admin_answer_error(
+			call, 404, 5404, "not_found", "no such pointer in the configuration");
+	}
+	buf_fini(&text);
+}
+
+void config_schema_page(struct admin_call *call)
+{
+	struct buf text;
+
+	buf_init(&text);
+	config_schema_print(NULL, 0, &text);
+	admin_answer_text(call, 200, "application/json", buf_slice(&text));
+	buf_fini(&text);
+}
+
+struct reload_call {
+	struct control_reload reload;
+	struct admin_call *call;
+};
+
+static int status_of(unsigned code)
+{
+	switch (code) {
+	case 0:
+		return 200;
+	case 2203:
+		return 409;
+	case 2204:
+		return 412;
+	default:
+		return 422;
+	}
+}
+
+static void on_reloaded(struct control_reload *reload, unsigned code, struct slice text)
+{
+	struct reload_call *waiting = container_of(reload, struct reload_call, reload);
+	struct admin_call *call = waiting->call;
+
+	admin_answer_json(call, status_of(code),
+		json_pack("{s:I, s:I, s:s%}", "code", (json_int_t)code, "generation",
+			(json_int_t)control_generation(call->control), "text", text.data,
+			text.size));
+	mem_free(waiting);
+}
+
+void reload_page(struct admin_call *call)
+{
+	struct reload_call *waiting = mem_zalloc(sizeof *waiting);
+	json_t *body = admin_body(call);
+
+	waiting->call = call;
+	waiting->reload.done = on_reloaded;
+	waiting->reload.dry_run = json_is_true(json_object_get(body, "dry_run"));
+	waiting->reload.if_generation =
+		(uint64_t)json_integer_value(json_object_get(body, "if_generation"));
+	list_init(&waiting->reload.node);
+	json_decref(body);
+	control_reload_request(call->control, &waiting->reload);
+}

@@ -1,0 +1,237 @@
+/*
+ * metrics: the Prometheus page (operations.md 10). Workers hand over where their counters stand and
+ * what their upstreams look like; control sums and prints. Label values come from configuration,
+ * registry and fixed lists only (MN-02).
+ */
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "admin/metrics_print.h"
+#include "admin/pages.h"
+#include "admin/server.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "broker/broker.h"
+#include "exchange/server.h"
+#include "filters/translate.h"
+#include "raftreg/raftreg.h"
+#include "upstream/service.h"
+
+/* What one worker says of one service it calls. */
+struct service_part {
+	char name[256];
+	uint32_t tiers[TIER_COUNT];
+	uint32_t queued;
+};
+
+struct worker_part { /* at the head of a worker's buffer; service_parts follow */
+	const struct server_stats *stats;
+	struct upstream_stats upstream;
+	struct translate_totals translate;
+	uint32_t service_count;
+};
+
+struct scrape {
+	struct admin_call *call;
+	struct control_survey survey;
+};
+
+struct collecting {
+	struct buf *buf;
+	uint32_t count;
+};
+
+static void visit_service(void *context, const struct service *service)
+{
+	struct collecting *collecting = context;
+	struct service_part part = {0};
+
+	if (service_is_fixed(service)) {
+		return;
+	}
+	(void)snprintf(part.name, sizeof part.name, "%s", service_name(service));
+	service_tier_counts(service, part.tiers);
+	part.queued = service_queued(service);
+	buf_append(collecting->buf, &part, sizeof part);
+	collecting->count++;
+}
+
+static void collect(struct control_survey *survey, struct exchange_server *server, unsigned worker,
+	struct buf *ret)
+{
+	struct worker_part part = {0};
+	struct collecting collecting = {.buf = ret};
+	const struct upstream *upstream = exchange_server_upstream(server);
+
+	(void)survey;
+	(void)worker;
+	buf_append(ret, &part, sizeof part);
+	upstream_for_each(upstream, visit_service, &collecting);
+	part.stats = exchange_server_stats(server);
+	part.upstream = *upstream_stats(upstream);
+	part.service_count = collecting.count;
+	translate_worker_totals(exchange_server_slot(server, TRANSLATE_SLOT), &part.translate);
+	memcpy(ret->data, &part, sizeof part);
+}
+
+static void merge_series(void *context, const struct stats_series *series)
+{
+	struct metrics_totals *totals = context;
+	struct stats_series *sum;
+	char key[STATS_NAME_SIZE + 2];
+
+	(void)snprintf(key, sizeof key, "%c%s", series->inbound ? 'i' : 'o', series->service);
+	sum = map_get(&totals->series, slice_from_string(key));
+	if (!sum) {
+		sum = mem_zalloc(sizeof *sum);
+		memcpy(sum->service, series->service, sizeof sum->service);
+		sum->inbound = series->inbound;
+		(void)map_set(&totals->series, slice_from_string(key), sum);
+	}
+	for (size_t p = 0; p < STATS_PROTOCOLS; p++) {
+		for (size_t c = 0; c < STATS_CLASSES; c++) {
+			sum->requests[p][c] += series->requests[p][c];
+		}
+	}
+	for (size_t i = 0; i < REASON_COUNT; i++) {
+		sum->reasons[i] += series->reasons[i];
+	}
+	for (size_t i = 0; i < STATS_GRPC_CODES; i++) {
+		sum->grpc_codes[i] += series->grpc_codes[i];
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(sum->attempts); i++) {
+		sum->attempts[i] += series->attempts[i];
+	}
+	for (size_t i = 0; i < RETRY_STOP_COUNT; i++) {
+		sum->retries[i] += series->retries[i];
+	}
+	sum->request_bytes += series->request_bytes;
+	sum->response_bytes += series->response_bytes;
+	sum->in_flight += series->in_flight;
+	histogram_merge(&sum->duration, &series->duration);
+}
+
+static void merge_listener(void *context, const struct stats_listener *listener)
+{
+	struct metrics_totals *totals = context;
+	struct stats_listener *sum = map_get(&totals->listeners, slice_from_string(listener->name));
+
+	if (!sum) {
+		sum = mem_zalloc(sizeof *sum);
+		memcpy(sum->name, listener->name, sizeof sum->name);
+		(void)map_set(&totals->listeners, slice_from_string(listener->name), sum);
+	}
+	sum->connections += listener->connections;
+	sum->accepted += listener->accepted;
+	for (size_t i = 0; i < REASON_COUNT; i++) {
+		sum->closed[i] += listener->closed[i];
+		sum->cuts[i] += listener->cuts[i];
+	}
+}
+
+static void merge_service(struct metrics_totals *totals, const struct service_part *part)
+{
+	struct metrics_service *sum = map_get(&totals->services, slice_from_string(part->name));
+
+	if (!sum) {
+		sum = mem_zalloc(sizeof *sum);
+		(void)map_set(&totals->services, slice_from_string(part->name), sum);
+	}
+	/* Each worker sees all instances: the sum would count them once per worker. */
+	for (size_t i = 0; i < TIER_COUNT; i++) {
+		if (part->tiers[i] > sum->tiers[i]) {
+			sum->tiers[i] = part->tiers[i];
+		}
+	}
+	sum->queued += part->queued;
+}
+
+static void merge_part(struct metrics_totals *totals, const struct buf *buf)
+{
+	const struct worker_part *part = (const struct worker_part *)(const void *)buf->data;
+	const struct service_part *services =
+		(const struct service_part *)(const void *)(buf->data + sizeof *part);
+	struct stats_walk walk = {
+		.on_series = merge_series, .on_listener = merge_listener, .context = totals};
+
+	ASSERT(buf->size == sizeof *part + part->service_count * sizeof *services);
+	stats_walk(part->stats, &walk);
+	for (uint32_t i = 0; i < part->service_count; i++) {
+		merge_service(totals, &services[i]);
+	}
+	totals->stripped_headers += part->stats->stripped_headers;
+	totals->trailers_dropped += part->stats->trailers_dropped;
+	totals->series_overflow += part->stats->series_overflow;
+	totals->records_dropped += part->stats->records_dropped;
+	totals->streams += part->stats->streams;
+	totals->buffer_bytes += part->stats->buffer_bytes;
+	totals->unsolicited += part->upstream.unsolicited_bytes;
+	totals->pool_connections += part->upstream.connections;
+	for (size_t i = 0; i < 2; i++) {
+		histogram_merge(&totals->overhead[i], &part->stats->overhead[i]);
+	}
+	totals->translate.passed += part->translate.passed;
+	totals->translate.slow_path += part->translate.slow_path;
+	totals->translate.headers_dropped += part->translate.headers_dropped;
+	totals->translate.memory_bytes += part->translate.memory_bytes;
+	totals->translate.faults_request += part->translate.faults_request;
+	totals->translate.faults_response += part->translate.faults_response;
+	for (size_t i = 0; i < ARRAY_SIZE(totals->translate.messages); i++) {
+		totals->translate.messages[i] += part->translate.messages[i];
+		totals->translate.bytes_in[i] += part->translate.bytes_in[i];
+		totals->translate.bytes_out[i] += part->translate.bytes_out[i];
+	}
+}
+
+static void free_map(struct map *map)
+{
+	MAP_FOR_EACH(entry, map)
+	{
+		mem_free(entry->value);
+	}
+	map_fini(map);
+}
+
+static void on_collected(struct control_survey *survey, const struct buf *parts, unsigned count)
+{
+	struct scrape *scrape = survey->owner;
+	struct control *control = scrape->call->control;
+	struct metrics_totals totals = {0};
+	struct buf text;
+
+	map_init(&totals.series);
+	map_init(&totals.listeners);
+	map_init(&totals.services);
+	for (unsigned i = 0; i < count; i++) {
+		merge_part(&totals, &parts[i]);
+	}
+	buf_init(&text);
+	metrics_print_totals(&totals, &text);
+	metrics_print_control(control, &text);
+	if (control_node(control)) {
+		raftreg_node_metrics(control_node(control), &text);
+	}
+	if (control_broker(control)) {
+		broker_metrics(control_broker(control), &text);
+	}
+	admin_answer_text(
+		scrape->call, 200, "text/plain; version=0.0.4; charset=utf-8", buf_slice(&text));
+	buf_fini(&text);
+	free_map(&totals.series);
+	free_map(&totals.listeners);
+	free_map(&totals.services);
+	mem_free(scrape);
+}
+
+void metrics_page(struct admin_call *call)
+{
+	struct scrape *scrape = mem_zalloc(sizeof *scrape);
+
+	scrape->call = call;
+	scrape->survey =
+		(struct control_survey){.collect = collect, .done = on_collected, .owner = scrape};
+	control_survey_start(call->control, &scrape->survey);
+}

@@ -1,0 +1,54 @@
+/* routes: the one table of admin paths (operations.md 9). */
+#include "admin/pages.h"
+#include "admin/server.h"
+
+static void serve_index(struct admin_call *call);
+
+static const struct admin_route routes[] = {
+	{ADMIN_P, METHOD_GET, "/", serve_index, "this list"},
+	{ADMIN_P, METHOD_GET, "/livez", health_live, "the loops turn"},
+	{ADMIN_P, METHOD_GET, "/startupz", health_startup, "configuration active, listeners bound"},
+	{ADMIN_P, METHOD_GET, "/readyz", health_ready, "registered and not draining; ?verbose"},
+	{ADMIN_P, METHOD_GET, "/wait", health_wait, "returns when ready; ?timeout=30s"},
+	{ADMIN_P, METHOD_GET, "/metrics", metrics_page, "Prometheus text"},
+	{ADMIN_P, METHOD_GET, "/v1/status", status_page, "one screen about this sidecar"},
+	{ADMIN_P, METHOD_GET, "/v1/services", services_page, "all services of the registry"},
+	{ADMIN_P, METHOD_GET, "/v1/services/*", service_page, "one service with its instances"},
+	{ADMIN_P, METHOD_GET, "/v1/instances", instances_page, "?service=: instances as seen here"},
+	{ADMIN_P, METHOD_GET, "/v1/members", members_page, "every sidecar of the mesh"},
+	{ADMIN_P, METHOD_GET, "/v1/raft", raft_page, "the replica in this sidecar"},
+	{ADMIN_P, METHOD_GET, "/v1/topics", topics_page, "topics of the local spool"},
+	{ADMIN_P, METHOD_GET, "/v1/groups", groups_page, "groups of the local spool"},
+	{ADMIN_P, METHOD_GET, "/v1/config/schema", config_schema_page, "JSON Schema of the file"},
+	{ADMIN_S, METHOD_GET, "/v1/config", config_page, "?effective&origin&pointer="},
+	{ADMIN_S, METHOD_GET, "/v1/dlq/*/*", dlq_page, "dead letters of TOPIC/GROUP"},
+	{ADMIN_S, METHOD_GET, "/v1/dlq/*/*/*", dlq_show_page, "one dead letter"},
+	{ADMIN_M, METHOD_POST, "/v1/dlq/*/*/replay", dlq_replay_page,
+		"{id}: to the original topic"},
+	{ADMIN_M, METHOD_POST, "/v1/dlq/*/*/drop", dlq_drop_page, "{id}: thrown away"},
+	{ADMIN_M, METHOD_POST, "/v1/groups/*/*/*", group_verb_page, "rm, resume"},
+	{ADMIN_M, METHOD_POST, "/v1/reload", reload_page, "{dry_run, if_generation}"},
+	{ADMIN_M, METHOD_POST, "/v1/raft/*", raft_verb_page, "transfer, add, promote {argument}"},
+	{ADMIN_M, METHOD_POST, "/v1/log/level", log_level_page, "{level}"},
+	{ADMIN_M, METHOD_POST, "/v1/quit", quit_page, "stop as by SIGTERM"},
+};
+
+const struct admin_route *admin_routes(size_t *ret_count)
+{
+	*ret_count = ARRAY_SIZE(routes);
+	return routes;
+}
+
+static void serve_index(struct admin_call *call)
+{
+	struct buf text;
+
+	buf_init(&text);
+	for (size_t i = 0; i < ARRAY_SIZE(routes); i++) {
+		buf_appendf(&text, "%-4s %-22s %s\n",
+			routes[i].method == METHOD_POST ? "POST" : "GET", routes[i].path,
+			routes[i].help);
+	}
+	admin_answer_text(call, 200, "text/plain; charset=utf-8", buf_slice(&text));
+	buf_fini(&text);
+}

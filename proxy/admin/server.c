@@ -1,0 +1,523 @@
+#include "admin/server.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "admin/admin.h"
+#include "admin/guard.h"
+#include "admin/socket.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "config/schema.h"
+#include "net/listener.h"
+#include "net/loop.h"
+#include "net/transport.h"
+#include "upstream/connection.h"
+
+#define HEAD_MAX     16384 /* AD-05 */
+#define HEAD_TIME_MS 5000
+#define IDLE_TIME_MS 60000
+
+/* AD-05: TCP never starves the Unix socket. */
+static const unsigned connections_max[ADMIN_DOORS] = {16, 64, 64};
+
+struct admin_listener {
+	struct admin *admin;
+	enum admin_door door;
+	struct listener *listener;
+	unsigned connections;
+};
+
+struct admin {
+	struct control *control;
+	struct loop *loop;
+	struct block_pool pool;
+	struct http_limits limits;
+	struct admin_listener doors[ADMIN_DOORS];
+	struct list_node connections;
+	struct admin_socket socket;
+	struct admin_guard guard;
+	bool stopping;
+};
+
+struct admin_connection {
+	struct list_node node;
+	struct admin *admin;
+	struct admin_listener *from;
+	struct connection *connection;
+	char peer[64];
+};
+
+static void free_call(struct admin_call *call)
+{
+	mem_free(call->query);
+	mem_free(call->body);
+	mem_free(call);
+}
+
+/* AD-07: every change is one line. */
+static void audit(const struct admin_call *call, int status)
+{
+	if (call->route && call->route->class == ADMIN_M) {
+		log_event(LOG_LEVEL_INFO, "admin", 0, "administration",
+			(struct log_field[]){LOG_TEXT("source.address", call->peer),
+				LOG_TEXT("url.path", call->route->path),
+				LOG_NUMBER("http.response.status_code", status)},
+			3);
+	}
+}
+
+static void add_guards(struct head *head)
+{
+	head_add(head, SLICE("cache-control"), SLICE("no-store"));
+	head_add(head, SLICE("x-content-type-options"), SLICE("nosniff"));
+	head_add(head, SLICE("cross-origin-resource-policy"), SLICE("same-origin"));
+}
+
+void admin_answer_text(struct admin_call *call, int status, const char *type, struct slice text)
+{
+	struct arena arena;
+	struct head head;
+
+	audit(call, status);
+	if (call->unary) {
+		arena_init(&arena);
+		head_init(&head, &arena, HEAD_RESPONSE);
+		reply_plain(&head, status, slice_from_string(type), text.size);
+		add_guards(&head);
+		unary_reply(call->unary, &head, text);
+		arena_fini(&arena);
+	}
+	free_call(call);
+}
+
+void admin_answer_json(struct admin_call *call, int status, json_t *json)
+{
+	char *text = json_dumps(json, JSON_COMPACT | JSON_ENSURE_ASCII);
+
+	ASSERT(text);
+	json_decref(json);
+	admin_answer_text(call, status, "application/json", slice_from_string(text));
+	free(text);
+}
+
+void admin_answer_error(
+	struct admin_call *call, int status, unsigned code, const char *reason, const char *message)
+{
+	const struct code_info *info = code_info(code);
+	char number[16];
+	json_t *error;
+
+	(void)snprintf(number, sizeof number, "PIL%u", code);
+	error = json_pack("{s:s, s:s, s:s}", "reason", reason, "code", number, "message", message);
+	ASSERT(error);
+	if (info) {
+		json_object_set_new(error, "fix", json_string(info->fix));
+	}
+	admin_answer_json(call, status, json_pack("{s:o}", "error", error));
+}
+
+const char *admin_parameter(const struct admin_call *call, const char *name)
+{
+	size_t size = strlen(name);
+
+	for (const char *pair = call->query; pair && *pair; pair += strlen(pair) + 1) {
+		if (strncmp(pair, name, size) == 0 && pair[size] == '=') {
+			return pair + size + 1;
+		}
+	}
+	return NULL;
+}
+
+json_t *admin_body(struct admin_call *call)
+{
+	return call->body ? json_loadb(call->body, call->body_size, JSON_REJECT_DUPLICATES, NULL)
+			  : json_object();
+}
+
+static int hex_value(char digit)
+{
+	if (digit >= '0' && digit <= '9') {
+		return digit - '0';
+	}
+	digit = (char)(digit | 0x20);
+	return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
+}
+
+/* Percent-decodes in place of the result; '+' stays (these are names and numbers). */
+static void decode(struct slice text, char *ret_text, size_t size)
+{
+	size_t used = 0;
+
+	for (size_t i = 0; i < text.size && used + 1 < size; i++) {
+		char letter = (char)text.data[i];
+
+		if (letter == '%' && i + 2 < text.size && hex_value((char)text.data[i + 1]) >= 0 &&
+			hex_value((char)text.data[i + 2]) >= 0) {
+			letter = (char)(hex_value((char)text.data[i + 1]) * 16 +
+					hex_value((char)text.data[i + 2]));
+			i += 2;
+		}
+		ret_text[used++] = letter;
+	}
+	ret_text[used] = '\0';
+}
+
+static char *decode_query(struct slice query)
+{
+	char *pairs = mem_zalloc(query.size + 2);
+	size_t used = 0;
+
+	while (query.size > 0) {
+		size_t end = slice_find(query, '&');
+
+		decode(slice_make(query.data, end), pairs + used, query.size + 2 - used);
+		if (pairs[used]) {
+			used += strlen(pairs + used) + 1;
+		}
+		query = end < query.size ? slice_from(query, end + 1) : (struct slice){0};
+	}
+	return pairs;
+}
+
+/* Matches one pattern; star segments become parts. */
+static bool match(const char *pattern, struct slice path, struct admin_call *call)
+{
+	call->part_count = 0;
+	while (*pattern) {
+		if (*pattern == '*') {
+			size_t end = slice_find(path, '/');
+
+			if (end == 0 || call->part_count == ADMIN_PARTS) {
+				return false;
+			}
+			decode(slice_make(path.data, end), call->parts[call->part_count++],
+				sizeof call->parts[0]);
+			path = slice_from(path, end);
+			pattern++;
+			continue;
+		}
+		if (path.size == 0 || path.data[0] != (uint8_t)*pattern) {
+			return false;
+		}
+		path = slice_from(path, 1);
+		pattern++;
+	}
+	return path.size == 0;
+}
+
+static void answer_unknown(struct admin_call *call, struct slice path)
+{
+	const char *paths[128];
+	size_t count;
+	const struct admin_route *routes = admin_routes(&count);
+	char message[256];
+	int nearest;
+
+	count = count > ARRAY_SIZE(paths) ? ARRAY_SIZE(paths) : count;
+	for (size_t i = 0; i < count; i++) {
+		paths[i] = routes[i].path;
+	}
+	nearest = config_nearest(path, paths, count);
+	(void)snprintf(message, sizeof message, "no such path%s%s; GET / lists them",
+		nearest >= 0 ? "; did you mean " : "", nearest >= 0 ? paths[nearest] : "");
+	admin_answer_error(call, 404, 5404, "not_found", message);
+}
+
+/* The metrics door serves health and metrics, nothing else (AD-04). */
+static bool open_at(const struct admin_route *route, enum admin_door door)
+{
+	return door != ADMIN_METRICS ||
+	       (strncmp(route->path, "/v1", 3) != 0 && strcmp(route->path, "/") != 0 &&
+		       strcmp(route->path, "/wait") != 0);
+}
+
+static void route(struct admin_call *call, const struct head *head)
+{
+	size_t count;
+	const struct admin_route *routes = admin_routes(&count);
+	bool known = false;
+	const char *allowed = "GET";
+
+	for (size_t i = 0; i < count; i++) {
+		if (!open_at(&routes[i], call->door) || !match(routes[i].path, head->path, call)) {
+			continue;
+		}
+		known = true;
+		if (routes[i].method != head->method) {
+			allowed = routes[i].method == METHOD_POST ? "POST" : "GET";
+			continue;
+		}
+		call->route = &routes[i];
+		if (admin_guard_check(&call->admin->guard, call, head)) {
+			call->route->serve(call);
+		}
+		return;
+	}
+	if (known) {
+		char message[64];
+
+		(void)snprintf(message, sizeof message, "this path takes %s", allowed);
+		admin_answer_error(call, 405, 5405, "method_forbidden", message);
+		return;
+	}
+	answer_unknown(call, head->path);
+}
+
+static void on_request(struct unary *unary, struct slice body)
+{
+	struct admin_call *call = unary_owner(unary);
+	const struct head *head = unary_head(unary);
+
+	call->query = decode_query(head->query);
+	if (body.size > 0) {
+		call->body = mem_alloc(body.size + 1);
+		memcpy(call->body, body.data, body.size);
+		call->body[body.size] = '\0';
+		call->body_size = body.size;
+	}
+	route(call, head);
+}
+
+static void on_gone(struct unary *unary)
+{
+	struct admin_call *call = unary_owner(unary);
+
+	/* A handler may still be at work for it; its answer will free the call. Before the request
+	 * was whole nobody is. */
+	call->unary = NULL;
+	if (!call->route) {
+		free_call(call);
+	}
+}
+
+static const struct unary_ops unary_events = {on_request, on_gone};
+
+static void on_head(struct stream *stream, struct head *head, bool end)
+{
+	struct admin_connection *entry = stream->owner;
+	struct endpoint_request request = {.stream = stream,
+		.head = head,
+		.end = end,
+		.peer = connection_peer(entry->connection),
+		.now_ms = loop_now_ms(entry->admin->loop)};
+	struct admin_call *call = mem_zalloc(sizeof *call);
+
+	call->admin = entry->admin;
+	call->control = entry->admin->control;
+	call->door = entry->from->door;
+	(void)snprintf(call->peer, sizeof call->peer, "%s", entry->peer);
+	unary_accept(&request, ADMIN_BODY_MAX, &unary_events, call);
+}
+
+static void on_body(struct stream *stream, struct chain *body, bool end)
+{
+	(void)stream;
+	(void)body;
+	(void)end;
+	ASSERT(false); /* the unary took the stream over with its head */
+}
+
+static void on_sent(struct stream *stream, size_t n)
+{
+	(void)stream;
+	(void)n;
+}
+
+static void on_reset(struct stream *stream, enum reason why)
+{
+	/* Before a head came: nobody waits for anything. */
+	stream_reset(stream, why);
+}
+
+static const struct stream_ops first_ops = {on_head, on_body, on_sent, on_reset};
+
+static void on_open(struct connection *connection)
+{
+	(void)connection;
+}
+
+static void on_stream(struct connection *connection, struct stream *stream)
+{
+	stream->ops = &first_ops;
+	stream->owner = connection_owner(connection);
+}
+
+static void on_change(struct connection *connection)
+{
+	(void)connection;
+}
+
+static void on_closed(struct connection *connection, enum reason why, const char *detail)
+{
+	struct admin_connection *entry = connection_owner(connection);
+
+	(void)why;
+	(void)detail;
+	entry->from->connections--;
+	list_unlink(&entry->node);
+	mem_free(entry);
+}
+
+static const struct connection_events connection_ops = {on_open, on_stream, on_change, on_closed};
+
+/* AD-01: who is at the other end of the Unix socket. */
+static bool trusted_peer(struct transport *transport, char *ret_text, size_t size)
+{
+	struct ucred peer = {0};
+	socklen_t length = sizeof peer;
+
+	if (getsockopt(transport_fd(transport), SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0) {
+		return false;
+	}
+	(void)snprintf(ret_text, size, "uid %u pid %d", peer.uid, (int)peer.pid);
+	return peer.uid == 0 || peer.uid == geteuid();
+}
+
+static void on_accept(void *owner, struct transport *transport)
+{
+	struct admin_listener *from = owner;
+	struct admin *admin = from->admin;
+	struct connection_options options = {.loop = admin->loop,
+		.pool = &admin->pool,
+		.limits = &admin->limits,
+		.events = &connection_ops};
+	struct admin_connection *entry;
+	char peer[64] = "";
+
+	if (from->connections >= connections_max[from->door]) {
+		transport_close(transport, true);
+		return;
+	}
+	if (from->door == ADMIN_UNIX && !trusted_peer(transport, peer, sizeof peer)) {
+		log_event(LOG_LEVEL_WARN, "admin", 5401, "a foreign user asked for administration",
+			(struct log_field[]){LOG_TEXT("source.address", peer)}, 1);
+		transport_close(transport, true);
+		return;
+	}
+	entry = mem_zalloc(sizeof *entry);
+	entry->admin = admin;
+	entry->from = from;
+	if (from->door == ADMIN_UNIX) {
+		(void)snprintf(entry->peer, sizeof entry->peer, "%s", peer);
+	} else {
+		char text[ADDRESS_TEXT_MAX];
+
+		(void)snprintf(entry->peer, sizeof entry->peer, "%.63s",
+			address_format(&transport->peer, text));
+	}
+	from->connections++;
+	list_push_back(&admin->connections, &entry->node);
+	options.owner = entry;
+	entry->connection = connection_accept(&options, transport);
+}
+
+static int open_door(struct admin *admin, enum admin_door door, int fd, struct err *err)
+{
+	struct admin_listener *listener = &admin->doors[door];
+	struct listener_options options = {.fd = fd, .on_accept = on_accept, .owner = listener};
+	int result;
+
+	listener->admin = admin;
+	listener->door = door;
+	if (fd < 0) {
+		return 0;
+	}
+	result = listener_create(admin->loop, &options, &listener->listener);
+	if (result < 0) {
+		err_set(err, 9001, "the admin interface cannot listen: %s", strerror(-result));
+	}
+	return result;
+}
+
+static int admin_start(struct control *control, int admin_fd, int metrics_fd, struct err *err)
+{
+	struct admin *admin = mem_zalloc(sizeof *admin);
+	int result;
+
+	admin->control = control;
+	admin->loop = control_loop(control);
+	list_init(&admin->connections);
+	block_pool_init(&admin->pool, 8);
+	http_limits_default(&admin->limits);
+	admin->limits.head_bytes = HEAD_MAX;
+	admin->limits.head_timeout_ms = HEAD_TIME_MS;
+	admin->limits.idle_timeout_ms = IDLE_TIME_MS;
+	control_admin(control)->state = admin;
+	result = admin_guard_init(&admin->guard, control, admin_fd, err);
+	if (result == 0) {
+		result = admin_socket_open(&admin->socket, control, err);
+	}
+	if (result == 0) {
+		result = open_door(admin, ADMIN_UNIX, admin->socket.fd, err);
+	}
+	if (result == 0) {
+		result = open_door(admin, ADMIN_TCP, admin_fd, err);
+	}
+	if (result == 0) {
+		result = open_door(admin, ADMIN_METRICS, metrics_fd, err);
+	}
+	return result;
+}
+
+static void admin_reload(struct control *control)
+{
+	struct admin *admin = control_admin(control)->state;
+	struct err err;
+
+	err_clear(&err);
+	if (admin_guard_reload(&admin->guard, control, &err) < 0) {
+		log_event(LOG_LEVEL_ERROR, "admin", err.code, "the admin token was not read again",
+			(struct log_field[]){LOG_TEXT("error.message", err.text)}, 1);
+	}
+}
+
+static void dispose(void *object)
+{
+	struct admin *admin = object;
+
+	block_pool_fini(&admin->pool);
+	mem_free(admin);
+}
+
+/* Connections that were closed below bury themselves behind their on_closed. */
+static void bury_behind(void *object)
+{
+	struct admin *admin = object;
+
+	loop_bury(admin->loop, dispose, admin);
+}
+
+static void admin_stop(struct control *control)
+{
+	struct admin *admin = control_admin(control)->state;
+
+	admin->stopping = true;
+	for (size_t door = 0; door < ADMIN_DOORS; door++) {
+		if (admin->doors[door].listener) {
+			listener_destroy(admin->doors[door].listener, false);
+		}
+	}
+	LIST_FOR_EACH_SAFE(node, &admin->connections) {
+		connection_close(LIST_ENTRY(node, struct admin_connection, node)->connection,
+			REASON_shutdown, false);
+	}
+	admin_socket_close(&admin->socket);
+	admin_guard_fini(&admin->guard);
+	/* on_closed of each comes from the loop; two turns are enough for the last of them. */
+	for (int i = 0; i < 4; i++) {
+		loop_turn(admin->loop, 0);
+	}
+	ASSERT(list_empty(&admin->connections));
+	loop_bury(admin->loop, bury_behind, admin);
+}
+
+struct control_plugin admin_plugin(void)
+{
+	return (struct control_plugin){
+		.start = admin_start, .reload = admin_reload, .stop = admin_stop};
+}

@@ -1,0 +1,357 @@
+/* services: what the registry knows, and how this sidecar sees it (operations.md 7, 9). */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "admin/pages.h"
+#include "admin/server.h"
+#include "base/mem.h"
+#include "exchange/server.h"
+#include "upstream/service.h"
+
+#define SERVICES_MAX 1000 /* looked at one after the other for one list */
+
+/* A list under way: names first, then one look-up each. */
+struct listing {
+	struct admin_call *call;
+	struct registry_call registry_call;
+	char **names;
+	size_t count, next;
+	json_t *items;
+	uint64_t index;
+};
+
+static const char *health_word(const struct instance *instance)
+{
+	switch (instance->health) {
+	case INSTANCE_UP:
+		return instance->suspect ? "suspect" : "up";
+	case INSTANCE_DRAINING:
+		return "draining";
+	case INSTANCE_FAILING:
+		return "failing";
+	}
+	return "unknown";
+}
+
+static json_t *service_row(const struct instance_set *set)
+{
+	size_t up = 0;
+	bool grpc = false;
+	const char *version = set->count > 0 ? set->instances[0].version : "";
+
+	for (uint32_t i = 0; i < set->count; i++) {
+		const struct instance *instance = &set->instances[i];
+
+		up += instance->health == INSTANCE_UP && !instance->suspect;
+		grpc = grpc || instance->grpc;
+		if (version && instance->version && strcmp(version, instance->version) != 0) {
+			version = "several";
+		}
+	}
+	return json_pack("{s:s, s:s, s:I, s:I, s:s, s:I}", "name", set->service, "version",
+		version ? version : "", "instances", (json_int_t)set->count, "up", (json_int_t)up,
+		"formats", grpc ? "grpc" : "http", "index", (json_int_t)set->index);
+}
+
+static json_t *instance_row(const struct instance_set *set, const struct instance *instance)
+{
+	char id[33];
+	char address[300];
+	json_t *metadata = json_object();
+	json_t *row;
+
+	instance_id_format(instance->id, id);
+	(void)snprintf(address, sizeof address, "%s:%u", instance->host ? instance->host : "",
+		instance->port);
+	for (uint32_t i = 0; i < instance->metadata_count; i++) {
+		json_object_set_new(metadata, instance->metadata[i].key,
+			json_string(instance->metadata[i].value));
+	}
+	row = json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:s, s:o, s:I, s:I}", "id", id,
+		"service", set->service, "version", instance->version ? instance->version : "",
+		"address", address, "health", health_word(instance), "suspect",
+		(int)instance->suspect, "weight", (json_int_t)instance->weight, "zone",
+		instance->zone ? instance->zone : "", "metadata", metadata, "created",
+		(json_int_t)instance->created, "modified", (json_int_t)instance->modified);
+	ASSERT(row);
+	return row;
+}
+
+static void answer_registry(struct admin_call *call, const struct registry_result *result)
+{
+	int status = 503;
+
+	switch (result->code) {
+	case REGISTRY_INVALID:
+		status = 422;
+		break;
+	case REGISTRY_DENIED:
+		status = 403;
+		break;
+	case REGISTRY_NOT_FOUND:
+		status = 404;
+		break;
+	case REGISTRY_TAKEN:
+	case REGISTRY_CONFLICT:
+		status = 409;
+		break;
+	case REGISTRY_QUOTA:
+	case REGISTRY_RETRY_LATER:
+		status = 429;
+		break;
+	case REGISTRY_MAYBE:
+		status = 504;
+		break;
+	case REGISTRY_OK:
+	case REGISTRY_NO_QUORUM:
+	case REGISTRY_DISK_FULL:
+	case REGISTRY_UNAVAILABLE:
+		break;
+	}
+	admin_answer_error(call, status, 3001, registry_code_word(result->code),
+		result->text ? result->text : "the registry did not answer");
+}
+
+static void free_listing(struct listing *listing)
+{
+	for (size_t i = 0; i < listing->count; i++) {
+		mem_free(listing->names[i]);
+	}
+	mem_free(listing->names);
+	mem_free(listing);
+}
+
+static void finish_listing(struct listing *listing)
+{
+	json_t *list = json_pack("{s:o, s:I, s:I}", "items", listing->items, "index",
+		(json_int_t)listing->index, "generation",
+		(json_int_t)control_generation(listing->call->control));
+
+	admin_answer_json(listing->call, 200, list);
+	free_listing(listing);
+}
+
+static void ask_next(struct listing *listing);
+
+static void on_service(struct registry_call *registry_call, const struct registry_result *result)
+{
+	struct listing *listing = registry_call->owner;
+
+	if (result->code == REGISTRY_OK && result->set_count > 0 && !result->sets[0]->absent) {
+		json_array_append_new(listing->items, service_row(result->sets[0]));
+	}
+	if (result->index > listing->index) {
+		listing->index = result->index;
+	}
+	ask_next(listing);
+}
+
+static void ask_next(struct listing *listing)
+{
+	struct registry *registry = control_registry(listing->call->control);
+
+	if (listing->next == listing->count) {
+		finish_listing(listing);
+		return;
+	}
+	listing->registry_call = (struct registry_call){.done = on_service, .owner = listing};
+	list_init(&listing->registry_call.node);
+	registry->ops->get_service(
+		registry, listing->names[listing->next++], &listing->registry_call);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void on_names(struct registry_call *registry_call, const struct registry_result *result)
+{
+	struct listing *listing = registry_call->owner;
+
+	if (result->code != REGISTRY_OK) {
+		answer_registry(listing->call, result);
+		json_decref(listing->items);
+		free_listing(listing);
+		return;
+	}
+	listing->index = result->index;
+	listing->count = result->name_count > SERVICES_MAX ? SERVICES_MAX : result->name_count;
+	listing->names = mem_zalloc((listing->count + 1) * sizeof *listing->names);
+	for (size_t i = 0; i < listing->count; i++) {
+		listing->names[i] = mem_strdup(result->names[i]);
+	}
+	qsort(listing->names, listing->count, sizeof *listing->names, compare_names);
+	ask_next(listing);
+}
+
+void services_page(struct admin_call *call)
+{
+	struct registry *registry = control_registry(call->control);
+	struct listing *listing;
+
+	if (!registry || !registry->ops->list_services) {
+		admin_answer_error(call, 503, 3001, "unavailable", "this sidecar has no registry");
+		return;
+	}
+	listing = mem_zalloc(sizeof *listing);
+	listing->call = call;
+	listing->items = json_array();
+	listing->registry_call = (struct registry_call){.done = on_names, .owner = listing};
+	list_init(&listing->registry_call.node);
+	registry->ops->list_services(registry, &listing->registry_call);
+}
+
+/* Instances of one service: the registry's word first, then what each worker learnt. */
+struct view {
+	struct admin_call *call;
+	struct registry_call registry_call;
+	struct control_survey survey;
+	struct instance_set *set;
+	bool whole; /* /v1/services/S: the service around the list */
+	char name[512];
+};
+
+struct seen { /* what one worker writes about one instance */
+	uint8_t tier;
+};
+
+static void collect_tiers(struct control_survey *survey, struct exchange_server *server,
+	unsigned worker, struct buf *ret)
+{
+	struct view *view = survey->owner;
+	struct upstream *upstream = exchange_server_upstream(server);
+	const struct service *service =
+		upstream_knows(upstream, slice_from_string(view->name))
+			? upstream_service(upstream, slice_from_string(view->name))
+			: NULL;
+
+	(void)worker;
+	for (uint32_t i = 0; i < view->set->count; i++) {
+		struct seen seen = {.tier = TIER_COUNT};
+
+		if (service) {
+			seen.tier = (uint8_t)service_tier(service, view->set->instances[i].id);
+		}
+		buf_append(ret, &seen, sizeof seen);
+	}
+}
+
+/* The worst of what the workers saw; TIER_COUNT where none has used it yet. */
+static enum tier merged_tier(const struct buf *parts, unsigned count, uint32_t index)
+{
+	enum tier worst = TIER_COUNT;
+
+	for (unsigned i = 0; i < count; i++) {
+		const struct seen *seen = (const struct seen *)(const void *)parts[i].data;
+
+		if ((index + 1) * sizeof *seen > parts[i].size || seen[index].tier >= TIER_COUNT) {
+			continue;
+		}
+		if (worst == TIER_COUNT || seen[index].tier > (uint8_t)worst) {
+			worst = (enum tier)seen[index].tier;
+		}
+	}
+	return worst;
+}
+
+static const char *why_out(const struct instance *instance, enum tier tier)
+{
+	if (instance->weight == 0) {
+		return "weight 0";
+	}
+	switch (tier) {
+	case TIER_SUSPECT:
+		return "its session is suspect";
+	case TIER_EJECTED:
+		return "ejected";
+	case TIER_DRAINING:
+		return "it is stopping";
+	case TIER_UNREACHABLE:
+		return "cannot be reached; probed in the background";
+	case TIER_FAILING:
+		return "its application fails its check";
+	case TIER_UP:
+	case TIER_COUNT:
+		break;
+	}
+	return "";
+}
+
+static void on_tiers(struct control_survey *survey, const struct buf *parts, unsigned count)
+{
+	struct view *view = survey->owner;
+	json_t *items = json_array();
+	json_t *answer;
+
+	for (uint32_t i = 0; i < view->set->count; i++) {
+		const struct instance *instance = &view->set->instances[i];
+		enum tier tier = merged_tier(parts, count, i);
+		json_t *row = instance_row(view->set, instance);
+
+		json_object_set_new(row, "tier",
+			json_string(tier == TIER_COUNT ? health_word(instance) : tier_word(tier)));
+		json_object_set_new(row, "why", json_string(why_out(instance, tier)));
+		json_array_append_new(items, row);
+	}
+	answer = json_pack("{s:o, s:I, s:I}", "items", items, "index", (json_int_t)view->set->index,
+		"generation", (json_int_t)control_generation(view->call->control));
+	if (view->whole) {
+		json_object_set_new(answer, "service", service_row(view->set));
+	}
+	admin_answer_json(view->call, 200, answer);
+	instance_set_unref(view->set);
+	mem_free(view);
+}
+
+static void on_view(struct registry_call *registry_call, const struct registry_result *result)
+{
+	struct view *view = registry_call->owner;
+
+	if (result->code == REGISTRY_NOT_FOUND && !view->whole) {
+		/* An empty list is an answer too: the name has no instance. */
+		view->set = instance_set_create(view->name, 0);
+	} else if (result->code != REGISTRY_OK || result->set_count == 0) {
+		answer_registry(view->call, result);
+		mem_free(view);
+		return;
+	} else {
+		view->set = instance_set_ref(result->sets[0]);
+	}
+	view->survey =
+		(struct control_survey){.collect = collect_tiers, .done = on_tiers, .owner = view};
+	control_survey_start(view->call->control, &view->survey);
+}
+
+static void start_view(struct admin_call *call, const char *name, bool whole)
+{
+	struct registry *registry = control_registry(call->control);
+	struct view *view;
+
+	if (!registry || !registry->ops->get_service) {
+		admin_answer_error(call, 503, 3001, "unavailable", "this sidecar has no registry");
+		return;
+	}
+	view = mem_zalloc(sizeof *view);
+	view->call = call;
+	view->whole = whole;
+	(void)snprintf(view->name, sizeof view->name, "%s", name);
+	view->registry_call = (struct registry_call){.done = on_view, .owner = view};
+	list_init(&view->registry_call.node);
+	registry->ops->get_service(registry, view->name, &view->registry_call);
+}
+
+void service_page(struct admin_call *call)
+{
+	start_view(call, call->parts[0], true);
+}
+
+void instances_page(struct admin_call *call)
+{
+	const char *service = admin_parameter(call, "service");
+
+	if (!service || !service[0]) {
+		service = control_service(call->control);
+	}
+	start_view(call, service, false);
+}

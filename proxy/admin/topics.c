@@ -1,0 +1,81 @@
+/* topics: topics, groups and dead letters of the local spool (broker.md 18). */
+#include <stdio.h>
+
+#include "admin/pages.h"
+#include "admin/server.h"
+#include "broker/broker.h"
+
+static void on_answer(void *owner, int status, struct slice json)
+{
+	admin_answer_text(owner, status, "application/json", json);
+}
+
+static void ask(struct admin_call *call, const char *verb, const char *id)
+{
+	struct broker *broker = control_broker(call->control);
+	char target[1100] = "";
+
+	if (!broker) {
+		admin_answer_error(
+			call, 404, 5093, "broker_off", "the broker is off (broker.enabled)");
+		return;
+	}
+	if (call->part_count >= 2) {
+		(void)snprintf(target, sizeof target, "%s/%s", call->parts[0], call->parts[1]);
+	}
+	broker_command(broker, verb, target, id, on_answer, call);
+}
+
+void topics_page(struct admin_call *call)
+{
+	ask(call, "topics", NULL);
+}
+
+void groups_page(struct admin_call *call)
+{
+	ask(call, "groups", NULL);
+}
+
+void dlq_page(struct admin_call *call)
+{
+	ask(call, "dlq", NULL);
+}
+
+void dlq_show_page(struct admin_call *call)
+{
+	ask(call, "dlq-show", call->parts[2]);
+}
+
+static void ask_with_id(struct admin_call *call, const char *verb)
+{
+	json_t *body = admin_body(call);
+	const char *id = json_string_value(json_object_get(body, "id"));
+	char copy[512] = "";
+
+	if (id) {
+		(void)snprintf(copy, sizeof copy, "%s", id);
+	}
+	json_decref(body);
+	ask(call, verb, copy[0] ? copy : NULL);
+}
+
+void dlq_replay_page(struct admin_call *call)
+{
+	ask_with_id(call, "dlq-replay");
+}
+
+void dlq_drop_page(struct admin_call *call)
+{
+	ask_with_id(call, "dlq-drop");
+}
+
+void group_verb_page(struct admin_call *call)
+{
+	if (strcmp(call->parts[2], "rm") == 0) {
+		ask(call, "groups-rm", NULL);
+	} else if (strcmp(call->parts[2], "resume") == 0) {
+		ask(call, "groups-resume", NULL);
+	} else {
+		admin_answer_error(call, 404, 5404, "not_found", "the verbs are rm and resume");
+	}
+}
