@@ -75,9 +75,8 @@ void timer_arm(struct loop *loop, struct timer *timer, uint64_t deadline_ms)
 	ASSERT(timer->fire != NULL);
 	list_unlink(&timer->node);
 	timer->deadline_ms = deadline_ms;
-	/* What is due already must not wait for the next millisecond, nor fire in the stage that
-	 * armed it. */
-	if (deadline_ms < wheel->time_ms || deadline_ms <= loop_now_ms(loop)) {
+	/* What the wheel has passed fires in the next timer stage, also when this is one. */
+	if (deadline_ms < wheel->time_ms) {
 		list_push_back(&wheel->overdue, &timer->node);
 	} else {
 		timer_wheel_place(wheel, timer);
