@@ -132,6 +132,7 @@ unsigned selection_candidates(const struct selection *selection)
 	return candidates;
 }
 
+/* False: nobody is left who was not tried (MS-01); there is no falling back to a tried one. */
 static bool selection_pick(struct selection *selection, struct selector_pick *ret_pick)
 {
 	uint32_t indices[SELECTION_TRIED_MAX];
@@ -224,6 +225,7 @@ static enum attempt_state attempt_connect(struct attempt *attempt)
 	return attempt_shut(attempt, REASON_queue_full, NULL);
 }
 
+/* From here on the attempt counts as load (MS-12) and holds set and state until it ends. */
 static void attempt_choose(struct attempt *attempt, const struct selector_pick *pick)
 {
 	struct selection *selection = attempt->selection;
@@ -259,6 +261,7 @@ static void attempt_unchoose(struct attempt *attempt)
 	instance_state_release(state);
 }
 
+/* The next in the queue gets it, from the run queue. */
 static void attempt_give_slot_back(struct attempt *attempt)
 {
 	if (attempt->slot) {
@@ -327,6 +330,7 @@ static enum attempt_state attempt_queue(struct attempt *attempt, uint64_t most_m
 	return ATTEMPT_WAIT;
 }
 
+/* Abandoned and expired entries leave without being sent (MC-02). */
 static void attempt_leave_queue(struct attempt *attempt)
 {
 	ASSERT(attempt->service->queued > 0);
@@ -429,6 +433,7 @@ static void attempt_run(struct task *task)
 	attempt->on_ready(attempt);
 }
 
+/* The wait is over: by the deadline, or for want of an instance, of a slot, of a connection. */
 static void attempt_expire(struct timer *timer)
 {
 	struct attempt *attempt = container_of(timer, struct attempt, timer);
@@ -484,6 +489,7 @@ enum attempt_state attempt_start(struct attempt *attempt, struct selection *sele
 	return attempt_try(attempt, false);
 }
 
+/* Takes it out of whatever it waits in; nothing is called back any more. */
 static void attempt_drop_wait(struct attempt *attempt)
 {
 	switch ((enum attempt_phase)attempt->phase) {

@@ -350,6 +350,7 @@ struct connection *connection_create(
 	return connection;
 }
 
+/* T-03 runs from the accept: who says nothing holds a connection no longer than a slow head. */
 struct connection *connection_accept(
 	const struct connection_options *options, struct transport *transport)
 {

@@ -2,8 +2,8 @@
  * connection: one transport joined to one codec, accepted or dialled: reads up to four blocks of
  * 16 KiB a wake-up, feeds the codec, writes what it produces with one writev a turn, arms timers,
  * lingers, closes. It has no policy: its owner (a listener's server, a pool, the registry, a broker
- * link) is told what happened. Owner: whoever created it, until on_closed ran; freed by the graveyard
- * after on_closed. One thread, that of its loop.
+ * link) is told what happened. Owner: whoever created it, until on_closed ran; freed by the
+ * graveyard after on_closed. One thread, that of its loop.
  */
 #ifndef PILLION_UPSTREAM_CONNECTION_H
 #define PILLION_UPSTREAM_CONNECTION_H
@@ -23,8 +23,9 @@ struct connection_events { /* none may be NULL except on_open on accepted ones *
 	void (*on_stream)(struct connection *connection, struct stream *stream);
 	/* Something changed that a pool may care about: spare streams, draining, reusable. */
 	void (*on_change)(struct connection *connection);
-	/* The end, once. why is a reason (connect_refused, upstream_reset, idle ...); detail for people.
-	 * Streams that were open have had on_reset. The memory lives until the end of the turn. */
+	/* The end, once. why is a reason (connect_refused, upstream_reset, idle ...); detail for
+	 * people. Streams that were open have had on_reset. The memory lives until the end of the
+	 * turn. */
 	void (*on_closed)(struct connection *connection, enum reason why, const char *detail);
 };
 
@@ -38,24 +39,25 @@ struct connection_options {
 };
 
 /* Takes the transport over; sniffs HTTP/1 or HTTP/2 from the first bytes (SN-01..SN-03). */
-struct connection *connection_accept(const struct connection_options *options,
-	struct transport *transport);
+struct connection *connection_accept(
+	const struct connection_options *options, struct transport *transport);
 
 struct connection_target {
 	struct address address; /* size 0: resolve host first */
-	const char *host;       /* for resolving and messages; may be NULL with an address */
+	const char *host;	/* for resolving and messages; may be NULL with an address */
 	uint16_t port;
 	bool h2;
 	uint64_t connect_timeout_ms;
 	struct resolver *resolver; /* NULL: names fail as dns_failed */
 };
 /* Never NULL; failures arrive by on_closed from the loop, never from inside this call. */
-struct connection *connection_dial(const struct connection_options *options,
-	const struct connection_target *target);
+struct connection *connection_dial(
+	const struct connection_options *options, const struct connection_target *target);
 
-/* Client side of a transport that is connected already (memory transports, tests). The rest as dial. */
-struct connection *connection_adopt(const struct connection_options *options,
-	struct transport *transport, bool h2);
+/* Client side of a transport that is connected already (memory transports, tests). The rest as
+ * dial. */
+struct connection *connection_adopt(
+	const struct connection_options *options, struct transport *transport, bool h2);
 
 struct codec *connection_codec(const struct connection *connection); /* NULL until known */
 void *connection_owner(const struct connection *connection);

@@ -19,17 +19,17 @@
 #include "upstream/connection.h"
 
 enum {
-	CONNECTION_READS_MAX = 4,             /* SN-10: reads of one block in one turn */
-	CONNECTION_COPY_MAX = 1024,           /* B-06: smaller reads are copied, not pinned */
-	CONNECTION_OUT_MAX = 256 * 1024,      /* B-05 */
-	CONNECTION_VECTORS_MAX = 64,          /* of one writev */
-	CONNECTION_LINGER_BYTES = 64 * 1024,  /* H1-39 */
-	CONNECTION_LINGER_MS = 2000,          /* H1-39 */
-	CONNECTION_FLUSH_MS = 30000,          /* T-10 */
-	CONNECTION_CONNECT_MS = 1000,         /* T-04, where the target names none */
-	CONNECTION_REAP_MS = 20,              /* looks again for streams that were not let go */
-	CONNECTION_SNIFF_MAX = 24,            /* SN-03: length of the HTTP/2 preface */
-	CONNECTION_FRAME_HEADER = 9,          /* RFC 9113 4.1 */
+	CONNECTION_READS_MAX = 4,	     /* SN-10: reads of one block in one turn */
+	CONNECTION_COPY_MAX = 1024,	     /* B-06: smaller reads are copied, not pinned */
+	CONNECTION_OUT_MAX = 256 * 1024,     /* B-05 */
+	CONNECTION_VECTORS_MAX = 64,	     /* of one writev */
+	CONNECTION_LINGER_BYTES = 64 * 1024, /* H1-39 */
+	CONNECTION_LINGER_MS = 2000,	     /* H1-39 */
+	CONNECTION_FLUSH_MS = 30000,	     /* T-10 */
+	CONNECTION_CONNECT_MS = 1000,	     /* T-04, where the target names none */
+	CONNECTION_REAP_MS = 20,	     /* looks again for streams that were not let go */
+	CONNECTION_SNIFF_MAX = 24,	     /* SN-03: length of the HTTP/2 preface */
+	CONNECTION_FRAME_HEADER = 9,	     /* RFC 9113 4.1 */
 	CONNECTION_DETAIL_SIZE = 160,
 };
 
@@ -71,11 +71,11 @@ struct connection {
 	void *owner;
 	size_t out_max;
 	enum connection_state state;
-	struct transport *transport;        /* owned */
-	struct codec *codec;                /* owned; NULL until the protocol is known */
+	struct transport *transport;	    /* owned */
+	struct codec *codec;		    /* owned; NULL until the protocol is known */
 	struct connection_dialing *dialing; /* owned */
-	struct chain early;                 /* first bytes, until the protocol is known */
-	struct chain out;                   /* produced, not yet written */
+	struct chain early;		    /* first bytes, until the protocol is known */
+	struct chain out;		    /* produced, not yet written */
 	uint64_t received, written;
 	uint64_t idle_since_ms;
 	uint64_t state_deadline_ms; /* of SNIFFING, CONNECTING .. OPENING, LINGERING */
@@ -83,17 +83,17 @@ struct connection {
 	struct timer timer;
 	struct task run_task;
 	struct task write_task;
-	size_t discarded; /* while LINGERING */
-	uint8_t first_length[3]; /* of the peer's first frame, to know when its SETTINGS are whole */
-	uint32_t was_active; /* streams when the run task last looked */
-	bool input_ended;  /* the peer closed its direction and the codec was told */
-	bool blocked;      /* the transport is full: wait for a write event */
-	bool wants_open;   /* usable; on_open is owed */
-	bool wants_close;  /* the run task ends it */
-	bool gone;         /* ended by the transport: the codec was told */
-	bool reset;        /* end with RST */
-	bool was_draining; /* when the run task last looked */
-	bool reported;     /* on_closed ran */
+	size_t discarded;	 /* while LINGERING */
+	uint8_t first_length[3]; /* of the peer's first frame: are its SETTINGS whole? */
+	uint32_t was_active;	 /* streams when the run task last looked */
+	bool input_ended;	 /* the peer closed its direction and the codec was told */
+	bool blocked;		 /* the transport is full: wait for a write event */
+	bool wants_open;	 /* usable; on_open is owed */
+	bool wants_close;	 /* the run task ends it */
+	bool gone;		 /* ended by the transport: the codec was told */
+	bool reset;		 /* end with RST */
+	bool was_draining;	 /* when the run task last looked */
+	bool reported;		 /* on_closed ran */
 	bool buried;
 	enum reason why;
 	struct address peer;
@@ -102,8 +102,8 @@ struct connection {
 
 extern const struct codec_events connection_codec_events;
 
-struct connection *connection_create(const struct connection_options *options,
-	enum connection_state state);
+struct connection *connection_create(
+	const struct connection_options *options, enum connection_state state);
 /* Marks the end; the first reason wins. text may be NULL. The run task does the rest. */
 void connection_end(struct connection *connection, enum reason why, bool reset, const char *text);
 /* Looks at the flags of the codec and queues what they ask for; arms the timer. */

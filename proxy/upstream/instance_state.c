@@ -98,6 +98,7 @@ static void instance_state_refresh(struct instance_state *state)
 	}
 }
 
+/* What was learnt of an instance stays while it stays the same one at the same place (ML-40). */
 void instance_state_adopt(struct instance_state *state, const struct instance *instance, bool known)
 {
 	bool doubted = instance->suspect || !known;
@@ -185,6 +186,7 @@ static void instance_state_set_unreachable(struct instance_state *state, bool te
 	}
 }
 
+/* Any connection that opened proves it, whoever asked for it. */
 static void instance_state_set_reachable(struct instance_state *state, bool tell)
 {
 	bool news = state->unreachable;
@@ -231,6 +233,7 @@ void instance_state_set_tier(struct instance_state *state, enum tier tier, bool 
 	}
 }
 
+/* MS-05: only the probe's own failures stretch its interval; requests must not slow it down. */
 void instance_state_connect_failed(struct instance_state *state, bool probe)
 {
 	if (probe && state->unreachable) {
@@ -247,6 +250,7 @@ void instance_state_connected(struct instance_state *state)
 	instance_state_set_reachable(state, true);
 }
 
+/* One good answer ends a doubt that the registry or the disk left (MS-03). */
 void instance_state_contacted(struct instance_state *state)
 {
 	if (state->doubted && !state->contacted) {

@@ -95,12 +95,14 @@ static void pool_detach(struct pool_connection *entry, bool reset)
 	connection_close(entry->connection, REASON_ok, reset);
 }
 
+/* Takes new exchanges: not retired by us, not closing, no GOAWAY seen (H2-36). */
 static bool pool_usable(const struct pool_connection *entry)
 {
 	return !entry->retired && connection_is_open(entry->connection) &&
 	       !connection_codec(entry->connection)->draining;
 }
 
+/* Counts what C-11 asks of a stream: whether its connection had carried another before. */
 static struct stream *pool_open_stream(struct pool_connection *entry)
 {
 	struct codec *codec = connection_codec(entry->connection);
@@ -113,6 +115,7 @@ static struct stream *pool_open_stream(struct pool_connection *entry)
 	return stream;
 }
 
+/* The first connection that has room: the others fill up only when it is full (C-05). */
 static struct stream *pool_take_h2(struct pool *pool)
 {
 	LIST_FOR_EACH(node, &pool->open) {
@@ -165,6 +168,7 @@ static struct stream *pool_take(struct pool *pool, const struct attempt *attempt
 
 static const struct connection_events pool_events;
 
+/* A connect costs a slot of the service's connections until it is closed again. */
 static void pool_dial(struct pool *pool, bool probe)
 {
 	struct instance_state *state = pool_state(pool);
@@ -278,6 +282,7 @@ static void pool_settle_h1(struct pool_connection *entry)
 	pool_put(entry, POOL_IDLE);
 }
 
+/* C-03: the longest idle ones go first. */
 static void pool_trim(struct pool *pool)
 {
 	while (pool->idle_count > pool_state(pool)->service->limits.h1_idle && pool_evict(pool)) {
@@ -326,6 +331,7 @@ static void pool_on_change(struct connection *connection)
 	instance_state_release(pool_state(pool));
 }
 
+/* Whoever waits takes it; else it idles, for a shorter while than one that was used (C-04). */
 static void pool_on_open(struct connection *connection)
 {
 	struct pool_connection *entry = connection_owner(connection);
@@ -482,6 +488,7 @@ void pool_close(struct pool *pool)
 {
 	pool->closed = true;
 	pool_retire(pool);
+	/* Nothing was sent for who waits: another instance serves it as well. */
 	while (!list_empty(&pool->waiting)) {
 		struct attempt *attempt = LIST_ENTRY(pool->waiting.next, struct attempt, node);
 

@@ -17,16 +17,16 @@ struct instance;
 struct instance_state;
 
 enum {
-	POOL_FRESH_IDLE_MS = 500,   /* MT-03: for requests that must not run twice */
-	POOL_UNUSED_IDLE_MS = 3000, /* C-04: never carried an exchange */
-	POOL_KEEP_ALIVE_MAX_S = 60, /* T-13 */
+	POOL_FRESH_IDLE_MS = 500,    /* MT-03: for requests that must not run twice */
+	POOL_UNUSED_IDLE_MS = 3000,  /* C-04: never carried an exchange */
+	POOL_KEEP_ALIVE_MAX_S = 60,  /* T-13 */
 	POOL_STREAMS_EXPECTED = 100, /* H2-34: per connection that is being opened */
 	POOL_H2_CONNECTIONS = 4,     /* C-05 */
 };
 
 struct pool {
-	struct list_node idle;    /* HTTP/1, front: most recently used (C-03) */
-	struct list_node open;    /* HTTP/1 with an exchange; every open HTTP/2 connection */
+	struct list_node idle; /* HTTP/1, front: most recently used (C-03) */
+	struct list_node open; /* HTTP/1 with an exchange; every open HTTP/2 connection */
 	struct list_node opening;
 	struct list_node waiting; /* attempts, first come first */
 	unsigned idle_count, open_count, opening_count, waiting_count;

@@ -79,14 +79,13 @@ struct record_set {
 	uint32_t count;
 	struct registry_record *records;
 };
-/* refs = 1, count zeroed records to fill in before it is published. The set owns its bytes:
- * record_set_copy copies key and value into it (one thread, before publication). */
+/* refs = 1, zeroed records to fill in before it is published; copies keys and values into it. */
 struct record_set *record_set_create(const char *name, uint32_t count);
 struct slice record_set_copy(struct record_set *set, struct slice bytes);
 struct record_set *record_set_ref(struct record_set *set); /* any thread */
 void record_set_unref(struct record_set *set);             /* any thread; NULL allowed */
 
-/* Owned by the caller; watched until unwatch_service. A prefix watch is told of each set below it. */
+/* Owned by the caller until unwatch_service. A prefix watch is told of each set below it. */
 struct watch {
 	enum { WATCH_SERVICE, WATCH_RECORDS } kind;
 	bool prefix;      /* name is a prefix (records; or "" for all services) */
@@ -119,27 +118,28 @@ struct registry_settings {
 	const char *data_dir;         /* NULL: nothing is kept */
 	const char *advertise_host;
 	uint16_t advertise_port;
-	/* Called whenever registry_status changed in mode or registered. */
-	void (*on_status)(void *owner);
+	void (*on_status)(void *owner); /* registry_status changed in mode or registered */
 	void *owner;
 };
 
 struct registry_ops { /* a NULL slot: callers get REGISTRY_UNAVAILABLE */
 	const char *name;
-	int (*start)(struct registry *registry, const struct registry_settings *settings, struct err *err);
+	int (*start)(struct registry *registry, const struct registry_settings *settings,
+		struct err *err);
 	/* Idempotent; closes the session when `leave`; no completion runs afterwards. */
 	void (*stop)(struct registry *registry, bool leave);
-	/* The whole declarative set; replaces the previous one. Repeated by the back end until accepted;
-	 * done runs once, at the first definite answer. call may be NULL. */
+	/* The whole declarative set; replaces the previous one. Repeated by the back end until
+	 * accepted; done runs once, at the first definite answer. call may be NULL. */
 	void (*register_service)(struct registry *registry, const struct registry_service *services,
 		size_t count, struct registry_call *call);
-	void (*get_service)(struct registry *registry, const char *name, struct registry_call *call);
+	void (*get_service)(struct registry *registry, const char *name, struct registry_call *);
 	void (*list_services)(struct registry *registry, struct registry_call *call);
 	int (*watch_service)(struct registry *registry, struct watch *watch);
 	void (*unwatch_service)(struct registry *registry, struct watch *watch);
 	/* Records; value.size 0 with `remove` deletes. expected: UINT64_MAX = any. */
-	void (*put_record)(struct registry *registry, const char *set, const struct registry_record *record,
-		bool remove, uint64_t expected, struct registry_call *call);
+	void (*put_record)(struct registry *registry, const char *set,
+		const struct registry_record *record, bool remove, uint64_t expected,
+		struct registry_call *call);
 	void (*status)(const struct registry *registry, struct registry_status *ret_status);
 };
 

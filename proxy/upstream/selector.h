@@ -12,9 +12,9 @@
 
 enum {
 	SELECTOR_INSTANCES_MAX = 65535, /* owners of ring points are two bytes each (MS-10) */
-	SELECTOR_POINTS_MAX = 65536,    /* MS-10 */
-	SELECTOR_DRAWS_MAX = 5,         /* MS-12 */
-	SELECTOR_TRIES = 16,            /* MS-11 */
+	SELECTOR_POINTS_MAX = 65536,	/* MS-10 */
+	SELECTOR_DRAWS_MAX = 5,		/* MS-12 */
+	SELECTOR_TRIES = 16,		/* MS-11 */
 	SELECTOR_TRIED_MAX = 32,
 };
 
@@ -26,7 +26,7 @@ struct selector_entry {
 	uint32_t active; /* attempts begun and not yet marked (MS-12) */
 	enum tier tier;
 	uint64_t blocked_until_ms; /* MS-05: no request tries it before; 0: none */
-	uint64_t turn;             /* round-robin: virtual time of its next turn */
+	uint64_t turn;		   /* round-robin: virtual time of its next turn */
 };
 
 /* Points owned by instances in proportion to their weights; immutable. */
@@ -40,9 +40,9 @@ struct selector_input {
 	uint32_t count;
 	const struct selector_ring *ring;
 	const uint64_t *tier_weights; /* TIER_COUNT sums kept by the caller; NULL: computed here */
-	const uint32_t *tried; /* indices into entries */
-	unsigned tried_count;  /* at most SELECTOR_TRIED_MAX */
-	unsigned draws;        /* random-hash; 0: 2 */
+	const uint32_t *tried;	      /* indices into entries */
+	unsigned tried_count;	      /* at most SELECTOR_TRIED_MAX */
+	unsigned draws;		      /* random-hash; 0: 2 */
 	uint64_t now_ms;
 	struct rng *rng;
 };
@@ -50,7 +50,7 @@ struct selector_input {
 struct selector_pick {
 	uint32_t index;
 	uint64_t first_key; /* first random number drawn for it (MS-12); 0 for round-robin */
-	bool panic;         /* MS-04 was in force */
+	bool panic;	    /* MS-04 was in force */
 };
 
 /* Builds the ring; names give the order of its points (MS-06). ret_ring owns memory until fini. */
@@ -60,16 +60,16 @@ void selector_ring_fini(struct selector_ring *ring);
 
 /* False: NONE, no usable instance is left untried. Never an instance of `tried` (MS-01). */
 bool selector_random_hash(const struct selector_input *input, struct selector_pick *ret_pick);
-bool selector_round_robin(const struct selector_input *input, uint64_t *virtual_time,
-	struct selector_pick *ret_pick);
+bool selector_round_robin(
+	const struct selector_input *input, uint64_t *virtual_time, struct selector_pick *ret_pick);
 /* A random offset of its first turn, so that sidecars do not march in step (MS-20). */
-void selector_round_robin_start(struct selector_entry *entry, uint64_t virtual_time,
-	struct rng *rng);
+void selector_round_robin_start(
+	struct selector_entry *entry, uint64_t virtual_time, struct rng *rng);
 
 /* MS-04, from the weights of tiers 0 to 2. */
 bool selector_panic(const uint64_t tier_weights[TIER_COUNT]);
-void selector_tier_weights(struct selector_entry *const *entries, uint32_t count,
-	uint64_t ret_weights[TIER_COUNT]);
+void selector_tier_weights(
+	struct selector_entry *const *entries, uint32_t count, uint64_t ret_weights[TIER_COUNT]);
 /* Usable, untried instances of any tier. */
 unsigned selector_left(const struct selector_input *input);
 

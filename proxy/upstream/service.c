@@ -87,6 +87,7 @@ static uint64_t service_ms(uint64_t value, uint64_t otherwise)
 	return value > 0 ? value : otherwise;
 }
 
+/* Each selection brings the policy of its snapshot; pools live longer, so they keep a copy. */
 void service_apply_policy(struct service *service, const struct service_policy *policy)
 {
 	struct service_limits *limits = &service->limits;
@@ -106,6 +107,7 @@ void service_apply_policy(struct service *service, const struct service_policy *
 	service->used_ms = service_now_ms(service);
 }
 
+/* `failing` instances are reachable: their own sidecars answer and know better (MS-03). */
 bool service_is_reachable(const struct service *service)
 {
 	for (unsigned tier = 0; tier < TIER_COUNT; tier++) {
@@ -205,6 +207,8 @@ static struct instance_state *service_adopt(
 	return state;
 }
 
+/* The new states are made first and swapped in whole; only then old ones go, because their waiters
+ * choose again at once and must find the new set. */
 void service_update(struct service *service, struct instance_set *set)
 {
 	struct instance_state **old_states = service->states;

@@ -1,8 +1,8 @@
 /*
- * service: what one worker knows of one service name, as exchanges and reports may see it. The state
- * itself is private to this room (service_state.h). A `struct service *` stays valid while an attempt
- * of it lives and for at least an hour after upstream_service or selection_init was last called with
- * it (mesh.md MA-04). One thread.
+ * service: what one worker knows of one service name, as exchanges and reports may see it. The
+ * state itself is private to this room (service_state.h). A `struct service *` stays valid while an
+ * attempt of it lives and for at least an hour after upstream_service or selection_init was last
+ * called with it (mesh.md MA-04). One thread.
  */
 #ifndef PILLION_UPSTREAM_SERVICE_H
 #define PILLION_UPSTREAM_SERVICE_H

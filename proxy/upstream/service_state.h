@@ -3,8 +3,8 @@
  * service.c, instance_state.c, pool.c, attempt.c and upstream.c, not for other rooms.
  *
  * A service owns its instance_states, keyed by instance id (by a hash of the address where there is
- * none); they survive swaps of the set. A state whose instance left the set is `removed`: it lives on
- * the service's removed list until its last attempt ended. A state owns its pool, a pool its
+ * none); they survive swaps of the set. A state whose instance left the set is `removed`: it lives
+ * on the service's removed list until its last attempt ended. A state owns its pool, a pool its
  * pool_connections. One thread, that of the worker.
  */
 #ifndef PILLION_UPSTREAM_SERVICE_STATE_H
@@ -19,17 +19,17 @@
 #include "upstream/service.h"
 
 enum {
-	SERVICE_NAMES_MAX = 1024,         /* MA-04 */
-	SERVICE_FORGET_MS = 3600 * 1000,  /* MA-04 */
-	SERVICE_SWEEP_MS = 600 * 1000,    /* how often unused names are looked for */
-	SERVICE_UNKNOWN_WAIT_MS = 300,    /* MA-04: for the registry's first answer */
-	SERVICE_NONE_MS = 3000,           /* MC-03: how long none was reachable before nobody waits */
-	SERVICE_SHED_PERCENT = 90,        /* MC-01 */
-	STATE_BLOCKED_MS = 100,           /* MS-05 */
-	STATE_PROBE_FIRST_MS = 100,       /* MS-05 */
-	STATE_PROBE_MAX_MS = 5000,        /* MS-05 */
-	STATE_PROBE_JITTER = 20,          /* MS-05: per cent */
-	STATE_DRAINING_MS = 60000,        /* how long a learnt `draining` is believed */
+	SERVICE_NAMES_MAX = 1024,	 /* MA-04 */
+	SERVICE_FORGET_MS = 3600 * 1000, /* MA-04 */
+	SERVICE_SWEEP_MS = 600 * 1000,	 /* how often unused names are looked for */
+	SERVICE_UNKNOWN_WAIT_MS = 300,	 /* MA-04: for the registry's first answer */
+	SERVICE_NONE_MS = 3000,	    /* MC-03: how long none was reachable before nobody waits */
+	SERVICE_SHED_PERCENT = 90,  /* MC-01 */
+	STATE_BLOCKED_MS = 100,	    /* MS-05 */
+	STATE_PROBE_FIRST_MS = 100, /* MS-05 */
+	STATE_PROBE_MAX_MS = 5000,  /* MS-05 */
+	STATE_PROBE_JITTER = 20,    /* MS-05: per cent */
+	STATE_DRAINING_MS = 60000,  /* how long a learnt `draining` is believed */
 };
 
 /* Copied from the policy that was used last, with defaults for zeros and this worker's share. */
@@ -45,13 +45,13 @@ struct instance_state {
 	struct list_node node; /* in service->removed, else unlinked */
 	uint8_t key[INSTANCE_ID_SIZE];
 	const struct instance *instance; /* in service->set; NULL once removed */
-	uint32_t index;                  /* in service->states */
-	uint32_t generation;             /* of the update that last saw it */
-	uint32_t uses;                   /* attempts that hold it */
-	bool doubted;      /* suspect by the registry, or from a set that nobody confirmed */
-	bool contacted;    /* a good answer came since it was first doubted */
-	bool unreachable;  /* tier 4 */
-	uint64_t draining_until_ms; /* learnt, not registered; 0: no */
+	uint32_t index;			 /* in service->states */
+	uint32_t generation;		 /* of the update that last saw it */
+	uint32_t uses;			 /* attempts that hold it */
+	bool doubted;	  /* suspect by the registry, or from a set that nobody confirmed */
+	bool contacted;	  /* a good answer came since it was first doubted */
+	bool unreachable; /* tier 4 */
+	uint64_t draining_until_ms;	      /* learnt, not registered; 0: no */
 	uint64_t probe_at_ms, probe_delay_ms; /* MS-05; at 0: none planned */
 	struct timer timer; /* probe, end of draining, idle connections: the earliest of them */
 	struct pool pool;
@@ -62,9 +62,9 @@ struct service {
 	char *name;
 	struct slice map_key; /* in upstream->fixed; empty for names */
 	struct instance_set *set;
-	struct map by_key; /* instance_state by key */
-	struct instance_state **states;   /* in the order of the set, without duplicates */
-	struct selector_entry **entries;  /* of the same */
+	struct map by_key;		 /* instance_state by key */
+	struct instance_state **states;	 /* in the order of the set, without duplicates */
+	struct selector_entry **entries; /* of the same */
 	uint32_t count;
 	uint32_t generation;
 	struct selector_ring ring;
@@ -84,16 +84,16 @@ struct service {
 
 struct upstream {
 	struct upstream_options options;
-	struct map services; /* by name */
-	struct map fixed;    /* by what makes them distinct */
-	unsigned asked_count; /* names that exchanges brought up (MA-04's bound) */
+	struct map services;	  /* by name */
+	struct map fixed;	  /* by what makes them distinct */
+	unsigned asked_count;	  /* names that exchanges brought up (MA-04's bound) */
 	struct timer sweep_timer; /* forgets names that nobody uses */
 	struct upstream_stats stats;
 };
 
 /* service.c */
 struct service *service_create(struct upstream *upstream, struct slice name);
-void service_destroy(struct service *service); /* no attempt may be left */
+void service_destroy(struct service *service);				/* no attempt may be left */
 void service_update(struct service *service, struct instance_set *set); /* takes a reference */
 void service_apply_policy(struct service *service, const struct service_policy *policy);
 void service_rebuild_ring(struct service *service);
@@ -110,7 +110,8 @@ void instance_key(const struct instance *instance, uint8_t ret_key[INSTANCE_ID_S
 struct instance_state *instance_state_create(struct service *service, const uint8_t *key);
 void instance_state_destroy(struct instance_state *state);
 /* The instance now stands for this state; known: the set is confirmed. */
-void instance_state_adopt(struct instance_state *state, const struct instance *instance, bool known);
+void instance_state_adopt(
+	struct instance_state *state, const struct instance *instance, bool known);
 void instance_state_remove(struct instance_state *state);
 /* Frees a removed state that nobody uses. */
 void instance_state_release(struct instance_state *state);

@@ -40,6 +40,7 @@ void upstream_destroy(struct upstream *upstream)
 	mem_free(upstream);
 }
 
+/* The cluster's uuid comes late, with the first answer of the registry (MS-06). */
 void upstream_set_hash_key(struct upstream *upstream, const uint8_t key[16])
 {
 	if (memcmp(upstream->options.hash_key, key, 16) == 0) {
@@ -142,6 +143,7 @@ void upstream_apply_verdict(
 	}
 }
 
+/* MA-04: any application can ask for any name, hence the bound; control is told of new ones. */
 struct service *upstream_service(struct upstream *upstream, struct slice name)
 {
 	struct service *service = upstream_find(upstream, name);
@@ -218,6 +220,7 @@ static void upstream_fixed_key(const struct fixed_target *target, struct buf *ke
 		address, target->port, (int)target->protocol);
 }
 
+/* A fixed target is a service with one instance that no registry knows. */
 static void upstream_fill_fixed(struct service *service, const struct fixed_target *target)
 {
 	struct instance_set *set = instance_set_create(target->name, 1);

@@ -1,6 +1,6 @@
 /*
- * support: one loop with an upstream, servers in the same loop, and callers that make whole exchanges
- * by attempts. Everything runs over loopback TCP with ports that the kernel chooses.
+ * support: one loop with an upstream, servers in the same loop, and callers that make whole
+ * exchanges by attempts. Everything runs over loopback TCP with ports that the kernel chooses.
  */
 #ifndef PILLION_TESTS_UPSTREAM_SUPPORT_H
 #define PILLION_TESTS_UPSTREAM_SUPPORT_H
@@ -29,9 +29,9 @@ struct server {
 	struct listener *listener;
 	uint16_t port;
 	unsigned accepted, open, requests, resets;
-	bool hold;        /* keep requests until server_release */
+	bool hold;	  /* keep requests until server_release */
 	bool close_after; /* answer with Connection: close */
-	bool raw;         /* keep transports without a codec, see raw_transports */
+	bool raw;	  /* keep transports without a codec, see raw_transports */
 	struct stream *held[HELD_MAX];
 	unsigned held_count;
 	struct connection *connections[HELD_MAX];
@@ -82,7 +82,8 @@ void fixture_sleep(struct fixture *fixture, uint64_t ms);
 
 void server_start(struct server *server, struct fixture *fixture);
 void server_stop(struct server *server);
-void server_release(struct server *server, unsigned count); /* answers held requests, oldest first */
+void server_release(
+	struct server *server, unsigned count); /* answers held requests, oldest first */
 /* A port where nothing listens. */
 uint16_t closed_port(void);
 
