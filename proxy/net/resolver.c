@@ -37,6 +37,7 @@ struct resolver_question {
 
 struct resolver {
 	pthread_t thread;
+	void (*look_up)(const char *host, struct resolver_answer *ret_answer);
 	pthread_mutex_t lock; /* guards all that follows */
 	pthread_cond_t asked;
 	struct list_node questions; /* oldest first; the first may be the one being asked */
@@ -171,7 +172,8 @@ static void *resolver_main(void *context)
 		/* It stays at the head of the list, so that equal questions join it meanwhile. */
 		question = LIST_ENTRY(resolver->questions.next, struct resolver_question, node);
 		pthread_mutex_unlock(&resolver->lock);
-		resolver_look_up(question->host, &answer);
+		resolver->look_up(question->host, &answer);
+		ASSERT(answer.count >= 0 && answer.count <= RESOLVER_ADDRESSES_MAX);
 		pthread_mutex_lock(&resolver->lock);
 		resolver_answer_question(resolver, question, &answer);
 	}
@@ -186,10 +188,17 @@ static void *resolver_main(void *context)
 
 int resolver_create(struct resolver **ret_resolver)
 {
+	return resolver_create_with(resolver_look_up, ret_resolver);
+}
+
+int resolver_create_with(void (*look_up)(const char *host, struct resolver_answer *ret_answer),
+	struct resolver **ret_resolver)
+{
 	struct resolver *resolver = mem_zalloc(sizeof(*resolver));
 	int status;
 
-	ASSERT(ret_resolver != NULL);
+	ASSERT(look_up != NULL && ret_resolver != NULL);
+	resolver->look_up = look_up;
 	list_init(&resolver->questions);
 	pthread_mutex_init(&resolver->lock, NULL);
 	pthread_cond_init(&resolver->asked, NULL);

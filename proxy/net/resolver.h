@@ -24,7 +24,12 @@ struct resolver_answer {
 };
 
 MUST_CHECK int resolver_create(struct resolver **ret_resolver);
-void resolver_destroy(struct resolver *resolver); /* joins the thread; no answers afterwards */
+/* As above with another way to look names up than getaddrinfo, run on the resolver's thread. */
+MUST_CHECK int resolver_create_with(
+	void (*look_up)(const char *host, struct resolver_answer *ret_answer),
+	struct resolver **ret_resolver);
+void resolver_destroy(
+	struct resolver *resolver); /* no answers afterwards; waits 2 s for DNS at most */
 /*
  * on_answer runs once on the loop's thread, never from inside this call, also for IP literals.
  * Cancellation: the caller keeps `owner` valid, or passes a (slot, generation) of its own.
