@@ -117,15 +117,10 @@ static void server_bury_downstream(void *object)
 	server_downstream_release(object);
 }
 
-/* The server goes after the connections that were buried before it. */
-static void server_dispose(void *object)
+static void server_free(void *object)
 {
 	struct exchange_server *server = object;
 
-	if (server->pool.live > 0 && server->dispose_turns++ < SERVER_DISPOSE_TURNS) {
-		loop_bury(server->options.loop, server_dispose, server);
-		return;
-	}
 	while (!list_empty(&server->free_exchanges)) {
 		mem_free(container_of(
 			list_pop_front(&server->free_exchanges), struct exchange, node));
@@ -134,21 +129,25 @@ static void server_dispose(void *object)
 	map_fini(&server->series[1]);
 	egress_fini(server);
 	server_release(server->hold);
-	block_pool_fini(&server->pool);
+	block_pool_fini(&server->pool); /* invariant B */
 	stats_fini(server->stats);
 	mem_free(server->stats);
 	mem_free(server->ring);
 	mem_free(server);
 }
 
-static void server_maybe_dispose(struct exchange_server *server)
+/* Closed connections take a few turns to go, and give their blocks back when they do. */
+static void server_dispose(struct task *task)
 {
-	if (!server->destroying || server->downstream_count > 0 || server->buried) {
+	struct exchange_server *server = container_of(task, struct exchange_server, dispose_task);
+
+	server->dispose_turns++;
+	if (server->downstream_count > 0 || server->dispose_turns < SERVER_DISPOSE_TURNS_MIN ||
+		(server->pool.live > 0 && server->dispose_turns < SERVER_DISPOSE_TURNS)) {
+		loop_queue(server->options.loop, task);
 		return;
 	}
-	server->buried = true;
-	upstream_destroy(server->upstream);
-	loop_bury(server->options.loop, server_dispose, server);
+	loop_bury(server->options.loop, server_free, server);
 }
 
 static void server_on_change(struct connection *connection)
@@ -170,7 +169,6 @@ static void server_on_closed(struct connection *connection, enum reason why, con
 	server->downstream_count--;
 	/* The codec, which is freed after this turn, still reads the limits that it holds. */
 	loop_bury(server->options.loop, server_bury_downstream, from);
-	server_maybe_dispose(server);
 }
 
 static const struct connection_events server_connection_events = {
@@ -346,6 +344,7 @@ struct exchange_server *exchange_server_create(const struct exchange_server_opti
 	upstream.workers = options->workers;
 	upstream.on_unknown = options->on_unknown_service;
 	upstream.on_verdict = options->on_verdict;
+	upstream.on_forgotten = options->on_forgotten;
 	upstream.owner = options->owner;
 	server->upstream = upstream_create(&upstream);
 	return server;
@@ -373,5 +372,7 @@ void exchange_server_destroy(struct exchange_server *server)
 
 		connection_close(from->connection, REASON_shutdown, false);
 	}
-	server_maybe_dispose(server);
+	upstream_destroy(server->upstream);
+	task_init(&server->dispose_task, server_dispose);
+	loop_queue(server->options.loop, &server->dispose_task);
 }

@@ -31,6 +31,8 @@ struct exchange_server_options {
 	 */
 	void (*on_unknown_service)(void *owner, const char *name);
 	void (*on_verdict)(void *owner, const char *service, const uint8_t id[16], enum tier tier);
+	/* A name was not used for an hour: its watch may end (MA-04). May be NULL. */
+	void (*on_forgotten)(void *owner, const char *name);
 	/* Access records wait and the ring passed its half: wake whoever takes them. May be NULL.
 	 */
 	void (*on_records)(void *owner);
@@ -41,7 +43,9 @@ struct exchange_server_options {
 };
 
 struct exchange_server *exchange_server_create(const struct exchange_server_options *options);
-/* Cuts what is left (REASON_shutdown) and frees; the loop must turn once more for the graveyard. */
+/* Cuts what is left (REASON_shutdown) and frees; connections need some turns to close, so the loop
+ * must turn EXCHANGE_SERVER_TURNS times more before it is destroyed. */
+enum { EXCHANGE_SERVER_TURNS = 80 };
 void exchange_server_destroy(struct exchange_server *server);
 
 /* listener: index into the snapshot's listeners, of the generation the connection was accepted in.

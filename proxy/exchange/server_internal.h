@@ -25,6 +25,7 @@ enum {
 	SERVER_EGRESS_MAX = 256,  /* external names remembered, and asked for */
 	SERVER_EGRESS_MS = 10000, /* how long an answer is believed */
 	SERVER_VIA_SIZE = 32,
+	SERVER_DISPOSE_TURNS_MIN = 8,
 	SERVER_DISPOSE_TURNS = 64, /* looks for blocks that buried connections still hold */
 };
 
@@ -82,7 +83,8 @@ struct exchange_server {
 	struct map egress;    /* "host:port" -> struct egress_query */
 	struct replay_bank replay;
 	struct fixed_target app;
-	bool app_ready, app_exited, app_probed, draining, drained, destroying, buried;
+	bool app_ready, app_exited, app_probed, draining, drained, destroying;
+	struct task dispose_task;
 	unsigned dispose_turns;
 	char via[2][3][SERVER_VIA_SIZE]; /* [inbound][version] */
 	struct server_local *locals[LOCAL_KINDS];

@@ -1,0 +1,143 @@
+/*
+ * rig: one worker's whole data path in one loop: clients over in-memory transports, the exchange
+ * server, and origins that listen on loopback TCP and answer by the request's path. Used by the
+ * unit tests and by the simulator of this room.
+ */
+#ifndef PILLION_TESTS_EXCHANGE_RIG_H
+#define PILLION_TESTS_EXCHANGE_RIG_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/block.h"
+#include "base/buf.h"
+#include "base/rng.h"
+#include "exchange/access_record.h"
+#include "exchange/server.h"
+#include "exchange/stats.h"
+#include "net/listener.h"
+#include "net/loop.h"
+#include "upstream/connection.h"
+
+enum { RIG_ORIGINS = 4, RIG_FILTERS = 8, RIG_CALLS = 64, RIG_CLIENTS = 16, RIG_RECORDS = 256 };
+
+struct listener;
+struct rig;
+struct rig_origin;
+
+struct rig_served { /* one request at an origin */
+	struct rig_origin *origin;
+	struct stream *stream;
+	struct head *head;
+	struct buf body;
+	char path[256];
+	bool ended, answered, gone;
+	uint64_t asked; /* bytes of body still to send */
+	bool trailers;	/* end with grpc-status 0 */
+	struct list_node node;
+};
+
+struct rig_origin {
+	struct rig *rig;
+	struct listener *listener;
+	struct address address;
+	unsigned connections, requests, resets;
+	bool echo_fields; /* the answer's body lists the received fields */
+	/* Overrides what the path says, when set: "/status/503", "/reset", ... */
+	const char *behave;
+	struct list_node served;
+};
+
+struct rig_call { /* one request of a client */
+	struct rig_client *client;
+	struct stream *stream;
+	bool done, reset, interim;
+	enum reason why;
+	struct head *head; /* copies, in arena */
+	struct head *trailers;
+	struct arena arena;
+	struct buf body;
+	struct slice send; /* body still to send */
+	bool slow;	   /* credits only when told */
+	size_t owed;
+};
+
+struct rig_client {
+	struct rig *rig;
+	struct transport *transport;
+	struct codec *codec;
+	struct chain out;
+	struct task task, write_task;
+	size_t piece; /* most bytes of one write; 0: all */
+	bool closed;
+};
+
+struct rig {
+	struct loop *loop;
+	struct rng rng;
+	struct block_pool pool; /* of clients and origins */
+	struct http_limits limits;
+	struct config_snapshot *snapshot;
+	struct listener_snapshot listeners[3];
+	struct service_snapshot service;
+	struct filter_instance listener_filters[RIG_FILTERS], app_filters[RIG_FILTERS];
+	struct exchange_server *server;
+	struct rig_origin origins[RIG_ORIGINS];
+	struct rig_call *calls[RIG_CALLS];
+	struct rig_client *clients[RIG_CLIENTS];
+	unsigned call_count, client_count, asked_unknown, origin_bytes;
+	struct access_options access;
+	uint64_t destroyed;
+	size_t throttle;
+	/* What the second request that origins get is answered by, once; see rig_origin.behave. */
+	const char *second;
+};
+
+struct rig_request {
+	const char *method; /* NULL: GET */
+	const char *path;
+	const char *authority;
+	const char *body;	/* NULL: none */
+	size_t body_size;	/* 0: strlen(body) */
+	bool chunked;		/* body of unknown length */
+	const char *fields[16]; /* name, value, ..., NULL */
+	bool absolute;
+	bool slow;
+};
+
+void rig_init(struct rig *rig);
+/* Server and origins; call after the snapshot was changed as wanted. */
+void rig_start(struct rig *rig);
+void rig_fini(struct rig *rig);
+/* A service with instances on the first `count` origins. */
+void rig_service(
+	struct rig *rig, const char *name, unsigned count, enum instance_protocol protocol);
+struct rig_client *rig_client(struct rig *rig, const char *listener, bool h2);
+void rig_client_close(struct rig_client *client);
+struct rig_call *rig_call(struct rig_client *client, const struct rig_request *request);
+void rig_call_credit(struct rig_call *call);
+/* Turns until it is done; fails the test after a generous bound. */
+void rig_wait(struct rig_call *call);
+void rig_turn(struct rig *rig, int times);
+/* Every request that origins have not ended is cut. */
+void rig_cut_origins(struct rig *rig);
+/* One request on a new client of its own, to its end. */
+struct rig_call *rig_once(
+	struct rig *rig, const char *listener, bool h2, const struct rig_request *request);
+const char *rig_field(const struct rig_call *call, const char *name); /* NULL: absent */
+/* The only access record that waits; fails when there is none or more than one. */
+void rig_record(struct rig *rig, struct access_record *ret_record);
+
+#define RIG_UNTIL(rig, condition)                                                                  \
+	do {                                                                                       \
+		for (int turn_ = 0; !(condition); turn_++) {                                       \
+			assert_true(turn_ < 4000);                                                 \
+			loop_turn((rig)->loop, 5);                                                 \
+		}                                                                                  \
+	} while (0)
+
+#endif
