@@ -318,6 +318,9 @@ void append_on_heartbeat(struct raft *raft, const struct raft_message *message)
 		 * go on (RI-06). */
 		ASSERT(raft->hard.uncertain);
 	}
+	if (raft->hard.uncertain) {
+		read_ask_certainty(raft);
+	}
 	raft_send(raft, (struct raft_message){.kind = RAFT_HEARTBEAT_RESP,
 				.to = message->from,
 				.context = message->context});

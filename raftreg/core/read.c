@@ -49,6 +49,7 @@ static void answer(struct raft *raft, const struct raft_wait *wait, bool failed)
 			raft_send(raft, (struct raft_message){.kind = RAFT_READ_INDEX_RESP,
 						.to = wait->from,
 						.index = wait->index,
+						.hint_index = raft_log_last(&raft->log),
 						.context = wait->cookie});
 		}
 		return;

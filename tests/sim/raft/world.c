@@ -397,14 +397,15 @@ static struct sim_replica *find_leader(struct sim_world *world)
 	return leader;
 }
 
-/* Whether every replica of the leader's configuration has applied `index`. */
+/* Whether every replica of the leader's configuration has applied `index`, and is certain (RI-06).
+ */
 static bool is_caught_up(struct sim_world *world, struct sim_replica *leader, uint64_t index)
 {
 	for (uint64_t id = 1; id <= world->replica_count; id++) {
 		struct sim_replica *replica = &world->replicas[id];
 
 		if (replica->alive && !replica->frozen && member_conf_has(&leader->conf, id) &&
-			replica->applied < index) {
+			(replica->applied < index || replica->disk.hard.uncertain)) {
 			return false;
 		}
 	}
