@@ -26,7 +26,7 @@ bool config_derive_written(const struct config *config, const char *pointer)
 static void set_address(struct arena *arena, const char *text, struct config_address *ret)
 {
 	if (!address_parse(slice_from_string(text), false, &ret->address)) {
-		ASSERT(!"a built-in address");
+		ASSERT(false && "a built-in address");
 	}
 	ret->text = arena_string(arena, slice_from_string(text));
 }

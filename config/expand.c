@@ -137,8 +137,10 @@ static bool take_variable(struct expansion *expansion, struct slice inside)
 static bool take_all(struct expansion *expansion, struct slice text)
 {
 	while (text.size > 0) {
-		if (slice_starts_with(text, SLICE("$${")) && !expansion->is_template) {
-			buf_append_string(&expansion->result, "${");
+		if (slice_starts_with(text, SLICE("$${"))) {
+			/* The reader of a template takes the escape out itself. */
+			buf_append_string(
+				&expansion->result, expansion->is_template ? "$${" : "${");
 			text = slice_from(text, 3);
 			continue;
 		}
@@ -176,6 +178,7 @@ bool config_expand(struct config_parser *parser, struct config_node *node, bool 
 	bool good;
 
 	ASSERT(node->kind == CONFIG_NODE_STRING);
+	node->is_template = is_template;
 	if (node->expanded || slice_find(node->text, '$') == node->text.size) {
 		return true;
 	}

@@ -286,7 +286,7 @@ static int convert(struct config_flags *flags, const struct row *row, struct sli
 	case AS_SET:
 		return push_set(flags, value, err);
 	}
-	ASSERT(!"a conversion");
+	ASSERT(false && "a conversion");
 	return -EINVAL;
 }
 
@@ -415,7 +415,7 @@ void config_flags_environment(
 		value = slice_from(entry, name.size + 1);
 		snprintf(origin, sizeof(origin), "env %s", row->variable);
 		if (value.size > 0 && convert(flags, row, value, origin, &err) < 0) {
-			ASSERT(!"variables have no form of their own");
+			ASSERT(false && "variables have no form of their own");
 		}
 	}
 }

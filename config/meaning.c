@@ -419,8 +419,8 @@ static void check_subscriptions(const struct meaning *meaning)
 			const char *first = config_complain_format(
 				meaning->parser, "/broker/subscriptions/%zu", j);
 
-			if (other == NULL || strcmp(name, other) != 0 ||
-				!sound(meaning, pointer) || !sound(meaning, first)) {
+			if (other == NULL || strcmp(name, other) != 0 || !sound(meaning, pointer) ||
+				!sound(meaning, first)) {
 				continue;
 			}
 			complain(meaning, pointer,

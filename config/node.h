@@ -53,6 +53,7 @@ struct config_node {
 	bool boolean;
 	bool expanded;	  /* substitution was done on it */
 	bool substituted; /* held one: may stand for an int or bool (CF-08) */
+	bool is_template; /* its text keeps ${lower_case} and $${ */
 	bool tainted;	  /* never printed (CF-09) */
 };
 

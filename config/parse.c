@@ -581,7 +581,7 @@ static void default_of(struct config_parser *parser, const struct config_key *ke
 
 	if (!config_scan(source, parser->report, &scan) ||
 		!read_key(parser, key, scan.root, target)) {
-		ASSERT(!"the default of a key is valid");
+		ASSERT(false && "the default of a key is valid");
 	}
 	ASSERT(parser->report->count == before);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "config/type.h"
 
 /* No caret stands behind this column: no more than that is shown of a line. */
 #define CARETS_MAX 160
@@ -162,14 +163,17 @@ static void print_text(const struct config_problem *problem, struct buf *text)
 	print_place(&problem->place, text);
 	buf_appendf(text, "%s PIL%u: ", severity_word(problem->severity), problem->code);
 	if (problem->pointer[0] != '\0') {
-		buf_appendf(text, "%s: ", problem->pointer);
+		append_shown(text, problem->pointer, strlen(problem->pointer));
+		buf_append_string(text, ": ");
 	}
 	if (problem->text != NULL) {
-		buf_append_string(text, problem->text);
+		append_shown(text, problem->text, strlen(problem->text));
 	} else {
-		buf_appendf(text, "expected %s", problem->expected);
+		buf_append_string(text, "expected ");
+		append_shown(text, problem->expected, strlen(problem->expected));
 		if (problem->found != NULL) {
-			buf_appendf(text, ", found %s", problem->found);
+			buf_append_string(text, ", found ");
+			append_shown(text, problem->found, strlen(problem->found));
 		}
 	}
 	buf_append_byte(text, '\n');
@@ -191,18 +195,17 @@ static void member_text(struct buf *text, const char *name, const char *value)
 		buf_appendf(text, ",\"%s\":null", name);
 		return;
 	}
-	buf_appendf(text, ",\"%s\":\"", name);
-	buf_append_json_escaped(text, slice_from_string(value));
-	buf_append_byte(text, '"');
+	buf_appendf(text, ",\"%s\":", name);
+	config_type_quote(text, slice_from_string(value));
 }
 
 static void print_jsonl(const struct config_problem *problem, struct buf *text)
 {
 	const struct config_place *place = &problem->place;
 
-	buf_append_string(text, "{\"file\":\"");
-	buf_append_json_escaped(text, slice_from_string(place->file));
-	buf_appendf(text, "\",\"line\":%d,\"column\":%d,\"end_column\":%d", place->line,
+	buf_append_string(text, "{\"file\":");
+	config_type_quote(text, slice_from_string(place->file));
+	buf_appendf(text, ",\"line\":%d,\"column\":%d,\"end_column\":%d", place->line,
 		place->column, place->end_column);
 	member_text(text, "pointer", problem->pointer);
 	buf_appendf(text, ",\"code\":\"PIL%u\",\"severity\":\"%s\"", problem->code,
@@ -214,9 +217,9 @@ static void print_jsonl(const struct config_problem *problem, struct buf *text)
 	member_text(text, "fix", problem->fix);
 	buf_append_string(text, ",\"related\":[");
 	if (problem->has_related) {
-		buf_append_string(text, "{\"file\":\"");
-		buf_append_json_escaped(text, slice_from_string(problem->related.file));
-		buf_appendf(text, "\",\"line\":%d,\"column\":%d", problem->related.line,
+		buf_append_string(text, "{\"file\":");
+		config_type_quote(text, slice_from_string(problem->related.file));
+		buf_appendf(text, ",\"line\":%d,\"column\":%d", problem->related.line,
 			problem->related.column);
 		member_text(text, "message", problem->related_text);
 		buf_append_byte(text, '}');

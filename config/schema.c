@@ -223,7 +223,7 @@ static void append_key(struct schema *schema, const struct config_key *key)
 		buf_append_string(schema->text, "\"type\":\"string\"");
 		break;
 	case CONFIG_LATER:
-		ASSERT(!"a key of this version");
+		ASSERT(false && "a key of this version");
 	}
 	buf_append_string(schema->text, ",\"description\":");
 	config_type_quote(schema->text, slice_from_string(key->help != NULL ? key->help : ""));

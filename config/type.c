@@ -398,7 +398,7 @@ void config_type_format(const struct config_key *key, enum config_type type, con
 	case CONFIG_LATER:
 		break;
 	}
-	ASSERT(!"a scalar type");
+	ASSERT(false && "a scalar type");
 }
 
 void config_type_range(const struct config_key *key, enum config_type type, struct buf *ret_text)

@@ -428,7 +428,7 @@ static bool read_string_typed(const struct reading *reading, void *field)
 	case CONFIG_LATER:
 		break;
 	}
-	ASSERT(!"a scalar that is written as a string");
+	ASSERT(false && "a scalar that is written as a string");
 	return false;
 }
 

@@ -51,7 +51,11 @@ void config_walk_node(const struct config_node *node, struct buf *ret_text)
 		buf_append_slice(ret_text, node->text);
 		return;
 	case CONFIG_NODE_STRING:
-		config_walk_quote(ret_text, node->text);
+		if (node->is_template) {
+			config_type_quote(ret_text, node->text);
+		} else {
+			config_walk_quote(ret_text, node->text);
+		}
 		return;
 	case CONFIG_NODE_ARRAY:
 	case CONFIG_NODE_OBJECT:

@@ -1,6 +1,7 @@
 /*
- * Fuzz target: a configuration text. Whatever the bytes are, loading ends with errors that can be printed
- * or with a configuration whose effective form loads again as the same one (operations.md CF-27).
+ * Fuzz target: a configuration text. Whatever the bytes are, loading ends with errors that can be
+ * printed or with a configuration whose effective form loads again as the same one (operations.md
+ * CF-27).
  */
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /*
- * A corpus of bad files, each with all its expected errors: code, line and column (OT-03). The list stands
- * in bad/expected.txt, in the order in which the report is sorted.
+ * A corpus of bad files, each with all its expected errors: code, line and column (OT-03). The list
+ * stands in bad/expected.txt, in the order in which the report is sorted.
  */
 #include "help.h"
 
@@ -99,7 +99,8 @@ static void corpus(void **state)
 		size_t line_b = strcspn(b, "\n");
 
 		if (line_a != line_b || memcmp(a, b, line_a) != 0) {
-			print_error("expected %.*s\nfound    %.*s\n", (int)line_a, a, (int)line_b, b);
+			print_error(
+				"expected %.*s\nfound    %.*s\n", (int)line_a, a, (int)line_b, b);
 			fail();
 		}
 		a += line_a + (a[line_a] == '\n' ? 1 : 0);

@@ -1,6 +1,6 @@
 /*
- * What follows from what was written: listeners, checks, roles, pushes, and the checks of meaning that are
- * warnings or need more than one file.
+ * What follows from what was written: listeners, checks, roles, pushes, and the checks of meaning
+ * that are warnings or need more than one file.
  */
 #include "help.h"
 
@@ -23,15 +23,17 @@ static void listeners(void **state)
 	config_destroy(config);
 
 	config = help_config("{" SELF ",\"registry\":{\"insecure\":true}}");
-	assert_string_equal(config_listener(config, SLICE("inbound"))->address.text, "0.0.0.0:7440");
+	assert_string_equal(
+		config_listener(config, SLICE("inbound"))->address.text, "0.0.0.0:7440");
 	assert_string_equal(
 		config_listener(config, SLICE("outbound"))->address.text, "127.0.0.1:7441");
 	config_destroy(config);
 
-	config = help_config("{" SELF ",\"listeners\":{\"outbound\":{\"listen\":\"127.0.0.1:9000\"},"
-			     "\"inbound\":{\"trusted_peers\":[\"10.0.0.0/8\"]},"
-			     "\"to-pay\":{\"kind\":\"service\",\"service\":\"pay\","
-			     "\"listen\":\"127.0.0.1:9101\"}}}");
+	config =
+		help_config("{" SELF ",\"listeners\":{\"outbound\":{\"listen\":\"127.0.0.1:9000\"},"
+			    "\"inbound\":{\"trusted_peers\":[\"10.0.0.0/8\"]},"
+			    "\"to-pay\":{\"kind\":\"service\",\"service\":\"pay\","
+			    "\"listen\":\"127.0.0.1:9101\"}}}");
 	outbound = config_listener(config, SLICE("outbound"));
 	assert_int_equal(config->listeners.count, 3);
 	assert_true(outbound->explicit_address);
@@ -56,8 +58,8 @@ static void checks(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		snprintf(text, sizeof(text), "{\"service\":{\"name\":\"a\",\"app\":{\"check\":%s}}}",
-			rows[i].check);
+		snprintf(text, sizeof(text),
+			"{\"service\":{\"name\":\"a\",\"app\":{\"check\":%s}}}", rows[i].check);
 		config = help_config(text);
 		assert_int_equal(config->self.app.check.kind, rows[i].kind);
 		assert_true(config->self.app.present);
@@ -153,7 +155,8 @@ static void warnings(void **state)
 				       "\"127.0.0.1:7440\",\"[::1]:7440\"]}}"),
 		0);
 	assert_int_equal(
-		first_warning("{" SELF ",\"listeners\":{\"inbound\":{\"listen\":\"0.0.0.0:7440\"}}}"),
+		first_warning(
+			"{" SELF ",\"listeners\":{\"inbound\":{\"listen\":\"0.0.0.0:7440\"}}}"),
 		1405);
 	assert_int_equal(
 		first_warning("{" SELF ",\"listeners\":{\"outbound\":{\"listen\":\"0.0.0.0:7441\","
@@ -165,21 +168,23 @@ static void errors(void **state)
 {
 	(void)state;
 	/* A listener that is switched off is in nobody's way. */
-	assert_int_equal(help_code("{" SELF ",\"listeners\":{\"x\":{\"kind\":\"inbound\",\"listen\":"
-				   "\"127.0.0.1:7440\",\"enabled\":false}}}"),
+	assert_int_equal(
+		help_code("{" SELF ",\"listeners\":{\"x\":{\"kind\":\"inbound\",\"listen\":"
+			  "\"127.0.0.1:7440\",\"enabled\":false}}}"),
 		0);
-	assert_int_equal(help_code("{" SELF ",\"listeners\":{\"x\":{\"kind\":\"inbound\",\"listen\":"
-				   "\"127.0.0.1:7440\"}}}"),
+	assert_int_equal(
+		help_code("{" SELF ",\"listeners\":{\"x\":{\"kind\":\"inbound\",\"listen\":"
+			  "\"127.0.0.1:7440\"}}}"),
 		1210);
-	assert_int_equal(help_code("{" SELF ",\"registry\":{\"insecure\":true},\"listeners\":{\"x\":{"
-				   "\"kind\":\"inbound\",\"listen\":\"127.0.0.1:7440\"}}}"),
+	assert_int_equal(
+		help_code("{" SELF ",\"registry\":{\"insecure\":true},\"listeners\":{\"x\":{"
+			  "\"kind\":\"inbound\",\"listen\":\"127.0.0.1:7440\"}}}"),
 		1210);
 	assert_int_equal(help_code("{" SELF ",\"metrics\":{\"address\":\"[::1]:7441\"}}"), 1210);
 	assert_int_equal(help_code("{" SELF ",\"admin\":{\"address\":\"off\"},\"metrics\":{"
 				   "\"address\":\"0.0.0.0:7442\"}}"),
 		0);
-	assert_int_equal(
-		help_code("{" SELF ",\"limits\":{\"memory\":\"300MiB\"}}"), 0);
+	assert_int_equal(help_code("{" SELF ",\"limits\":{\"memory\":\"300MiB\"}}"), 0);
 }
 
 int main(void)

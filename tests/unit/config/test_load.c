@@ -1,6 +1,6 @@
 /*
- * Loading: defaults without a file, precedence of files, environment, flags and --set, merging of "*"
- * below named services, warnings, and that starting without a file is cheap.
+ * Loading: defaults without a file, precedence of files, environment, flags and --set, merging of
+ * "*" below named services, warnings, and that starting without a file is cheap.
  */
 #include "help.h"
 
@@ -8,7 +8,8 @@
 
 static void no_file_needed(void **state)
 {
-	static const struct config_assignment name = {"/service/name", "orders", false, "flag --name"};
+	static const struct config_assignment name = {
+		"/service/name", "orders", false, "flag --name"};
 	struct config_report report;
 	struct config *config = NULL;
 
@@ -55,8 +56,9 @@ static void no_file_needed(void **state)
 /* Lowest first: default, file, environment, flag, --set (CF-12). */
 static void precedence(void **state)
 {
-	static const char file[] = "{\"service\":{\"name\":\"file\"},\"registry\":{\"role\":\"learner\"},"
-				   "\"log\":{\"level\":\"error\"}}";
+	static const char file[] =
+		"{\"service\":{\"name\":\"file\"},\"registry\":{\"role\":\"learner\"},"
+		"\"log\":{\"level\":\"error\"}}";
 	static const char *const environment[] = {
 		"PILLION_NAME=env", "PILLION_LOG_LEVEL=warn", "PILLION_ROLE=", NULL};
 	static const struct config_assignment assignments[] = {
@@ -82,7 +84,8 @@ static void precedence(void **state)
 	config_destroy(config);
 	config_report_fini(&report);
 	assert_int_equal(
-		help_load(&(struct help_load){file, environment, assignments, 3}, &config, &report), 0);
+		help_load(&(struct help_load){file, environment, assignments, 3}, &config, &report),
+		0);
 	assert_string_equal(config->self.name, "flag");
 	assert_int_equal(config->log.level, LOG_LEVEL_DEBUG);
 	config_destroy(config);
@@ -91,14 +94,16 @@ static void precedence(void **state)
 
 static void services_merge(void **state)
 {
-	struct config *config = help_config(
-		"{\"service\":{\"name\":\"a\"},"
-		"\"translation\":{\"emit_defaults\":true,\"max_depth\":50},"
-		"\"services\":{"
-		"\"pay\":{\"timeout\":\"3s\",\"retry\":{\"max\":2},\"translation\":{\"max_depth\":20}},"
-		"\"*\":{\"draws\":4,\"retry\":{\"idempotent\":true,\"on\":[\"503\"]},"
-		"\"limits\":{\"active\":7},\"translation\":{\"proto_names\":true}},"
-		"\"log\":{\"retry\":\"never\"},\"cat\":{\"retry\":\"off\",\"limits\":{\"queued\":9}}}}");
+	struct config *config =
+		help_config("{\"service\":{\"name\":\"a\"},"
+			    "\"translation\":{\"emit_defaults\":true,\"max_depth\":50},"
+			    "\"services\":{"
+			    "\"pay\":{\"timeout\":\"3s\",\"retry\":{\"max\":2},\"translation\":{"
+			    "\"max_depth\":20}},"
+			    "\"*\":{\"draws\":4,\"retry\":{\"idempotent\":true,\"on\":[\"503\"]},"
+			    "\"limits\":{\"active\":7},\"translation\":{\"proto_names\":true}},"
+			    "\"log\":{\"retry\":\"never\"},\"cat\":{\"retry\":\"off\",\"limits\":{"
+			    "\"queued\":9}}}}");
 	const struct config_service *pay = config_service(config, SLICE("pay"));
 	const struct config_service *other = config_service(config, SLICE("somebody"));
 	const struct config_service *log = config_service(config, SLICE("log"));
@@ -142,10 +147,11 @@ static void object_over_word(void **state)
 
 static void filters(void **state)
 {
-	struct config *config = help_config(
-		"{\"service\":{\"name\":\"a\"},\"services\":{\"*\":{\"filters\":[{\"use\":\"headers\","
-		"\"set\":{\"x-trace\":\"${trace_id}\"},\"remove\":[\"a\",\"b\"]},"
-		"{\"use\":\"headers\",\"trailers\":false,\"delay\":\"1s\"}]}}}");
+	struct config *config =
+		help_config("{\"service\":{\"name\":\"a\"},\"services\":{\"*\":{\"filters\":[{"
+			    "\"use\":\"headers\","
+			    "\"set\":{\"x-trace\":\"${trace_id}\"},\"remove\":[\"a\",\"b\"]},"
+			    "{\"use\":\"headers\",\"trailers\":false,\"delay\":\"1s\"}]}}}");
 	const struct config_service *all = &config->services.items[0];
 	const struct help_filter_conf *first = all->filters.items[0].conf;
 	const struct help_filter_conf *second = all->filters.items[1].conf;
@@ -164,10 +170,11 @@ static void filters(void **state)
 
 static void warnings_do_not_stop(void **state)
 {
-	static const char *const environment[] = {"PILLION_NAMME=x", "PILLION_PORT=tcp://1.2.3.4:80",
-		"PILLION_PORT_80_TCP_ADDR=1.2.3.4", "PILLION_SERVICE_HOST=1.2.3.4",
-		"PILLION_NAME_SERVICE_PORT=80", "PILLION_APP_PORT_80_TCP=x", "PILLION_CONFIG=",
-		"PILLION_TOKEN_FILE=/x", "PILLION_SERVICE=a", "OTHER=1", NULL};
+	static const char *const environment[] = {"PILLION_NAMME=x",
+		"PILLION_PORT=tcp://1.2.3.4:80", "PILLION_PORT_80_TCP_ADDR=1.2.3.4",
+		"PILLION_SERVICE_HOST=1.2.3.4", "PILLION_NAME_SERVICE_PORT=80",
+		"PILLION_APP_PORT_80_TCP=x", "PILLION_CONFIG=", "PILLION_TOKEN_FILE=/x",
+		"PILLION_SERVICE=a", "OTHER=1", NULL};
 	struct config_report report;
 	struct config *config = NULL;
 	struct buf text;
@@ -259,8 +266,8 @@ static void report_is_bounded(void **state)
 	buf_fini(&printed);
 }
 
-/* Start-up without a file: well below 1 ms in a plain build; the bound here is for loaded machines with
- * sanitizers, and catches only something quadratic. */
+/* Start-up without a file: well below 1 ms in a plain build; the bound here is for loaded machines
+ * with sanitizers, and catches only something quadratic. */
 static void is_cheap(void **state)
 {
 	static const struct config_assignment name = {"/service/name", "a", false, "flag --name"};
@@ -273,9 +280,9 @@ static void is_cheap(void **state)
 		struct config_report report;
 		struct config *config = NULL;
 
-		assert_int_equal(help_load(&(struct help_load){.assignments = &name,
-						   .assignment_count = 1},
-					 &config, &report),
+		assert_int_equal(
+			help_load(&(struct help_load){.assignments = &name, .assignment_count = 1},
+				&config, &report),
 			0);
 		config_destroy(config);
 		config_report_fini(&report);

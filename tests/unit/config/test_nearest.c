@@ -8,7 +8,8 @@
 
 static void table(void **state)
 {
-	static const char *const words[] = {"retry", "timeout", "response_timeout", "limits", "draws"};
+	static const char *const words[] = {
+		"retry", "timeout", "response_timeout", "limits", "draws"};
 	static const struct {
 		const char *word;
 		int expected;
@@ -19,8 +20,8 @@ static void table(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		assert_int_equal(config_nearest(slice_from_string(rows[i].word), words,
-					 ARRAY_SIZE(words)),
+		assert_int_equal(
+			config_nearest(slice_from_string(rows[i].word), words, ARRAY_SIZE(words)),
 			rows[i].expected);
 	}
 	memset(longest, 'r', sizeof(longest));

@@ -1,6 +1,7 @@
 /*
- * The scanner (OT-01, OT-02): rows of valid and invalid texts, each also cut at every byte; positions in
- * original bytes; blanked copies of the same length; random texts with comments against jansson.
+ * The scanner (OT-01, OT-02): rows of valid and invalid texts, each also cut at every byte;
+ * positions in original bytes; blanked copies of the same length; random texts with comments
+ * against jansson.
  */
 #include "help.h"
 
@@ -106,7 +107,9 @@ static const struct row rows[] = {
 	{"/", 1010, 1, 1},
 	{"{\"a\":1 / 2}", 1010, 1, 8},
 	{"\xc2\xa0{}", 1010, 1, 1},
-	{"{\xe2\x80\x9c" "a\xe2\x80\x9d:1}", 1010, 1, 2},
+	{"{\xe2\x80\x9c"
+	 "a\xe2\x80\x9d:1}",
+		1010, 1, 2},
 	/* PIL1011: no end, shown at the start. */
 	{"/* x", 1011, 1, 1},
 	{"{\"a\":1 /* x }", 1011, 1, 8},
@@ -393,8 +396,8 @@ static void both(struct random_text *text, const char *piece)
 
 static void decorate(struct random_text *text)
 {
-	static const char *const pieces[] = {" ", "\n", "/* \" { */", "// ] , \" \n", "\t",
-		"/*\xc3\xa9\n*/", "\r\n", "/***/"};
+	static const char *const pieces[] = {
+		" ", "\n", "/* \" { */", "// ] , \" \n", "\t", "/*\xc3\xa9\n*/", "\r\n", "/***/"};
 
 	for (unsigned i = draw(text, 3); i > 0; i--) {
 		buf_append_string(&text->decorated, pieces[draw(text, ARRAY_SIZE(pieces))]);
@@ -404,7 +407,8 @@ static void decorate(struct random_text *text)
 static void random_value(struct random_text *text, int depth)
 {
 	static const char *const scalars[] = {"1", "-20", "0", "1.5", "true", "false", "null",
-		"\"\"", "\"a\"", "\"// x\"", "\"/* y */\"", "\"\\u00e9\\\"\"", "\"\xc3\xa9\"", "1e5"};
+		"\"\"", "\"a\"", "\"// x\"", "\"/* y */\"", "\"\\u00e9\\\"\"", "\"\xc3\xa9\"",
+		"1e5"};
 	unsigned kind = depth > 4 ? 0 : draw(text, 4);
 	unsigned count = draw(text, 4);
 	char key[16];
@@ -456,8 +460,8 @@ static void random_comments_change_nothing(void **state)
 		}
 		assert_true(run.good);
 
-		json_t *plain = json_loadb((const char *)text.plain.data, text.plain.size,
-			JSON_DECODE_ANY, NULL);
+		json_t *plain = json_loadb(
+			(const char *)text.plain.data, text.plain.size, JSON_DECODE_ANY, NULL);
 		json_t *blanked = json_loadb((const char *)run.scan.blanked.data,
 			run.scan.blanked.size, JSON_DECODE_ANY, NULL);
 

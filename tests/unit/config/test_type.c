@@ -75,7 +75,8 @@ static void percents_and_rates(void **state)
 
 static void names(void **state)
 {
-	static const char *const good[] = {"a", "0", "orders", "a.b", "a-b_c.d", "go.micro.srv.greeter"};
+	static const char *const good[] = {
+		"a", "0", "orders", "a.b", "a-b_c.d", "go.micro.srv.greeter"};
 	static const char *const bad[] = {"", "A", "a-", "-a", ".", "a/b", "a b", "\xc3\xa9", "a."};
 	char longest[255];
 
@@ -100,10 +101,11 @@ static void egress(void **state)
 		bool prefix;
 	} rows[] = {{"api.bank.example:443", "api.bank.example", 443, false},
 		{"api.bank.example", "api.bank.example", 0, false},
-		{"*.example.com:80", "*.example.com", 80, false}, {"10.0.0.0/8", "10.0.0.0/8", 0, true},
-		{"10.1.2.3:80", "10.1.2.3", 80, true}, {"10.1.2.3", "10.1.2.3", 0, true},
-		{"[::1]:80", "::1", 80, true}, {"http://x", NULL, 0, false}, {"", NULL, 0, false},
-		{"a b", NULL, 0, false}, {"x:99999", NULL, 0, false}};
+		{"*.example.com:80", "*.example.com", 80, false},
+		{"10.0.0.0/8", "10.0.0.0/8", 0, true}, {"10.1.2.3:80", "10.1.2.3", 80, true},
+		{"10.1.2.3", "10.1.2.3", 0, true}, {"[::1]:80", "::1", 80, true},
+		{"http://x", NULL, 0, false}, {"", NULL, 0, false}, {"a b", NULL, 0, false},
+		{"x:99999", NULL, 0, false}};
 	struct arena arena;
 
 	(void)state;
@@ -137,7 +139,8 @@ static void words(void **state)
 /* What is formatted is read back as the same value. */
 static void formats_round(void **state)
 {
-	static const int64_t durations_ms[] = {1, 250, 999, 1000, 1500, 60000, 90000, 3600000, 5400000};
+	static const int64_t durations_ms[] = {
+		1, 250, 999, 1000, 1500, 60000, 90000, 3600000, 5400000};
 	static const uint64_t bytes[] = {1, 256, 1024, 1500, 65536, 1048576, 4294967296};
 	static const struct config_key key = {.name = "k"};
 	static const struct config_key off = {.name = "k", .flags = CONFIG_MAY_BE_OFF};
@@ -151,8 +154,7 @@ static void formats_round(void **state)
 
 		buf_clear(&text);
 		config_type_format(&key, CONFIG_DURATION, &durations_ms[i], &text);
-		assert_true(config_type_duration(
-			slice_make(text.data + 1, text.size - 2), &us));
+		assert_true(config_type_duration(slice_make(text.data + 1, text.size - 2), &us));
 		assert_int_equal(us, durations_ms[i] * 1000);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(bytes); i++) {

@@ -1,6 +1,6 @@
 /*
- * Every type inside a whole configuration (OT-04): what is accepted becomes the right C value, what is
- * refused has its code and its fix.
+ * Every type inside a whole configuration (OT-04): what is accepted becomes the right C value, what
+ * is refused has its code and its fix.
  */
 #include "help.h"
 
@@ -36,8 +36,10 @@ static void refused(void **state)
 		{"{\"process\":{\"core_dumps\":1}}", 1104, "write true"},
 		{"{\"service\":{\"name\":\"Orders\"}}", 1104, "write \"orders\""},
 		{"{\"service\":{\"name\":\"\"}}", 1104, NULL},
-		{"{\"service\":{\"app\":{\"address\":\"8080\"}}}", 1104, "write \"127.0.0.1:8080\""},
-		{"{\"service\":{\"app\":{\"address\":\":8080\"}}}", 1104, "write \"127.0.0.1:8080\""},
+		{"{\"service\":{\"app\":{\"address\":\"8080\"}}}", 1104,
+			"write \"127.0.0.1:8080\""},
+		{"{\"service\":{\"app\":{\"address\":\":8080\"}}}", 1104,
+			"write \"127.0.0.1:8080\""},
 		{"{\"service\":{\"app\":{\"address\":\"127.0.0.1:0\"}}}", 1104, NULL},
 		{"{\"service\":{\"app\":{\"address\":\"127.0.0.1:65536\"}}}", 1104, NULL},
 		{"{\"service\":{\"app\":{\"address\":\"::1\"}}}", 1104, NULL},
@@ -69,7 +71,8 @@ static void refused(void **state)
 		const struct config_problem *found = NULL;
 
 		for (size_t j = 0; j < report.count && found == NULL; j++) {
-			found = report.problems[j].code == rows[i].code ? &report.problems[j] : NULL;
+			found = report.problems[j].code == rows[i].code ? &report.problems[j]
+									: NULL;
 		}
 		if (found == NULL) {
 			print_error("%s: PIL%u\n", rows[i].text, report.problems[0].code);
