@@ -108,10 +108,15 @@ static size_t announced_size(const struct grpc_reader *reader, bool *ret_compres
 static bool message_whole(const struct grpc_reader *reader)
 {
 	bool compressed;
+	size_t size;
 	int error;
 
-	return reader->gathered.size >= PREFIX_SIZE &&
-	       reader->gathered.size == PREFIX_SIZE + announced_size(reader, &compressed, &error);
+	if (reader->gathered.size < PREFIX_SIZE) {
+		return false;
+	}
+	size = announced_size(reader, &compressed, &error);
+	/* A refused prefix stays, and is refused again. */
+	return !error && reader->gathered.size == PREFIX_SIZE + size;
 }
 
 bool grpc_reader_empty(const struct grpc_reader *reader)
