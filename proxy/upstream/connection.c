@@ -40,9 +40,16 @@ static bool connection_needs_run(const struct connection *connection)
 		!(connection->transport->wanted & TRANSPORT_READ)) {
 		return true;
 	}
-	return codec->again || codec->closing || connection->input_ended ||
-	       codec->draining != connection->was_draining ||
-	       codec->streams_active != connection->was_active;
+	return codec->again || codec->closing || connection->input_ended;
+}
+
+/* A stream began or ended, or the peer will take no more of them. */
+static bool connection_streams_changed(const struct connection *connection)
+{
+	const struct codec *codec = connection->codec;
+
+	return codec && (codec->draining != connection->was_draining ||
+				codec->streams_active != connection->was_active);
 }
 
 void connection_mark(struct connection *connection)
@@ -53,9 +60,27 @@ void connection_mark(struct connection *connection)
 	if (connection_needs_run(connection)) {
 		loop_queue(connection->loop, &connection->run_task);
 	}
-	if (connection->codec && connection->codec->has_output && !connection->blocked) {
+	/* The write task tells the owner of changed streams too: it still comes in this turn. */
+	if (connection_streams_changed(connection) ||
+		(connection->codec && connection->codec->has_output && !connection->blocked)) {
 		loop_queue_write(connection->loop, &connection->write_task);
 	}
+}
+
+void connection_follow_streams(struct connection *connection)
+{
+	struct codec *codec = connection->codec;
+
+	if (connection->state != CONNECTION_OPEN || connection->wants_close ||
+		!connection_streams_changed(connection)) {
+		return;
+	}
+	if (codec->streams_active == 0) {
+		connection->idle_since_ms = loop_now_ms(connection->loop);
+	}
+	connection->was_active = codec->streams_active;
+	connection->was_draining = codec->draining;
+	connection->events->on_change(connection);
 }
 
 /* The one lazy timer: it is only ever moved to an earlier time; firing early costs one look. */
@@ -220,18 +245,11 @@ static void connection_follow_codec(struct connection *connection)
 	if (codec->again) {
 		connection_io_receive(connection, connection->input_ended);
 	}
-	if (connection->was_active > 0 && codec->streams_active == 0) {
-		connection->idle_since_ms = loop_now_ms(connection->loop);
-	}
-	connection->was_active = codec->streams_active;
-	connection->was_draining = codec->draining;
 	if (codec->want_read && !connection->input_ended) {
 		transport_want(
 			connection->transport, connection->transport->wanted | TRANSPORT_READ);
 	}
-	if (connection->state == CONNECTION_OPEN) {
-		connection->events->on_change(connection);
-	}
+	connection_follow_streams(connection);
 	written = !codec->has_output && connection->out.size == 0;
 	if (codec->has_output && !connection->blocked) {
 		loop_queue_write(connection->loop, &connection->write_task);

@@ -109,6 +109,8 @@ void connection_end(struct connection *connection, enum reason why, bool reset, 
 /* Looks at the flags of the codec and queues what they ask for; arms the timer. */
 void connection_mark(struct connection *connection);
 void connection_arm(struct connection *connection);
+/* Tells the owner when streams began or ended since the last look. */
+void connection_follow_streams(struct connection *connection);
 /* Makes the codec of a known protocol; early bytes go to it. */
 void connection_start(struct connection *connection, bool h2, bool client);
 

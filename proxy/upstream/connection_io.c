@@ -247,23 +247,16 @@ static void connection_io_blocked(struct connection *connection, bool progress)
 	} else if (progress || connection->flush_deadline_ms == CONNECTION_NEVER) {
 		connection->flush_deadline_ms = loop_now_ms(connection->loop) + CONNECTION_FLUSH_MS;
 	}
-	connection_mark(connection);
-	connection_arm(connection);
 }
 
 /* One writev a turn; EV_WRITE only after the transport took less than it was given (B-05). */
-void connection_io_write(struct task *task)
+static void connection_io_write_out(struct connection *connection)
 {
-	struct connection *connection = container_of(task, struct connection, write_task);
 	struct codec *codec = connection->codec;
 	struct iovec vectors[CONNECTION_VECTORS_MAX];
 	size_t offered = 0;
 	ssize_t n = 0;
 
-	if (connection->wants_close || connection->blocked ||
-		(connection->state != CONNECTION_OPEN && connection->state != CONNECTION_OPENING)) {
-		return;
-	}
 	if (codec->has_output && connection->out.size < connection->out_max) {
 		codec->ops->produce(
 			codec, &connection->out, connection->out_max - connection->out.size);
@@ -288,8 +281,22 @@ void connection_io_write(struct task *task)
 	}
 	connection->flush_deadline_ms = CONNECTION_NEVER;
 	if (connection->out.size > 0) {
-		loop_queue_write(connection->loop, task);
+		loop_queue_write(connection->loop, &connection->write_task);
 	}
+}
+
+void connection_io_write(struct task *task)
+{
+	struct connection *connection = container_of(task, struct connection, write_task);
+
+	if (connection->wants_close ||
+		(connection->state != CONNECTION_OPEN && connection->state != CONNECTION_OPENING)) {
+		return;
+	}
+	if (!connection->blocked) {
+		connection_io_write_out(connection);
+	}
+	connection_follow_streams(connection);
 	/* The end of the output is what a closing codec waits for, and a next request (H1-36). */
 	connection_mark(connection);
 	connection_arm(connection);

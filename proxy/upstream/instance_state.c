@@ -205,6 +205,23 @@ static void instance_state_set_reachable(struct instance_state *state, bool tell
 	}
 }
 
+/* Every answer may say so; the others hear it once. */
+static void instance_state_set_draining(struct instance_state *state, bool tell)
+{
+	uint64_t now = service_now_ms(state->service);
+	bool news = state->draining_until_ms <= now;
+
+	if (state->service->fixed) {
+		return;
+	}
+	state->draining_until_ms = now + STATE_DRAINING_MS;
+	instance_state_refresh(state);
+	instance_state_arm(state);
+	if (news && tell) {
+		instance_state_tell(state, TIER_DRAINING);
+	}
+}
+
 void instance_state_set_tier(struct instance_state *state, enum tier tier, bool tell)
 {
 	switch (tier) {
@@ -212,15 +229,7 @@ void instance_state_set_tier(struct instance_state *state, enum tier tier, bool 
 		instance_state_set_reachable(state, tell);
 		break;
 	case TIER_DRAINING:
-		if (state->service->fixed) {
-			break;
-		}
-		state->draining_until_ms = service_now_ms(state->service) + STATE_DRAINING_MS;
-		instance_state_refresh(state);
-		instance_state_arm(state);
-		if (tell) {
-			instance_state_tell(state, TIER_DRAINING);
-		}
+		instance_state_set_draining(state, tell);
 		break;
 	case TIER_UNREACHABLE:
 		instance_state_set_unreachable(state, tell);

@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "net/listener.h"
+#include "net/resolver.h"
 #include "net/transport.h"
+#include "upstream/service_state.h"
 
 static bool ended(const struct caller *caller)
 {
@@ -191,6 +193,28 @@ static void test_no_instance(void **state)
 	assert_int_equal(caller_start(&caller), ATTEMPT_WAIT);
 	TURN_UNTIL(fixture, caller.ready_calls == 1);
 	assert_int_equal(caller.attempt.failure, REASON_no_instance);
+	caller_finish(&caller, CLASS_F0);
+}
+
+/* MC-03: after three seconds without anybody requests do not wait any more. */
+static void test_none_for_long(void **state)
+{
+	struct fixture *fixture = *state;
+	struct service *service = service_of(fixture, "orders");
+	struct caller caller;
+	uint16_t port = closed_port();
+
+	give_set(fixture, "orders", &port, 1, INSTANCE_HTTP1);
+	caller_init(&caller, fixture, service);
+	call_with_retries(fixture, &caller);
+	assert_int_not_equal(service->none_since_ms, 0);
+	caller_init(&caller, fixture, service);
+	assert_int_equal(caller_start(&caller), ATTEMPT_WAIT);
+	caller_finish(&caller, CLASS_CANCELLED);
+	service->none_since_ms -= SERVICE_NONE_MS;
+	caller_init(&caller, fixture, service);
+	assert_int_equal(caller_start(&caller), ATTEMPT_FAILED);
+	assert_int_equal(caller.attempt.failure, REASON_all_unreachable);
 	caller_finish(&caller, CLASS_F0);
 }
 
@@ -504,6 +528,26 @@ static void test_name_that_does_not_resolve(void **state)
 	caller_finish(&caller, CLASS_F0);
 }
 
+/* A name with several addresses: the next one is tried when one refuses ("localhost" is ::1 too).
+ */
+static void test_name_that_resolves(void **state)
+{
+	struct fixture *fixture = *state;
+	struct server server = {0};
+	struct fixed_target target = {
+		.name = "localhost", .host = "localhost", .protocol = INSTANCE_HTTP1};
+	struct resolver *resolver;
+
+	assert_int_equal(resolver_create(&resolver), 0);
+	fixture->upstream->options.resolver = resolver;
+	server_start(&server, fixture);
+	target.port = server.port;
+	call_once(fixture, upstream_fixed(fixture->upstream, &target));
+	assert_int_equal(server.requests, 1);
+	server_stop(&server);
+	resolver_destroy(resolver);
+}
+
 /* MS-03, H2-36: a sidecar that says GOAWAY under our feet is left for the others. */
 static void test_goaway_of_a_sidecar(void **state)
 {
@@ -563,6 +607,7 @@ int main(void)
 		ROW(test_probes_back_off),
 		ROW(test_unknown_service),
 		ROW(test_no_instance),
+		ROW(test_none_for_long),
 		ROW(test_active_limit),
 		ROW(test_deadline_in_queue),
 		ROW(test_update_while_waiting),
@@ -573,6 +618,7 @@ int main(void)
 		ROW(test_progress),
 		ROW(test_fixed_target),
 		ROW(test_name_that_does_not_resolve),
+		ROW(test_name_that_resolves),
 		ROW(test_goaway_of_a_sidecar),
 		ROW(test_round_robin),
 	};

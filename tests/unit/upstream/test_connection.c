@@ -403,6 +403,26 @@ static void test_slow_reader(void **state)
 	wire_destroy(wire);
 }
 
+/* T-10: an answer that is complete here and that the peer does not take. */
+static void test_flush_timeout(void **state)
+{
+	struct wire *wire = wire_create(*state, false, false, 4096);
+
+	wire->answer_size = 100000;
+	transport_want(wire->far, 0);
+	wire_say(wire, request, sizeof(request) - 1);
+	TURN_UNTIL(wire->fixture, wire->connection->blocked);
+	assert_true(wire->connection->flush_deadline_ms < CONNECTION_NEVER);
+	wire->connection->flush_deadline_ms = loop_now_ms(wire->fixture->loop);
+	connection_arm(wire->connection);
+	TURN_UNTIL(wire->fixture, wire->closed == 1);
+	assert_int_equal(wire->why, REASON_flush_timeout);
+	transport_want(wire->far, TRANSPORT_READ);
+	TURN_UNTIL(wire->fixture, wire->ended != 0);
+	assert_int_equal(wire->ended, -ECONNRESET);
+	wire_destroy(wire);
+}
+
 static void test_pipelined_requests(void **state)
 {
 	struct wire *wire = wire_create(*state, false, false, 65536);
@@ -536,6 +556,7 @@ int main(void)
 		ROW(test_peer_leaves_during_exchange),
 		ROW(test_close_with_open_stream),
 		ROW(test_slow_reader),
+		ROW(test_flush_timeout),
 		ROW(test_pipelined_requests),
 		ROW(test_client_counts_written_bytes),
 		ROW(test_early_answer_before_reset),

@@ -133,6 +133,30 @@ static void test_idle_connections_expire(void **state)
 	server_stop(&server);
 }
 
+/* T-13: `Keep-Alive: timeout=N` of the server bounds the idle time. */
+static void test_keep_alive_field(void **state)
+{
+	static const char answer[] =
+		"HTTP/1.1 200 OK\r\nKeep-Alive: timeout=1\r\nContent-Length: 2\r\n\r\nok";
+	struct fixture *fixture = *state;
+	struct server server = {.raw = true};
+	struct service *service = service_of(fixture, "orders");
+	struct caller caller;
+	struct iovec vector = {(void *)(uintptr_t)answer, sizeof(answer) - 1};
+
+	server_start(&server, fixture);
+	give_set(fixture, "orders", &server.port, 1, INSTANCE_HTTP1);
+	caller_init(&caller, fixture, service);
+	caller_start(&caller);
+	TURN_UNTIL(fixture, caller.ready_calls == 1 && server.raw_count == 1);
+	fixture_turn(fixture, 3);
+	assert_int_equal(transport_write(server.raw_transports[0], &vector, 1), sizeof(answer) - 1);
+	TURN_UNTIL(fixture, caller.done);
+	caller_finish(&caller, CLASS_OK);
+	TURN_UNTIL(fixture, upstream_stats(fixture->upstream)->connections == 0);
+	server_stop(&server);
+}
+
 /* MT-03: what must not run twice takes no connection that idled for long. */
 static void test_non_idempotent_takes_young_ones(void **state)
 {
@@ -326,6 +350,7 @@ int main(void)
 		ROW(test_bytes_on_idle),
 		ROW(test_idle_list_is_lifo),
 		ROW(test_idle_connections_expire),
+		ROW(test_keep_alive_field),
 		ROW(test_non_idempotent_takes_young_ones),
 		ROW(test_idle_list_is_bounded),
 		ROW(test_h2_stream_limits),

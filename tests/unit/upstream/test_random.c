@@ -219,8 +219,6 @@ static void run_history(struct fixture *fixture, uint64_t seed)
 		assert_int_equal(service_active(history.services[i]), 0);
 		assert_int_equal(service_queued(history.services[i]), 0);
 	}
-	printf("answered %u failed %u waited %u\n", history.answered, history.failed,
-		history.waited);
 	assert_true(history.answered > 0);
 	assert_true(history.waited > 0);
 }
