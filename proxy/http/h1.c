@@ -208,8 +208,8 @@ ssize_t h1_try_head(struct h1 *h1, struct h1_message *message, enum head_kind ki
 		h1->scanning = true;
 	}
 	/* Usually the head came in one piece and is read at once; one that did not is only gathered
-	 * and read again when the new bytes decide something. */
-	if (!h1_scan_new(h1) && !first) {
+	 * and read again when the new bytes decide something, or are the last. */
+	if (!h1_scan_new(h1) && !first && !h1->eof) {
 		return 0;
 	}
 	bytes = chain_gather(in, h1->codec.pool);

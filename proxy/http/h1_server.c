@@ -113,9 +113,10 @@ static void h1_server_end_of_input(struct h1 *h1)
 		chain_clear(&codec->in);
 		return;
 	}
-	/* A response that is complete is still written; a transport that failed takes nothing. */
-	h1->gone = h1->gone || reset || !stream->ended_in || !stream->ended_out;
-	if (h1->failed || (stream->ended_in && stream->ended_out && !reset)) {
+	/* What is complete is still written, and so is the answer to a fault; a transport that
+	 * failed takes nothing. */
+	h1->gone = h1->gone || reset || (!h1->failed && (!stream->ended_in || !stream->ended_out));
+	if (h1->failed || (!h1->gone && !reset)) {
 		return;
 	}
 	/* who closes before the answer came does not wait for it. */

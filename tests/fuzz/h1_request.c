@@ -22,11 +22,11 @@ static void request_run(const uint8_t *data, size_t size, size_t piece, struct b
 		h1_peer_feed(&peer, data + place, part);
 		place += part;
 	}
+	h1_peer_eof(&peer, 0);
 	buf_append_string(ret_log, h1_peer_log(&peer));
 	buf_appendf(ret_log, "\n%s%s\n", peer.codec->closing ? "closing " : "",
 		reason_word(peer.codec->close_reason));
 	buf_append_string(ret_log, h1_peer_output(&peer, &output));
-	h1_peer_eof(&peer, 0);
 	buf_fini(&output);
 	h1_peer_fini(&peer);
 }
