@@ -22,6 +22,7 @@ static bool address_literal(struct slice host, char *ret_text, size_t size)
 	return true;
 }
 
+/* An IP literal of the family that its spelling tells; leaves the result alone on failure. */
 static bool address_from_host(
 	struct slice host, bool v6, uint16_t port, struct address *ret_address)
 {
@@ -120,6 +121,7 @@ bool address_split(struct slice text, struct slice *ret_host, uint16_t *ret_port
 	bool v6;
 
 	ASSERT(ret_host != NULL && ret_port != NULL);
+	/* Port 0 means "any" to bind and nothing at all to connect. */
 	if (!address_split_any(text, &host, &v6, &port) || port == 0) {
 		return false;
 	}
@@ -128,6 +130,7 @@ bool address_split(struct slice text, struct slice *ret_host, uint16_t *ret_port
 	return true;
 }
 
+/* The family of an address that was never filled is none, whatever its bytes say. */
 static sa_family_t address_family(const struct address *address)
 {
 	return address->size == 0 ? AF_UNSPEC : address->u.any.sa_family;
@@ -224,6 +227,7 @@ bool address_is_any(const struct address *address)
 {
 	struct slice bytes = address_bytes(address);
 
+	/* All zero: listening there means on every interface (operations.md 2, PIL1211). */
 	for (size_t i = 0; i < bytes.size; i++) {
 		if (bytes.data[i] != 0) {
 			return false;
@@ -248,7 +252,7 @@ void address_set_port(struct address *address, uint16_t port)
 {
 	sa_family_t family = address_family(address);
 
-	/* A Unix socket has no port to set. */
+	/* A Unix socket has no port to set, and no caller should come with one. */
 	ASSERT(family == AF_INET || family == AF_INET6);
 	if (family == AF_INET) {
 		address->u.v4.sin_port = htons(port);

@@ -56,6 +56,7 @@ void arena_reset(struct arena *arena)
 	ASSERT(kept == NULL || kept->next == NULL);
 }
 
+/* Not zeroed: each piece is when it is handed out, and most pages are not used to their end. */
 static struct arena_page *arena_page_create(size_t capacity)
 {
 	struct arena_page *page = mem_alloc(sizeof(*page) + capacity);
@@ -99,6 +100,7 @@ void *arena_alloc(struct arena *arena, size_t size)
 
 	ASSERT(size <= SIZE_MAX / 2);
 	rounded = (size + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1);
+	/* Also nothing gets an address of its own. */
 	if (rounded == 0) {
 		rounded = ARENA_ALIGN;
 	}

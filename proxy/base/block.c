@@ -42,6 +42,7 @@ static struct block *block_allocate(size_t capacity)
 	return block;
 }
 
+/* Counts the block as live until its last reference goes. */
 static struct block *block_hand_out(struct block_pool *pool, struct block *block)
 {
 	block->pool = pool;

@@ -108,6 +108,7 @@ static uint8_t buf_json_short_escape(uint8_t byte)
 	}
 }
 
+/* Runs of plain bytes are copied at once: most texts have nothing to escape. */
 void buf_append_json_escaped(struct buf *buf, struct slice text)
 {
 	static const char digits[] = "0123456789abcdef";
@@ -145,6 +146,7 @@ struct slice buf_slice(const struct buf *buf)
 	return slice_make(buf->data, buf->size);
 }
 
+/* The terminator stands behind the content and is overwritten by what is appended next. */
 const char *buf_string(struct buf *buf)
 {
 	*buf_reserve(buf, 1) = 0;

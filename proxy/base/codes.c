@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 
+/* In the order of enum reason, which is made of the same list. */
 static const struct reason_info codes_reasons[] = {
 #define REASON(word, pil, http, grpc, outcome, stage, text, fix)                                   \
 	{#word, pil, http, grpc, outcome, stage, text, fix},
@@ -39,6 +40,7 @@ bool reason_from_word(struct slice word, enum reason *ret_reason)
 	return false;
 }
 
+/* A walk too: numbers are looked up for people only. */
 const struct code_info *code_info(unsigned pil)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(codes_codes); i++) {

@@ -51,6 +51,7 @@ static int disk_real_open(struct disk *disk, const char *name, int flags)
 	return fd < 0 ? -errno : fd;
 }
 
+/* Short reads are passed on as they are: disk_read_all is the one that goes on. */
 static ssize_t disk_real_pread(
 	struct disk *disk, int file, void *data, size_t size, uint64_t offset)
 {
@@ -106,6 +107,7 @@ static int disk_real_close(struct disk *disk, int file)
 	return close(file) < 0 && errno != EINTR ? -errno : 0;
 }
 
+/* Durable only after fsync_dir, which the caller orders (registry.md RS-05). */
 static int disk_real_rename(struct disk *disk, const char *from, const char *to)
 {
 	if (!disk_name_valid(from) || !disk_name_valid(to)) {
@@ -122,11 +124,13 @@ static int disk_real_unlink(struct disk *disk, const char *name)
 	return unlinkat(disk_fd(disk), name, 0) < 0 ? -errno : 0;
 }
 
+/* Makes creations, renames and removals of this directory durable. */
 static int disk_real_fsync_dir(struct disk *disk)
 {
 	return fsync(disk_fd(disk)) < 0 ? -errno : 0;
 }
 
+/* Without the two entries that every directory has; in no order. */
 static int disk_real_list(
 	struct disk *disk, int (*visit)(void *context, const char *name), void *context)
 {
@@ -211,6 +215,7 @@ int disk_open_directory(const char *path, struct disk **ret_disk)
 	if (fd < 0) {
 		return -errno;
 	}
+	/* All names are resolved from this descriptor: the path may be renamed meanwhile. */
 	directory = mem_zalloc(sizeof(*directory));
 	directory->disk.ops = &disk_real_ops;
 	directory->fd = fd;
@@ -348,6 +353,7 @@ int disk_load_file(
 	if (file < 0) {
 		return file;
 	}
+	/* The limit is checked before memory is taken for what somebody else may have written. */
 	size = disk->ops->size(disk, file);
 	status = size < 0 ? (int)size : 0;
 	if (status == 0 && (uint64_t)size > limit) {

@@ -30,6 +30,7 @@ void err_set(struct err *err, unsigned code, const char *format, ...)
 	va_end(arguments);
 }
 
+/* Built aside, since the old text is a part of the new one. */
 void err_prefix(struct err *err, const char *format, ...)
 {
 	char text[sizeof(err->text)];

@@ -197,6 +197,7 @@ static bool log_plain(struct slice text)
 	return text.size > 0;
 }
 
+/* In quotes with everything escaped that could end a line or drive a terminal. */
 static void log_append_text(struct buf *line, struct slice text, bool quoted)
 {
 	if (!quoted) {
@@ -230,6 +231,7 @@ static bool log_append_field(struct buf *line, bool json, const struct log_field
 	return true;
 }
 
+/* What every line begins with, in the order in which people read it. */
 static void log_append_start(struct buf *line, enum log_level level, const char *module,
 	unsigned code, const char *message)
 {
@@ -302,6 +304,7 @@ static void log_tell_dropped(void)
 	}
 }
 
+/* Says how many lines were left out, if any, and frees the counter. */
 static void log_end_fold(struct log_fold *fold)
 {
 	struct log_field field = LOG_NUMBER("pillion.repeated", fold->count - LOG_FOLD_FREE);
@@ -315,6 +318,7 @@ static void log_end_fold(struct log_fold *fold)
 	}
 }
 
+/* Names longer than the counter keeps are equal when their kept parts are. */
 static bool log_fold_matches(
 	const struct log_fold *fold, const char *module, unsigned code, const char *message)
 {

@@ -61,6 +61,7 @@ static size_t map_slot(const struct map *map, struct slice key, uint64_t hash)
 	return slot;
 }
 
+/* Twice as many slots as entries: searches stay short, and always meet a free slot. */
 static void map_rebuild_index(struct map *map)
 {
 	size_t size = map->capacity * 2;
@@ -81,6 +82,7 @@ static void map_rebuild_index(struct map *map)
 	}
 }
 
+/* The entries move in memory, so pointers to them hold only until the next map_set. */
 static void map_grow(struct map *map)
 {
 	size_t capacity = map->capacity > 0 ? map->capacity * 2 : MAP_FIRST_CAPACITY;
@@ -95,6 +97,7 @@ void *map_get(const struct map *map, struct slice key)
 {
 	uint32_t entry;
 
+	/* A map that was never filled has no index to look into. */
 	if (map->count == 0) {
 		return NULL;
 	}

@@ -18,6 +18,7 @@ void *mem_alloc(size_t size)
 	return mem_checked(malloc(size ? size : 1));
 }
 
+/* calloc also refuses what would overflow, and takes fresh pages as zero already. */
 void *mem_zalloc(size_t size)
 {
 	return mem_checked(calloc(1, size ? size : 1));

@@ -31,6 +31,7 @@ static bool pbscan_take_varint(struct slice *rest, uint64_t *ret_value)
 	return false;
 }
 
+/* Little endian on the wire, whatever the machine is. */
 static bool pbscan_take_fixed(struct slice *rest, size_t size, uint64_t *ret_value)
 {
 	uint64_t value = 0;
@@ -47,6 +48,7 @@ static bool pbscan_take_fixed(struct slice *rest, size_t size, uint64_t *ret_val
 	return true;
 }
 
+/* The length is compared with what is left before anything is computed from it. */
 static bool pbscan_take_bytes(struct slice *rest, struct slice *ret_bytes)
 {
 	uint64_t size;
@@ -106,6 +108,7 @@ struct pbscan_level {
 	uint32_t parent_field;
 };
 
+/* Whether the bytes of the field are to be checked as a message themselves. */
 static bool pbscan_nested(const struct pbscan_shape *shape, unsigned depth, uint32_t parent,
 	const struct pbscan_field *field)
 {
@@ -113,6 +116,10 @@ static bool pbscan_nested(const struct pbscan_shape *shape, unsigned depth, uint
 	       shape->nested(shape->context, depth, parent, field->number);
 }
 
+/*
+ * Iterative, with a stack of fixed size, so that no message can use up the thread's stack
+ * (registry.md RT-05). The stack holds the rest of each open message.
+ */
 int pbscan_check(
 	struct slice message, const struct pbscan_limits *limits, const struct pbscan_shape *shape)
 {
@@ -154,6 +161,7 @@ int pbscan_check(
 	}
 }
 
+/* Seven bits a byte, lowest first; the top bit says that more follow. */
 static void pbscan_append_varint(struct buf *buf, uint64_t value)
 {
 	uint8_t *place = buf_reserve(buf, PBSCAN_VARINT_MAX);

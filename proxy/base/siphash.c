@@ -35,6 +35,7 @@ static void siphash_round(uint64_t v[4])
 	v[2] = siphash_rotate(v[2], 32);
 }
 
+/* Two rounds for each word of input: the 2 of SipHash-2-4. */
 static void siphash_word(struct siphash *hash, uint64_t word)
 {
 	hash->v[3] ^= word;
@@ -49,6 +50,7 @@ void siphash_init(struct siphash *hash, const uint8_t key[16])
 	uint64_t k1 = siphash_load(key + 8);
 
 	ASSERT(hash != NULL);
+	/* The constants spell "somepseudorandomlygeneratedbytes". */
 	hash->v[0] = k0 ^ UINT64_C(0x736f6d6570736575);
 	hash->v[1] = k1 ^ UINT64_C(0x646f72616e646f6d);
 	hash->v[2] = k0 ^ UINT64_C(0x6c7967656e657261);
@@ -87,7 +89,9 @@ void siphash_update(struct siphash *hash, const void *data, size_t size)
 
 uint64_t siphash_final(struct siphash *hash)
 {
+	/* The last word ends in the length modulo 256, so that zeros at the end count. */
 	siphash_word(hash, hash->tail | (hash->length << 56));
+	/* Four rounds at the end: the 4. */
 	hash->v[2] ^= 0xff;
 	for (int i = 0; i < 4; i++) {
 		siphash_round(hash->v);

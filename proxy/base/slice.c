@@ -5,6 +5,7 @@
 /* Longest decimal form of a 64-bit number. */
 #define U64_DIGITS_MAX 20
 
+/* ASCII only: tolower(3) would ask the locale. */
 static uint8_t slice_lower(uint8_t byte)
 {
 	return byte >= 'A' && byte <= 'Z' ? (uint8_t)(byte + 32) : byte;
@@ -91,6 +92,7 @@ bool slice_parse_u64(struct slice text, uint64_t max, uint64_t *ret_value)
 	for (size_t i = 0; i < text.size; i++) {
 		unsigned digit = (unsigned)text.data[i] - '0';
 
+		/* The bound is checked before the multiplication can wrap. */
 		if (digit > 9 || value > (UINT64_MAX - digit) / 10) {
 			return false;
 		}

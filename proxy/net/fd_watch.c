@@ -6,6 +6,7 @@
 #include "net/libevent.h"
 #include "net/loop.h"
 
+/* Level-triggered: what is not read now is told again in the next turn. */
 static void on_event(evutil_socket_t fd, short what, void *context)
 {
 	struct fd_watch *watch = context;
@@ -33,6 +34,7 @@ int fd_watch_start(struct fd_watch *watch, struct loop *loop, int fd,
 	return 0;
 }
 
+/* Allowed inside the callback: libevent has taken the event off its queue by then. */
 void fd_watch_stop(struct fd_watch *watch)
 {
 	if (watch->event) {

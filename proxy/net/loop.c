@@ -74,6 +74,7 @@ static struct event_base *loop_create_base(void)
 	return base;
 }
 
+/* A half-built loop is taken apart at one place; libevent is the only part that may fail late. */
 int loop_create(struct loop **ret_loop)
 {
 	struct loop *loop = mem_zalloc(sizeof(*loop));
@@ -208,6 +209,10 @@ static void loop_run_tasks(struct list_node *queue)
 	}
 }
 
+/*
+ * The order of the stages is the contract of loop.h. Between libevent's poll and the end of the
+ * turn the clock is read twice: after the sleep, and before the next one.
+ */
 void loop_turn(struct loop *loop, int wait_ms)
 {
 	uint64_t sleep_ms;
@@ -301,6 +306,7 @@ void loop_queue_write(struct loop *loop, struct task *task)
 	}
 }
 
+/* Grows to the most burials of one turn and stays there: no allocation once warm. */
 void loop_bury(struct loop *loop, void (*dispose)(void *object), void *object)
 {
 	ASSERT(dispose != NULL);

@@ -116,6 +116,7 @@ static void resolver_look_up(const char *host, struct resolver_answer *ret_answe
 	}
 }
 
+/* With the lock, or alone. Waiters that are left get no answer. */
 static void resolver_free_question(struct resolver *resolver, struct resolver_question *question)
 {
 	struct list_node *node;
@@ -155,6 +156,7 @@ static void resolver_answer_question(struct resolver *resolver, struct resolver_
 	resolver_free_question(resolver, question);
 }
 
+/* Takes one question at a time; only the look-up itself runs without the lock. */
 static void *resolver_main(void *context)
 {
 	struct resolver *resolver = context;

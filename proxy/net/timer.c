@@ -98,6 +98,7 @@ void timer_wheel_init(struct timer_wheel *wheel, uint64_t now_ms)
 	ASSERT(timer_wheel_empty(wheel));
 }
 
+/* Looks into every slot: for assertions and tests, not for each turn. */
 bool timer_wheel_empty(const struct timer_wheel *wheel)
 {
 	bool empty = list_empty(&wheel->overdue);

@@ -153,6 +153,7 @@ static ssize_t transport_tcp_peek(struct transport *transport)
 	return errno == EAGAIN || errno == EINTR ? 0 : -errno;
 }
 
+/* Asked once a connection: logs and loop detection want it. */
 static void transport_tcp_learn_local(struct transport_tcp *tcp)
 {
 	struct address *local = &tcp->transport.local;
