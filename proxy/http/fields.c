@@ -112,15 +112,21 @@ static bool fields_connection_option(struct fields_connection *connection, struc
 		}
 	}
 	connection->option_count++;
-	if (connection->option_count > FIELDS_CONNECTION_OPTIONS_MAX ||
-		fields_option_guarded(option)) {
+	if (connection->option_count > FIELDS_CONNECTION_OPTIONS_MAX) {
 		return false;
+	}
+	/* The two usual options first. */
+	if (slice_equal_fold(option, SLICE("keep-alive"))) {
+		return true;
 	}
 	if (slice_equal_fold(option, SLICE("close"))) {
 		connection->close = true;
-	} else if (!slice_equal_fold(option, SLICE("keep-alive"))) {
-		connection->names[connection->name_count++] = option;
+		return true;
 	}
+	if (fields_option_guarded(option)) {
+		return false;
+	}
+	connection->names[connection->name_count++] = option;
 	return true;
 }
 
@@ -154,12 +160,13 @@ static bool fields_is_nominated(const struct field *field, void *context)
 
 void fields_connection_apply(const struct fields_connection *connection, struct head *head)
 {
-	struct fields_connection named = *connection;
+	struct fields_connection named;
 
-	if (named.name_count > 0) {
+	ASSERT(connection->name_count <= FIELDS_CONNECTION_OPTIONS_MAX);
+	if (connection->name_count > 0) {
+		named = *connection;
 		head_remove_if(head, fields_is_nominated, &named);
 	}
-	ASSERT(named.option_count <= FIELDS_CONNECTION_OPTIONS_MAX);
 }
 
 bool fields_is_hop_by_hop(enum token token)

@@ -203,13 +203,9 @@ ssize_t h1_try_head(struct h1 *h1, struct h1_message *message, enum head_kind ki
 	}
 	head_init(h1->reading, arena, kind);
 	h1_parse_init(message, h1->reading, h1->codec.limits);
-	if (first) {
-		h1_scan_init(&h1->scan);
-		h1->scanning = true;
-	}
 	/* Usually the head came in one piece and is read at once; one that did not is only gathered
 	 * and read again when the new bytes decide something, or are the last. */
-	if (!h1_scan_new(h1) && !first && !h1->eof) {
+	if (!first && !h1_scan_new(h1) && !h1->eof) {
 		return 0;
 	}
 	bytes = chain_gather(in, h1->codec.pool);
@@ -229,6 +225,11 @@ ssize_t h1_try_head(struct h1 *h1, struct h1_message *message, enum head_kind ki
 	if (used != 0) {
 		h1->scanning = false;
 		h1->reading = NULL;
+	} else if (first) {
+		h1->scanning = true;
+		h1_scan_init(&h1->scan);
+		/* What was just read decided nothing; from here on each byte is looked at once. */
+		(void)h1_scan_new(h1);
 	}
 	return used;
 }

@@ -9,42 +9,46 @@
 #define TARGET_ENCODED_SIZE 3
 
 enum target_class {
-	TARGET_REFUSED, /* controls, blanks, `#`, `\`, `?`, DEL, 0x80-0xFF */
+	TARGET_REFUSED = 0, /* controls, blanks, `#`, `\`, `?`, DEL, 0x80-0xFF */
 	TARGET_PLAIN,
 	TARGET_UNRESERVED, /* its escape is decoded (RFC 3986 6.2.2.2) */
 	TARGET_ENCODE,	   /* legal here, forwarded as an escape */
 	TARGET_PERCENT,
 };
 
+/* What is not named is refused. */
+static const uint8_t target_classes[256] = {
+	['!'] = TARGET_PLAIN,
+	['$'] = TARGET_PLAIN,
+	['&' ... ','] = TARGET_PLAIN,
+	['/'] = TARGET_PLAIN,
+	[':'] = TARGET_PLAIN,
+	[';'] = TARGET_PLAIN,
+	['='] = TARGET_PLAIN,
+	['@'] = TARGET_PLAIN,
+	['['] = TARGET_PLAIN,
+	[']'] = TARGET_PLAIN,
+	['a' ... 'z'] = TARGET_UNRESERVED,
+	['A' ... 'Z'] = TARGET_UNRESERVED,
+	['0' ... '9'] = TARGET_UNRESERVED,
+	['-'] = TARGET_UNRESERVED,
+	['.'] = TARGET_UNRESERVED,
+	['_'] = TARGET_UNRESERVED,
+	['~'] = TARGET_UNRESERVED,
+	['"'] = TARGET_ENCODE,
+	['<'] = TARGET_ENCODE,
+	['>'] = TARGET_ENCODE,
+	['^'] = TARGET_ENCODE,
+	['{'] = TARGET_ENCODE,
+	['}'] = TARGET_ENCODE,
+	['`'] = TARGET_ENCODE,
+	['|'] = TARGET_ENCODE,
+	['%'] = TARGET_PERCENT,
+};
+
 static enum target_class target_class(uint8_t byte)
 {
-	if ((byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
-		(byte >= '0' && byte <= '9')) {
-		return TARGET_UNRESERVED;
-	}
-	switch (byte) {
-	case '-':
-	case '.':
-	case '_':
-	case '~':
-		return TARGET_UNRESERVED;
-	case '"':
-	case '<':
-	case '>':
-	case '^':
-	case '{':
-	case '}':
-	case '`':
-	case '|':
-		return TARGET_ENCODE;
-	case '%':
-		return TARGET_PERCENT;
-	case '#':
-	case '\\':
-	case '?':
-		return TARGET_REFUSED;
-	}
-	return byte > 0x20 && byte < 0x7F ? TARGET_PLAIN : TARGET_REFUSED;
+	return (enum target_class)target_classes[byte];
 }
 
 static uint8_t target_lower(uint8_t byte)
