@@ -104,43 +104,45 @@ static void exchange_complete_reply(struct exchange *x, struct reply *reply, cha
 	reply->outcome = exchange_outcome(x, reply->reason);
 }
 
+/* Would this answer promise that nothing was done (RE-01)? */
+static bool exchange_promises(const struct exchange *x, const struct reply *reply)
+{
+	const struct reason_info *info = reason_info(reply->reason);
+
+	if (x->grpc) {
+		return (reply->grpc >= 0 ? reply->grpc : info->grpc) == 14;
+	}
+	return (reply->http != 0 ? reply->http : info->http) == 503;
+}
+
 /* RE-03 says the last word; RE-01 says that 503 means "not processed". Where both cannot hold, the
  * word of the attempt that may have been processed is the honest one. */
-static enum reason exchange_honest(const struct exchange *x, enum reason why)
+static void exchange_be_honest(const struct exchange *x, struct reply *reply)
 {
-	const struct reason_info *info = reason_info(why);
-
-	if ((info->http == 503 || info->grpc == 14) && exchange_maybe_processed(x)) {
-		return x->unproven != REASON_ok ? x->unproven : REASON_upstream_reset;
+	if (exchange_promises(x, reply) && exchange_maybe_processed(x)) {
+		reply->reason = x->unproven != REASON_ok ? x->unproven : REASON_upstream_reset;
+		reply->message = SLICE("");
+		reply->http = 0;
+		reply->grpc = -1;
 	}
-	return why;
 }
 
 void exchange_answer(struct exchange *x, const struct reply *given, int first_filter)
 {
 	struct reply reply = *given;
-	const struct reason_info *info;
 	struct chain body;
 	struct head *head;
 	struct buf text;
 	char by[16];
-	int status;
 
 	if (x->resp.sent) {
 		exchange_break(x, reply.reason);
 		return;
 	}
-	reply.reason = exchange_honest(x, given->reason);
-	if (reply.reason != given->reason) {
-		reply.message = SLICE("");
-		reply.http = 0;
-		reply.grpc = -1;
-	}
-	info = reason_info(reply.reason);
+	exchange_be_honest(x, &reply);
 	exchange_complete_reply(x, &reply, by, sizeof(by));
-	status = reply.http != 0 ? reply.http : info->http;
-	/* RE-21: a 503 promises that nothing was done. */
-	ASSERT((status != 503 && info->grpc != 14) || reply.outcome == OUTCOME_NOT_PROCESSED);
+	/* RE-21 */
+	ASSERT(!exchange_promises(x, &reply) || reply.outcome == OUTCOME_NOT_PROCESSED);
 	x->reason = reply.reason;
 	x->outcome = reply.outcome;
 	head = arena_alloc(&x->down->arena, sizeof(*head));

@@ -742,7 +742,14 @@ static void call_send_body(struct rig_call *call)
 		chain_append_copy(&stream->out, &call->client->rig->pool, call->send.data, size);
 		call->send = slice_from(call->send, size);
 	}
-	stream->codec->ops->send_more(stream, call->send.size == 0);
+	stream->codec->ops->send_more(stream, call->send.size == 0 && !call->ends_with_trailers);
+	if (call->send.size == 0 && call->ends_with_trailers) {
+		struct head trailers;
+
+		head_init(&trailers, &call->arena, HEAD_TRAILERS);
+		head_add(&trailers, SLICE("x-end"), SLICE("1"));
+		assert_int_equal(stream->codec->ops->send_head(stream, &trailers, true), 0);
+	}
 }
 
 static void call_on_sent(struct stream *stream, size_t n)
@@ -781,6 +788,7 @@ struct rig_call *rig_call(struct rig_client *client, const struct rig_request *r
 	buf_init(&call->body);
 	call->client = client;
 	call->slow = request->slow;
+	call->ends_with_trailers = request->trailers;
 	call->stream = client->codec->ops->open(client->codec);
 	assert_non_null(call->stream);
 	call->stream->ops = &call_ops;

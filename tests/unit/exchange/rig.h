@@ -63,6 +63,7 @@ struct rig_call { /* one request of a client */
 	struct buf body;
 	struct slice send; /* body still to send */
 	bool slow;	   /* credits only when told */
+	bool ends_with_trailers;
 	size_t owed;
 };
 
@@ -107,6 +108,7 @@ struct rig_request {
 	const char *fields[16]; /* name, value, ..., NULL */
 	bool absolute;
 	bool slow;
+	bool trailers; /* with the field x-end: 1 */
 };
 
 void rig_init(struct rig *rig);

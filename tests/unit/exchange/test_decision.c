@@ -112,13 +112,15 @@ static void every_combination_obeys(void **state)
 {
 	(void)state;
 	for (unsigned bits = 0; bits < 1u << 9; bits++) {
-		for (int class = CLASS_F0; class <= CLASS_CANCELLED; class++) {
-			struct service_policy policy = policy_make(
-				bits & 1 ? RETRY_OFF : bits & 2 ? RETRY_NEVER : RETRY_ON, false);
+		for (int class = CLASS_F0; class <= CLASS_CANCELLED; class ++) {
+			struct service_policy policy = policy_make(bits & 1   ? RETRY_OFF
+								   : bits & 2 ? RETRY_NEVER
+									      : RETRY_ON,
+				false);
 			struct decision_facts facts = facts_make(&policy);
 			struct decision decision;
 
-			facts.class = (enum attempt_class)class;
+			facts.class = (enum attempt_class) class;
 			facts.status = 503;
 			facts.idempotent = bits & 4;
 			facts.budget_left = bits & 8;

@@ -87,8 +87,8 @@ static void own_fields_by_sender(void **state)
 	static const struct {
 		int bit;
 		enum forward_peer peer;
-	} peers[] = {{APP, FORWARD_FROM_APP}, {MESH, FORWARD_FROM_MESH}, {OTHER, FORWARD_FROM_OTHER},
-		{SELF, FORWARD_FROM_SELF}};
+	} peers[] = {{APP, FORWARD_FROM_APP}, {MESH, FORWARD_FROM_MESH},
+		{OTHER, FORWARD_FROM_OTHER}, {SELF, FORWARD_FROM_SELF}};
 
 	(void)state;
 	for (size_t p = 0; p < 4; p++) {
@@ -115,8 +115,8 @@ static void bad_values_are_nothing(void **state)
 {
 	static const char *const bad[][2] = {{"x-pillion-deadline", "0"},
 		{"x-pillion-deadline", "86400001"}, {"x-pillion-deadline", "5s"},
-		{"x-pillion-deadline", ""}, {"x-pillion-attempt", "100"}, {"x-pillion-attempt", "-1"},
-		{"x-pillion-hops", "11"}, {"x-pillion-debug", "2"}};
+		{"x-pillion-deadline", ""}, {"x-pillion-attempt", "100"},
+		{"x-pillion-attempt", "-1"}, {"x-pillion-hops", "11"}, {"x-pillion-debug", "2"}};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {

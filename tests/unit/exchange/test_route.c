@@ -24,8 +24,7 @@ static void on_unknown(void *owner, const char *name)
 	(void)name;
 }
 
-static void on_verdict(
-	void *owner, const char *service, const uint8_t id[16], enum tier tier)
+static void on_verdict(void *owner, const char *service, const uint8_t id[16], enum tier tier)
 {
 	(void)owner;
 	(void)service;
@@ -38,8 +37,7 @@ static void give_set(struct fixture *fixture, const char *name, const char *addr
 	struct instance_set *set = instance_set_create(name, 1);
 
 	set->known = true;
-	assert_true(address_parse(
-		slice_from_string(address), false, &set->instances[0].address));
+	assert_true(address_parse(slice_from_string(address), false, &set->instances[0].address));
 	set->instances[0].host = instance_set_string(set, "10.0.0.7");
 	set->instances[0].port = address_port(&set->instances[0].address);
 	set->instances[0].id[0] = 1;
@@ -57,8 +55,7 @@ static int setup(void **state)
 		.workers = 1,
 		.on_unknown = on_unknown,
 		.on_verdict = on_verdict};
-	static const char *const addresses[] = {
-		"0.0.0.0:7440", "127.0.0.1:7441", "127.0.0.1:9101"};
+	static const char *const addresses[] = {"0.0.0.0:7440", "127.0.0.1:7441", "127.0.0.1:9101"};
 
 	assert_int_equal(loop_create(&fixture->loop), 0);
 	block_pool_init(&fixture->pool, 4);
@@ -67,10 +64,11 @@ static int setup(void **state)
 	options.loop = fixture->loop;
 	fixture->upstream = upstream_create(&options);
 	for (int i = 0; i < 3; i++) {
-		fixture->listeners[i].kind =
-			i == 0 ? LISTENER_INBOUND : i == 1 ? LISTENER_OUTBOUND : LISTENER_SERVICE;
-		assert_true(address_parse(slice_from_string(addresses[i]), false,
-			&fixture->listeners[i].address));
+		fixture->listeners[i].kind = i == 0   ? LISTENER_INBOUND
+					     : i == 1 ? LISTENER_OUTBOUND
+						      : LISTENER_SERVICE;
+		assert_true(address_parse(
+			slice_from_string(addresses[i]), false, &fixture->listeners[i].address));
 	}
 	fixture->listeners[2].service = "orders";
 	fixture->snapshot.listeners = fixture->listeners;
@@ -165,8 +163,8 @@ static const struct row rows[] = {
 	{OUT, "other", 0, "or ders", 0, 0, 0, NULL, false, 0, false},
 	{OUT, "127.0.0.1:7441", 0, "orders", 0, 0, 0, "orders", false, 0, true},
 	/* F: go-micro */
-	{OUT, "127.0.0.1:7441", 0, 0, "go.micro.srv.greeter", 0, 0, "go.micro.srv.greeter", false, 0,
-		true},
+	{OUT, "127.0.0.1:7441", 0, 0, "go.micro.srv.greeter", 0, 0, "go.micro.srv.greeter", false,
+		0, true},
 	{OUT, "127.0.0.1:7441", 0, 0, 0, "greeter", 0, "greeter", false, 0, true},
 	{OUT, "127.0.0.1:7441", 0, 0, "first", "second", 0, "first", false, 0, true},
 	{OUT, "other", 0, "orders", "micro", 0, 0, "orders", false, 0, false},
@@ -257,8 +255,8 @@ static void broker_paths_need_our_own_name(void **state)
 		const char *authority;
 		bool ours;
 	} names[] = {{"127.0.0.1:7441", true}, {"localhost", true}, {"localhost:7441", true},
-		{"pillion", true}, {"PILLION:80", true}, {"orders", false}, {"orders.pillion", false},
-		{"10.0.0.7:7441", false}, {"", false}};
+		{"pillion", true}, {"PILLION:80", true}, {"orders", false},
+		{"orders.pillion", false}, {"10.0.0.7:7441", false}, {"", false}};
 	struct fixture *fixture = *state;
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
