@@ -1,0 +1,217 @@
+/* ask: finds the admin interface of a sidecar of this user (operations.md AD-01) and asks it. */
+#include <glob.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "cli/command.h"
+#include "cli/http_client.h"
+
+#define FOUND_MAX 16
+#define FALLBACK  "http://127.0.0.1:7442"
+
+struct found {
+	char (*addresses)[256];
+	int count, most;
+};
+
+/* A socket counts only when somebody listens on it. */
+static bool alive(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd;
+	bool answers;
+
+	if (strlen(path) >= sizeof address.sun_path) {
+		return false;
+	}
+	memcpy(address.sun_path, path, strlen(path));
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	answers = fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof address) == 0;
+	if (fd >= 0) {
+		close(fd);
+	}
+	return answers;
+}
+
+static void add(struct found *found, const char *path)
+{
+	struct stat status;
+
+	if (found->count == found->most || stat(path, &status) < 0 || !S_ISSOCK(status.st_mode) ||
+		!alive(path)) {
+		return;
+	}
+	(void)snprintf(
+		found->addresses[found->count], sizeof found->addresses[0], "unix:%.250s", path);
+	for (int i = 0; i < found->count; i++) {
+		if (strcmp(found->addresses[i], found->addresses[found->count]) == 0) {
+			return;
+		}
+	}
+	found->count++;
+}
+
+static void add_pattern(struct found *found, const char *directory, const char *pattern)
+{
+	char path[512];
+	glob_t matches;
+
+	if (!directory || directory[0] != '/') {
+		return;
+	}
+	(void)snprintf(path, sizeof path, "%s/%s", directory, pattern);
+	if (glob(path, 0, NULL, &matches) == 0) {
+		for (size_t i = 0; i < matches.gl_pathc; i++) {
+			add(found, matches.gl_pathv[i]);
+		}
+	}
+	globfree(&matches);
+}
+
+int command_addresses(const struct command *command, char (*ret_addresses)[256], int most)
+{
+	struct found found = {.addresses = ret_addresses, .most = most};
+	char home_state[300];
+	const char *home = getenv("HOME");
+
+	if (command->address) {
+		(void)snprintf(ret_addresses[0], sizeof ret_addresses[0], "%s", command->address);
+		return 1;
+	}
+	add_pattern(&found, getenv("RUNTIME_DIRECTORY"), "admin.sock");
+	add_pattern(&found, "/run/pillion", "*.sock");
+	add_pattern(&found, getenv("XDG_RUNTIME_DIR"), "pillion/*.sock");
+	add_pattern(&found, getenv("STATE_DIRECTORY"), "admin.sock");
+	add_pattern(&found, getenv("STATE_DIRECTORY"), "*/admin.sock");
+	add_pattern(&found, "/var/lib/pillion", "admin.sock");
+	add_pattern(&found, "/var/lib/pillion", "*/admin.sock");
+	add_pattern(&found, getenv("PILLION_DATA_DIR"), "admin.sock");
+	add_pattern(&found, getenv("XDG_STATE_HOME"), "pillion/*/admin.sock");
+	(void)snprintf(home_state, sizeof home_state, "%s/.local/state", home ? home : "");
+	add_pattern(&found, home_state, "pillion/*/admin.sock");
+	add_pattern(&found, "/tmp", "pillion-dev-*/admin.sock");
+	if (found.count == 0 && most > 0) {
+		(void)snprintf(ret_addresses[0], sizeof ret_addresses[0], "%s", FALLBACK);
+		return 1;
+	}
+	return found.count;
+}
+
+static void read_token(const char *path, char *ret_text, size_t size)
+{
+	FILE *file = path ? fopen(path, "re") : NULL;
+	size_t got;
+
+	ret_text[0] = '\0';
+	if (!file) {
+		return;
+	}
+	got = fread(ret_text, 1, size - 1, file);
+	ret_text[got] = '\0';
+	ret_text[strcspn(ret_text, "\r\n")] = '\0';
+	(void)fclose(file);
+}
+
+bool command_ask_at(struct command *command, const char *address, const char *path,
+	const char *body, struct answer *ret_answer)
+{
+	char token[520];
+	char bearer[540];
+	struct http_client_field fields[4];
+	struct http_client_request request = {.address = address,
+		.method = body ? "POST" : "GET",
+		.path = path,
+		.fields = fields,
+		.body = slice_from_string(body ? body : ""),
+		.has_body = body != NULL,
+		.timeout_ms = command->timeout_ms};
+
+	fields[request.field_count++] = (struct http_client_field){"x-pillion-admin", "1"};
+	if (body) {
+		fields[request.field_count++] =
+			(struct http_client_field){"content-type", "application/json"};
+	}
+	read_token(command->token_file, token, sizeof token);
+	if (token[0]) {
+		(void)snprintf(bearer, sizeof bearer, "Bearer %s", token);
+		fields[request.field_count++] = (struct http_client_field){"authorization", bearer};
+	}
+	return http_client_do(&request, ret_answer);
+}
+
+void answer_fini(struct answer *answer)
+{
+	buf_fini(&answer->body);
+}
+
+/* CL-02: a verb that changes something wants exactly one sidecar. */
+static int refuse_several(const struct command *command, char (*addresses)[256], int count)
+{
+	int code = command_error(
+		command, CLI_USAGE, 4003, "several sidecars run here; name one with --addr");
+
+	for (int i = 0; i < count; i++) {
+		(void)fprintf(stderr, "  --addr %s\n", addresses[i]);
+	}
+	return code;
+}
+
+int command_ask(struct command *command, const char *path, const char *body, bool changes,
+	struct answer *ret_answer)
+{
+	char addresses[FOUND_MAX][256];
+	int count = command_addresses(command, addresses, FOUND_MAX);
+	char message[600];
+
+	*ret_answer = (struct answer){0};
+	buf_init(&ret_answer->body);
+	if (changes && count > 1) {
+		return refuse_several(command, addresses, count);
+	}
+	for (int i = 0; i < count; i++) {
+		answer_fini(ret_answer);
+		if (command_ask_at(command, addresses[i], path, body, ret_answer)) {
+			if (count > 1 && !command->quiet) {
+				(void)fprintf(stderr, "asked %s\n", addresses[i]);
+			}
+			return CLI_DONE;
+		}
+	}
+	(void)snprintf(message, sizeof message, "no pillion answers at %s (%s)", addresses[0],
+		ret_answer->error);
+	return command_error(command, CLI_NOT_REACHED, 4001, message);
+}
+
+int command_outbound(struct command *command, char *ret_address, size_t size)
+{
+	struct answer answer;
+	int code = command_ask(command, "/v1/status", NULL, false, &answer);
+	json_t *json = NULL;
+	size_t index;
+	const json_t *row;
+
+	ret_address[0] = '\0';
+	if (code == CLI_DONE) {
+		json = json_loadb((const char *)answer.body.data, answer.body.size, 0, NULL);
+	}
+	json_array_foreach(json_object_get(json, "listeners"), index, row)
+	{
+		const char *kind = json_string_value(json_object_get(row, "kind"));
+		const char *address = json_string_value(json_object_get(row, "address"));
+
+		if (kind && address && strcmp(kind, "outbound") == 0 && !ret_address[0]) {
+			(void)snprintf(ret_address, size, "%s", address);
+		}
+	}
+	json_decref(json);
+	answer_fini(&answer);
+	if (code == CLI_DONE && !ret_address[0]) {
+		return command_error(
+			command, CLI_FAILED, 4001, "that sidecar has no outbound listener");
+	}
+	return code;
+}

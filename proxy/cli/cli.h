@@ -1,0 +1,22 @@
+/*
+ * cli: the command line (operations.md 7): a client of the admin interface and of the outbound
+ * listener, one file per verb, one table (commands.def) for parser and help. Single-threaded,
+ * blocking.
+ */
+#ifndef PILLION_CLI_CLI_H
+#define PILLION_CLI_CLI_H
+
+/* Exit codes of CL-04. */
+enum {
+	CLI_DONE = 0,
+	CLI_FAILED = 1,
+	CLI_USAGE = 2,
+	CLI_NOT_REACHED = 69,
+	CLI_LATER = 75,
+	CLI_CONFIG = 78,
+};
+
+/* arguments: those after the verb. Returns the exit code. */
+int cli_main(const char *verb, int count, char **arguments);
+
+#endif

@@ -1,0 +1,322 @@
+#include "cli/command.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/codes.h"
+#include "config/schema.h"
+
+#define TIMEOUT_MS 5000
+
+/* Global flags and whether they take a value (CL-02). */
+static const char *const global_flags[] = {
+	"--addr=", "--token-file=", "--timeout=", "-o=", "--color=", "-q", "-v"};
+
+static const struct command_row *find_row(const char *verb)
+{
+	size_t count;
+	const struct command_row *rows = command_rows(&count);
+
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(rows[i].verb, verb) == 0) {
+			return &rows[i];
+		}
+	}
+	return NULL;
+}
+
+/* Is `name` in a list like "--since=,--yes"? 0 no, 1 a switch, 2 takes a value. */
+static int in_flags(const char *flags, const char *name, size_t size)
+{
+	const char *at = flags;
+
+	while (at && *at) {
+		size_t length = strcspn(at, ",");
+		bool valued = length > 0 && at[length - 1] == '=';
+
+		if (length - valued == size && memcmp(at, name, size) == 0) {
+			return valued ? 2 : 1;
+		}
+		at += length + (at[length] == ',');
+	}
+	return 0;
+}
+
+static int flag_kind(const struct command_row *row, const char *argument)
+{
+	size_t size = strcspn(argument, "=");
+	int kind = in_flags(row->flags, argument, size);
+
+	for (size_t i = 0; kind == 0 && i < ARRAY_SIZE(global_flags); i++) {
+		kind = in_flags(global_flags[i], argument, size);
+	}
+	return kind;
+}
+
+static int usage(const struct command_row *row, const char *what, const char *argument)
+{
+	(void)fprintf(stderr, "pillion %s: %s%s%s\nusage: pillion %s %s\n", row->verb, what,
+		argument ? " " : "", argument ? argument : "", row->verb, row->arguments);
+	return CLI_USAGE;
+}
+
+static int parse(
+	struct command *command, const struct command_row *row, int count, char **arguments)
+{
+	bool only_words = false;
+
+	for (int i = 0; i < count; i++) {
+		const char *argument = arguments[i];
+		int kind;
+
+		if (only_words || argument[0] != '-' || argument[1] == '\0') {
+			if (command->word_count == COMMAND_WORDS_MAX) {
+				return usage(row, "too many arguments", NULL);
+			}
+			command->words[command->word_count++] = argument;
+			continue;
+		}
+		if (strcmp(argument, "--") == 0) {
+			only_words = true;
+			continue;
+		}
+		kind = flag_kind(row, argument);
+		if (kind == 0) {
+			return usage(row, "unknown flag", argument);
+		}
+		if (kind == 2 && !strchr(argument, '=') && ++i == count) {
+			return usage(row, "this flag needs a value:", argument);
+		}
+	}
+	return CLI_DONE;
+}
+
+const char *command_flag(const struct command *command, const char *name, int index)
+{
+	size_t size = strlen(name);
+
+	for (int i = 0; i < command->flag_count; i++) {
+		const char *argument = command->flags[i];
+
+		if (strcmp(argument, "--") == 0) {
+			break;
+		}
+		if (strncmp(argument, name, size) != 0 ||
+			(argument[size] && argument[size] != '=') || index-- > 0) {
+			continue;
+		}
+		if (argument[size] == '=') {
+			return argument + size + 1;
+		}
+		return i + 1 < command->flag_count ? command->flags[i + 1] : "";
+	}
+	return NULL;
+}
+
+static int parse_output(struct command *command, const struct command_row *row)
+{
+	static const char *const words[] = {"table", "wide", "json", "jsonl"};
+	const char *output = command_flag(command, "-o", 0);
+	const char *timeout = command_flag(command, "--timeout", 0);
+
+	command->timeout_ms = TIMEOUT_MS;
+	if (timeout) {
+		char *end;
+		long value = strtol(timeout, &end, 10);
+
+		command->timeout_ms = (int)(strcmp(end, "ms") == 0  ? value
+					    : strcmp(end, "m") == 0 ? value * 60000
+								    : value * 1000);
+	}
+	if (!output) {
+		return CLI_DONE;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		if (strcmp(output, words[i]) == 0) {
+			command->output = (enum command_output)i;
+			return CLI_DONE;
+		}
+	}
+	return usage(row, "-o takes table, wide, json or jsonl, not", output);
+}
+
+static void print_help(FILE *file)
+{
+	size_t count;
+	const struct command_row *rows = command_rows(&count);
+
+	(void)fputs(
+		"pillion run --dev --name stock --port 9000 -- ./stock\n"
+		"pillion run --join 127.0.0.1:7440 --name shop --port 8080 -- ./shop\n"
+		"pillion call stock 'GET /items/1'; pillion services; pillion status\n\n"
+		"  run, proxy       a sidecar with its application; without (--help tells more)\n",
+		file);
+	for (size_t i = 0; i < count; i++) {
+		(void)fprintf(file, "  %-16s %s\n", rows[i].verb, rows[i].help);
+	}
+}
+
+static int unknown_verb(const char *verb)
+{
+	size_t count;
+	const struct command_row *rows = command_rows(&count);
+	const char *names[64] = {"run", "proxy"};
+	size_t used = 2;
+	int nearest;
+
+	for (size_t i = 0; i < count && used < ARRAY_SIZE(names); i++) {
+		names[used++] = rows[i].verb;
+	}
+	nearest = config_nearest(slice_from_string(verb), names, used);
+	(void)fprintf(stderr, "pillion: unknown command %s", verb);
+	if (nearest >= 0) {
+		(void)fprintf(stderr, "; did you mean %s?", names[nearest]);
+	}
+	(void)fputs("\n`pillion help` lists them all\n", stderr);
+	return CLI_USAGE;
+}
+
+static bool wants_help(int count, char **arguments)
+{
+	for (int i = 0; i < count && strcmp(arguments[i], "--") != 0; i++) {
+		if (strcmp(arguments[i], "--help") == 0 || strcmp(arguments[i], "-h") == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static int run_row(const struct command_row *row, int count, char **arguments)
+{
+	struct command command = {.verb = row->verb, .flags = arguments, .flag_count = count};
+	int code;
+
+	if (wants_help(count, arguments)) {
+		(void)printf("pillion %s %s\n%s\n", row->verb, row->arguments, row->help);
+		if (row->flags[0]) {
+			(void)printf("flags: %s\n", row->flags);
+		}
+		return CLI_DONE;
+	}
+	code = parse(&command, row, count, arguments);
+	if (code == CLI_DONE) {
+		code = parse_output(&command, row);
+	}
+	if (code != CLI_DONE) {
+		return code;
+	}
+	command.address = command_flag(&command, "--addr", 0);
+	command.token_file = command_flag(&command, "--token-file", 0);
+	command.quiet = command_flag(&command, "-q", 0) != NULL;
+	command.verbose = command_flag(&command, "-v", 0) != NULL;
+	if (!command.address) {
+		command.address = getenv("PILLION_ADMIN");
+	}
+	if (!command.token_file) {
+		command.token_file = getenv("PILLION_TOKEN_FILE");
+	}
+	return row->run(&command);
+}
+
+int cli_main(const char *verb, int count, char **arguments)
+{
+	const struct command_row *row;
+
+	/* Global flags may stand before the verb: pillion --addr X status. */
+	if (verb[0] == '-' && strcmp(verb, "--help") != 0 && strcmp(verb, "-h") != 0 &&
+		strcmp(verb, "--version") != 0) {
+		char *moved[COMMAND_WORDS_MAX * 2];
+		int skip = strchr(verb, '=') || strcmp(verb, "-q") == 0 || strcmp(verb, "-v") == 0
+				   ? 0
+				   : 1;
+		int used = 0;
+
+		if (count <= skip || count + 2 > (int)ARRAY_SIZE(moved)) {
+			return unknown_verb(verb);
+		}
+		for (int i = skip + 1; i < count; i++) {
+			moved[used++] = arguments[i];
+		}
+		/* At the front, where a "--" of the verb cannot hide them. */
+		memmove(moved + 1 + skip, moved, (size_t)used * sizeof *moved);
+		moved[0] = (char *)(uintptr_t)verb;
+		if (skip) {
+			moved[1] = arguments[0];
+		}
+		return cli_main(arguments[skip], used + 1 + skip, moved);
+	}
+	if (strcmp(verb, "help") == 0 || strcmp(verb, "--help") == 0 || strcmp(verb, "-h") == 0) {
+		print_help(stdout);
+		return CLI_DONE;
+	}
+	row = find_row(strcmp(verb, "--version") == 0 ? "version" : verb);
+	return row ? run_row(row, count, arguments) : unknown_verb(verb);
+}
+
+int command_error(const struct command *command, int exit_code, unsigned pil, const char *message)
+{
+	const struct code_info *info = code_info(pil);
+
+	if (command->output == OUTPUT_JSON || command->output == OUTPUT_JSONL) {
+		char code[16];
+		json_t *json;
+
+		(void)snprintf(code, sizeof code, "PIL%u", pil);
+		json = json_pack("{s:s, s:s, s:s, s:s}", "code", code, "message", message, "cause",
+			info ? info->cause : "", "fix", info ? info->fix : "");
+		(void)json_dumpf(json, stderr, JSON_COMPACT);
+		(void)fputc('\n', stderr);
+		json_decref(json);
+		return exit_code;
+	}
+	(void)fprintf(stderr, "error PIL%u: %s\n", pil, message);
+	if (info) {
+		(void)fprintf(stderr, "cause: %s\nfix:   %s\n", info->cause, info->fix);
+	}
+	return exit_code;
+}
+
+static int code_of_status(int status)
+{
+	switch (status) {
+	case 409:
+	case 412:
+	case 429:
+	case 503:
+	case 504:
+	case 507:
+		return CLI_LATER;
+	case 422:
+		return CLI_CONFIG;
+	default:
+		return CLI_FAILED;
+	}
+}
+
+int command_refused(const struct command *command, const struct answer *answer)
+{
+	json_t *json = json_loadb((const char *)answer->body.data, answer->body.size, 0, NULL);
+	const json_t *error = json_object_get(json, "error");
+	const char *message = json_string_value(json_object_get(error, "message"));
+	const char *code = json_string_value(json_object_get(error, "code"));
+	const char *reason = json_string_value(json_object_get(error, "reason"));
+	const char *fix = json_string_value(json_object_get(error, "fix"));
+
+	if (command->output == OUTPUT_JSON && error) {
+		(void)json_dumpf(error, stderr, JSON_COMPACT);
+		(void)fputc('\n', stderr);
+	} else if (error) {
+		(void)fprintf(stderr, "error %s: %s%s%s\n", code ? code : "", reason ? reason : "",
+			reason ? ": " : "", message ? message : "");
+		if (fix) {
+			(void)fprintf(stderr, "fix:   %s\n", fix);
+		}
+	} else {
+		(void)fprintf(stderr, "error: status %d: %.*s\n", answer->status,
+			(int)(answer->body.size > 500 ? 500 : answer->body.size),
+			(const char *)answer->body.data);
+	}
+	json_decref(json);
+	return code_of_status(answer->status);
+}

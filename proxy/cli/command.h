@@ -1,0 +1,90 @@
+/*
+ * command: what a verb's file sees: its parsed arguments, where to ask, how to print. The room's
+ * own header.
+ */
+#ifndef PILLION_CLI_COMMAND_H
+#define PILLION_CLI_COMMAND_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "base/buf.h"
+#include "cli/cli.h"
+
+#define COMMAND_WORDS_MAX 64
+
+enum command_output { OUTPUT_TABLE, OUTPUT_WIDE, OUTPUT_JSON, OUTPUT_JSONL };
+
+struct command {
+	const char *verb;
+	const char *words[COMMAND_WORDS_MAX]; /* what is not a flag, in order */
+	int word_count;
+	char **flags; /* all arguments, for command_flag */
+	int flag_count;
+	const char *address; /* --addr or PILLION_ADMIN; NULL: search (AD-01) */
+	const char *token_file;
+	int timeout_ms;
+	enum command_output output;
+	bool quiet, verbose;
+};
+
+struct command_row {
+	const char *verb;
+	int (*run)(struct command *command);
+	const char *arguments;
+	const char *help;
+	const char *flags; /* "--since=,--yes": allowed ones; '=' takes a value */
+};
+const struct command_row *command_rows(size_t *ret_count);
+
+/* The value of "--name VALUE" or "--name=VALUE", "" for a switch that is there, NULL when absent.
+ * index: the n-th occurrence. */
+const char *command_flag(const struct command *command, const char *name, int index);
+
+/* An answer of the admin interface or of the outbound listener. */
+struct answer {
+	int status; /* 0: not reached */
+	struct buf body;
+	char address[256]; /* who answered */
+	char reason[128];  /* x-pillion-reason's first item, or empty */
+	char grpc_status[16];
+	char error[256]; /* why not reached */
+	char content_type[128];
+};
+void answer_fini(struct answer *answer);
+
+/*
+ * Asks the sidecar: GET when body is NULL, else POST with that JSON. Exit code: CLI_DONE when an
+ * answer came (whatever its status), CLI_NOT_REACHED after printing PIL4001. changes: several
+ * sidecars found are PIL4003.
+ */
+int command_ask(struct command *command, const char *path, const char *body, bool changes,
+	struct answer *ret_answer);
+/* The same for one known address; no message is printed. */
+bool command_ask_at(struct command *command, const char *address, const char *path,
+	const char *body, struct answer *ret_answer);
+/* All admin addresses that could be ours, in the order of AD-01; at most `most`. */
+int command_addresses(const struct command *command, char (*ret_addresses)[256], int most);
+/* "127.0.0.1:7441" of the sidecar that would answer; empty when it has none. */
+int command_outbound(struct command *command, char *ret_address, size_t size);
+
+/* CL-05: three lines on standard error, or one JSON object with -o json. Returns `code`. */
+int command_error(const struct command *command, int exit_code, unsigned pil, const char *message);
+/* An answer with a status >= 400: prints its error; exit code by CL-04. */
+int command_refused(const struct command *command, const struct answer *answer);
+
+struct column {
+	const char *title;
+	const char *key;
+	bool right; /* numbers */
+	bool wide;  /* only with -o wide */
+};
+/* Prints `items` of a JSON answer in the wanted form (CL-03); other forms print the body itself. */
+int command_print_list(const struct command *command, const struct answer *answer,
+	const struct column *columns, size_t count);
+/* One GET, one list. */
+int command_list(
+	struct command *command, const char *path, const struct column *columns, size_t count);
+
+#endif

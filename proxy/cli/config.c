@@ -1,0 +1,72 @@
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/command.h"
+#include "cli/offline.h"
+#include "cli/verbs.h"
+#include "config/schema.h"
+
+static int show_live(struct command *command)
+{
+	struct answer answer;
+	const char *pointer = command_flag(command, "--pointer", 0);
+	char path[600];
+	int code;
+
+	(void)snprintf(path, sizeof path, "/v1/config?x=1%s%s%s%s",
+		command_flag(command, "--effective", 0) ? "&effective=1" : "",
+		command_flag(command, "--origin", 0) ? "&origin=1" : "", pointer ? "&pointer=" : "",
+		pointer ? pointer : "");
+	code = command_ask(command, path, NULL, false, &answer);
+	if (code == CLI_DONE && answer.status >= 400) {
+		code = command_refused(command, &answer);
+	} else if (code == CLI_DONE) {
+		(void)printf("%.*s", (int)answer.body.size, (const char *)answer.body.data);
+	}
+	answer_fini(&answer);
+	return code;
+}
+
+static int show_file(struct command *command)
+{
+	struct config_show_options options = {
+		.effective = command_flag(command, "--effective", 0) != NULL,
+		.origin = command_flag(command, "--origin", 0) != NULL,
+		.pointer = command_flag(command, "--pointer", 0)};
+	struct config *config;
+	struct buf text;
+	int code = offline_load(command_flag(command, "-c", 0), false, CONFIG_REPORT_TEXT, &config);
+
+	if (code != CLI_DONE) {
+		return code;
+	}
+	buf_init(&text);
+	if (config_show(config, &options, &text)) {
+		(void)fputs(buf_string(&text), stdout);
+	} else {
+		(void)fprintf(stderr, "no such pointer in the configuration\n");
+		code = CLI_FAILED;
+	}
+	buf_fini(&text);
+	config_destroy(config);
+	return code;
+}
+
+int config_run(struct command *command)
+{
+	const char *verb = command->word_count > 0 ? command->words[0] : "show";
+	struct buf text;
+
+	if (strcmp(verb, "show") == 0) {
+		return command_flag(command, "--live", 0) ? show_live(command) : show_file(command);
+	}
+	if (strcmp(verb, "schema") == 0) {
+		buf_init(&text);
+		config_schema_print(NULL, 0, &text);
+		(void)fputs(buf_string(&text), stdout);
+		buf_fini(&text);
+		return CLI_DONE;
+	}
+	(void)fprintf(stderr, "pillion config: show or schema, not %s\n", verb);
+	return CLI_USAGE;
+}

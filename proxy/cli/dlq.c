@@ -1,0 +1,86 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/command.h"
+#include "cli/verbs.h"
+
+static int list(struct command *command, const char *target)
+{
+	static const struct column columns[] = {{"ID", "id", false, false},
+		{"REASON", "reason", false, false}, {"STATUS", "status", true, false},
+		{"ATTEMPTS", "attempts", true, false}, {"TIME", "time", false, false},
+		{"ANSWER", "answer", false, false}};
+	char path[600];
+
+	(void)snprintf(path, sizeof path, "/v1/dlq/%s", target);
+	return command_list(command, path, columns, ARRAY_SIZE(columns));
+}
+
+static int show(struct command *command, const char *target, const char *id)
+{
+	struct answer answer;
+	char path[700];
+	int code;
+
+	(void)snprintf(path, sizeof path, "/v1/dlq/%s/%s", target, id);
+	code = command_ask(command, path, NULL, false, &answer);
+	if (code == CLI_DONE && answer.status >= 400) {
+		code = command_refused(command, &answer);
+	} else if (code == CLI_DONE) {
+		(void)printf("%.*s\n", (int)answer.body.size, (const char *)answer.body.data);
+	}
+	answer_fini(&answer);
+	return code;
+}
+
+static int change(struct command *command, const char *target, const char *verb, const char *id)
+{
+	struct answer answer;
+	char path[600];
+	json_t *body = id ? json_pack("{s:s}", "id", id) : json_object();
+	char *text = json_dumps(body, JSON_COMPACT);
+	int code;
+
+	(void)snprintf(path, sizeof path, "/v1/dlq/%s/%s", target, verb);
+	code = command_ask(command, path, text, true, &answer);
+	if (code == CLI_DONE && answer.status >= 400) {
+		code = command_refused(command, &answer);
+	} else if (code == CLI_DONE) {
+		(void)printf("%.*s\n", (int)answer.body.size, (const char *)answer.body.data);
+	}
+	answer_fini(&answer);
+	free(text);
+	json_decref(body);
+	return code;
+}
+
+int dlq_run(struct command *command)
+{
+	const char *verb = command->word_count > 0 ? command->words[0] : "";
+	const char *target = command->word_count > 1 ? command->words[1] : NULL;
+	const char *id =
+		command->word_count > 2 ? command->words[2] : command_flag(command, "--id", 0);
+
+	if (!target || !strchr(target, '/')) {
+		(void)fprintf(stderr, "usage: pillion dlq ls|show|replay|drop TOPIC/GROUP [ID]\n");
+		return CLI_USAGE;
+	}
+	if (strcmp(verb, "ls") == 0) {
+		return list(command, target);
+	}
+	if (strcmp(verb, "show") == 0 && id) {
+		return show(command, target, id);
+	}
+	if (strcmp(verb, "replay") == 0) {
+		return change(command, target, "replay", id);
+	}
+	if (strcmp(verb, "drop") == 0) {
+		if (!command_flag(command, "--yes", 0)) {
+			(void)fprintf(stderr, "dropped messages are gone; say --yes\n");
+			return CLI_USAGE;
+		}
+		return change(command, target, "drop", id);
+	}
+	(void)fprintf(stderr, "pillion dlq: ls, show ID, replay or drop, not %s\n", verb);
+	return CLI_USAGE;
+}

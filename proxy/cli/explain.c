@@ -1,0 +1,87 @@
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/codes.h"
+#include "cli/command.h"
+#include "cli/verbs.h"
+#include "config/schema.h"
+
+static int explain_reason(const struct reason_info *info)
+{
+	(void)printf("%s", info->word);
+	if (info->pil) {
+		(void)printf("   PIL%u", info->pil);
+	}
+	if (info->http) {
+		(void)printf("   HTTP %d   gRPC %d   %s", info->http, info->grpc,
+			info->outcome == OUTCOME_BY_PROGRESS ? "outcome by progress"
+							     : outcome_word(info->outcome));
+	}
+	(void)printf("\nwhat:  %s\nfix:   %s\n", info->text, info->fix[0] ? info->fix : "-");
+	return CLI_DONE;
+}
+
+static int explain_number(unsigned number)
+{
+	const struct code_info *info = code_info(number);
+	const struct reason_info *reason = reason_info_by_pil(number);
+
+	if (reason) {
+		return explain_reason(reason);
+	}
+	if (!info) {
+		(void)fprintf(stderr, "no such code: PIL%u\n", number);
+		return CLI_FAILED;
+	}
+	(void)printf(
+		"PIL%u   %s\ncause: %s\nfix:   %s\n", number, info->slug, info->cause, info->fix);
+	return CLI_DONE;
+}
+
+static int unknown(const char *word)
+{
+	const char *words[REASON_COUNT];
+	int nearest;
+
+	for (size_t i = 0; i < REASON_COUNT; i++) {
+		words[i] = reason_word((enum reason)i);
+	}
+	nearest = config_nearest(slice_from_string(word), words, REASON_COUNT);
+	(void)fprintf(stderr, "nothing is known about %s", word);
+	if (nearest >= 0) {
+		(void)fprintf(stderr, "; did you mean %s?", words[nearest]);
+	}
+	(void)fputc('\n', stderr);
+	return CLI_FAILED;
+}
+
+int explain_run(struct command *command)
+{
+	const char *word = command->word_count > 0 ? command->words[0] : NULL;
+	const char *digits;
+	enum reason reason;
+	struct buf text;
+	int code;
+
+	if (!word) {
+		(void)fprintf(stderr, "usage: pillion explain CODE | WORD | KEY\n");
+		return CLI_USAGE;
+	}
+	digits = strncasecmp(word, "PIL", 3) == 0 ? word + 3 : word;
+	if (isdigit((unsigned char)digits[0])) {
+		return explain_number((unsigned)strtoul(digits, NULL, 10));
+	}
+	if (reason_from_word(slice_from_string(word), &reason)) {
+		return explain_reason(reason_info(reason));
+	}
+	buf_init(&text);
+	if (config_explain(word, &text)) {
+		(void)fputs(buf_string(&text), stdout);
+		code = CLI_DONE;
+	} else {
+		code = unknown(word);
+	}
+	buf_fini(&text);
+	return code;
+}

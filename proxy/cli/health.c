@@ -1,0 +1,44 @@
+#include "cli/command.h"
+#include "cli/verbs.h"
+
+#define PROBE_MS 2000 /* a probe never hangs */
+
+static bool probe(struct command *command, const char *path)
+{
+	char addresses[1][256];
+	struct answer answer;
+	bool good;
+
+	command->timeout_ms = PROBE_MS;
+	if (command_addresses(command, addresses, 1) < 1) {
+		return false;
+	}
+	good = command_ask_at(command, addresses[0], path, NULL, &answer) && answer.status == 200;
+	if (!good) {
+		(void)printf("%s: %.*s%s\n", path, (int)answer.body.size,
+			(const char *)(answer.body.data ? answer.body.data : (const uint8_t *)""),
+			answer.error);
+	}
+	answer_fini(&answer);
+	return good;
+}
+
+/* For HEALTHCHECK and probes: live and started when nothing is said. */
+int health_run(struct command *command)
+{
+	bool good;
+
+	if (command_flag(command, "--ready", 0)) {
+		good = probe(command, "/readyz");
+	} else if (command_flag(command, "--startup", 0)) {
+		good = probe(command, "/startupz");
+	} else if (command_flag(command, "--live", 0)) {
+		good = probe(command, "/livez");
+	} else {
+		good = probe(command, "/livez") && probe(command, "/startupz");
+	}
+	if (good && !command->quiet) {
+		(void)printf("ok\n");
+	}
+	return good ? CLI_DONE : CLI_FAILED;
+}

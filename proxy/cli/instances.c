@@ -1,0 +1,16 @@
+#include "cli/command.h"
+#include "cli/verbs.h"
+
+int instances_run(struct command *command)
+{
+	static const struct column columns[] = {{"ID", "id", false, false},
+		{"SERVICE", "service", false, false}, {"VERSION", "version", false, false},
+		{"ADDRESS", "address", false, false}, {"TIER", "tier", false, false},
+		{"WHY", "why", false, false}, {"WEIGHT", "weight", true, false},
+		{"ZONE", "zone", false, true}, {"METADATA", "metadata", false, true}};
+	char path[600];
+
+	(void)snprintf(path, sizeof path, "/v1/instances?service=%s",
+		command->word_count > 0 ? command->words[0] : "");
+	return command_list(command, path, columns, ARRAY_SIZE(columns));
+}

@@ -1,0 +1,40 @@
+#include "cli/offline.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "cli/command.h"
+
+extern char **environ;
+
+int offline_load(
+	const char *file, bool strict, enum config_report_format format, struct config **ret_config)
+{
+	struct config_sources sources = {.file = file,
+		.stdin_allowed = true,
+		.environment = (const char *const *)environ,
+		.fallback_name = "check"};
+	struct config_report report;
+	struct config *config = NULL;
+	struct buf text;
+	int result;
+
+	config_report_init(&report);
+	buf_init(&text);
+	result = config_load(&sources, &config, &report);
+	if (strict) {
+		config_report_strict(&report);
+	}
+	config_report_print(&report, format, &text);
+	(void)fputs(buf_string(&text), format == CONFIG_REPORT_JSONL ? stdout : stderr);
+	if (result < 0 || report.errors > 0) {
+		config_destroy(config);
+		result = CLI_CONFIG;
+	} else {
+		*ret_config = config;
+		result = CLI_DONE;
+	}
+	buf_fini(&text);
+	config_report_fini(&report);
+	return result;
+}

@@ -1,0 +1,101 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/command.h"
+#include "cli/verbs.h"
+
+static long long integer(const json_t *json, const char *key)
+{
+	return (long long)json_integer_value(json_object_get(json, key));
+}
+
+static const char *text(const json_t *json, const char *key)
+{
+	const char *value = json_string_value(json_object_get(json, key));
+
+	return value ? value : "-";
+}
+
+static int print_status(const struct command *command, const struct answer *answer)
+{
+	static const struct column columns[] = {{"NODE", "node", false, false},
+		{"ADDRESS", "address", false, false}, {"ROLE", "role", false, false},
+		{"STATE", "state", false, false}, {"MATCH", "match", true, false},
+		{"LAG", "lag", true, false}, {"CONTACT", "contact", false, false}};
+	json_t *json;
+	json_t *list;
+	struct answer peers = {0};
+	char *dumped;
+
+	if (command->output == OUTPUT_JSON) {
+		(void)printf("%.*s\n", (int)answer->body.size, (const char *)answer->body.data);
+		return CLI_DONE;
+	}
+	json = json_loadb((const char *)answer->body.data, answer->body.size, 0, NULL);
+	(void)printf("cluster %s   epoch %s\n", text(json, "uuid"), text(json, "epoch"));
+	(void)printf(
+		"role %s   term %lld   leader %s   commit %lld   applied %lld   log %lld..%lld\n",
+		text(json, "role"), integer(json, "term"), text(json, "leader"),
+		integer(json, "commit"), integer(json, "applied"), integer(json, "first_index"),
+		integer(json, "last_index"));
+	list = json_pack("{s:O}", "items", json_object_get(json, "peers"));
+	dumped = list ? json_dumps(list, JSON_COMPACT) : NULL;
+	if (dumped) {
+		buf_init(&peers.body);
+		buf_append_string(&peers.body, dumped);
+		(void)command_print_list(command, &peers, columns, ARRAY_SIZE(columns));
+		buf_fini(&peers.body);
+		free(dumped);
+	}
+	json_decref(list);
+	json_decref(json);
+	return CLI_DONE;
+}
+
+static int change(struct command *command, const char *verb)
+{
+	struct answer answer;
+	char path[64];
+	json_t *body =
+		json_pack("{s:s}", "argument", command->word_count > 1 ? command->words[1] : "");
+	char *dumped = json_dumps(body, JSON_COMPACT);
+	int code;
+
+	(void)snprintf(path, sizeof path, "/v1/raft/%s", verb);
+	code = command_ask(command, path, dumped, true, &answer);
+	if (code == CLI_DONE && answer.status != 200) {
+		code = command_refused(command, &answer);
+	} else if (code == CLI_DONE) {
+		(void)printf("%.*s\n", (int)answer.body.size, (const char *)answer.body.data);
+	}
+	answer_fini(&answer);
+	free(dumped);
+	json_decref(body);
+	return code;
+}
+
+int raft_run(struct command *command)
+{
+	static const char *const verbs[] = {"transfer", "add", "promote"};
+	const char *verb = command->word_count > 0 ? command->words[0] : "status";
+	struct answer answer;
+	int code;
+
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
+		if (strcmp(verb, verbs[i]) == 0) {
+			return change(command, verb);
+		}
+	}
+	if (strcmp(verb, "status") != 0) {
+		(void)fprintf(
+			stderr, "pillion raft: status, transfer, add or promote, not %s\n", verb);
+		return CLI_USAGE;
+	}
+	code = command_ask(command, "/v1/raft", NULL, false, &answer);
+	if (code == CLI_DONE) {
+		code = answer.status == 200 ? print_status(command, &answer)
+					    : command_refused(command, &answer);
+	}
+	answer_fini(&answer);
+	return code;
+}

@@ -1,0 +1,37 @@
+#include <stdlib.h>
+
+#include "cli/command.h"
+#include "cli/verbs.h"
+
+int reload_run(struct command *command)
+{
+	const char *generation = command_flag(command, "--if-generation", 0);
+	json_t *body = json_pack("{s:b, s:I}", "dry_run",
+		command_flag(command, "--dry-run", 0) != NULL, "if_generation",
+		(json_int_t)(generation ? strtoll(generation, NULL, 10) : 0));
+	char *text = json_dumps(body, JSON_COMPACT);
+	struct answer answer;
+	json_t *json;
+	int code = command_ask(command, "/v1/reload", text, true, &answer);
+
+	free(text);
+	json_decref(body);
+	if (code == CLI_DONE) {
+		json = json_loadb((const char *)answer.body.data, answer.body.size, 0, NULL);
+		if (!json_object_get(json, "text")) {
+			code = command_refused(command, &answer);
+		} else if (command->output == OUTPUT_JSON) {
+			(void)printf(
+				"%.*s\n", (int)answer.body.size, (const char *)answer.body.data);
+		} else {
+			(void)fputs(json_string_value(json_object_get(json, "text")),
+				answer.status == 200 ? stdout : stderr);
+		}
+		if (code == CLI_DONE && answer.status != 200) {
+			code = answer.status == 422 ? CLI_CONFIG : CLI_LATER;
+		}
+		json_decref(json);
+	}
+	answer_fini(&answer);
+	return code;
+}

@@ -1,0 +1,110 @@
+#include <string.h>
+
+#include "cli/command.h"
+#include "cli/verbs.h"
+
+#define SIDECARS_MAX 16
+
+static const char *text(const json_t *json, const char *key)
+{
+	const char *value = json_string_value(json_object_get(json, key));
+
+	return value && value[0] ? value : "-";
+}
+
+static long long integer(const json_t *json, const char *key)
+{
+	return (long long)json_integer_value(json_object_get(json, key));
+}
+
+static void print_registry(const json_t *registry)
+{
+	(void)printf("  registry   %s   index %lld   %.1f s old   %s\n", text(registry, "mode"),
+		integer(registry, "index"), (double)integer(registry, "age_ms") / 1000.0,
+		json_is_true(json_object_get(registry, "registered")) ? "registered"
+								      : "not registered");
+	(void)printf("             cluster %s   asked %s   leader %s\n", text(registry, "cluster"),
+		text(registry, "connected"), text(registry, "leader"));
+}
+
+static void print_app(const json_t *app)
+{
+	if (!json_is_true(json_object_get(app, "present"))) {
+		(void)printf("  app        none\n");
+		return;
+	}
+	(void)printf("  app        %s   %s   speaks %s   %s\n", text(app, "address"),
+		json_is_true(json_object_get(app, "healthy")) ? "healthy" : "not healthy",
+		text(app, "protocol"), json_string_value(json_object_get(app, "error")));
+}
+
+static void print_status(const json_t *json, const char *address)
+{
+	const json_t *traffic = json_object_get(json, "traffic");
+	size_t index;
+	const json_t *row;
+
+	(void)printf("%s/%s   %s   instance %.8s   pillion %s   up %lld s\n", text(json, "service"),
+		text(json, "service_version"), text(json, "phase"), text(json, "instance"),
+		text(json, "version"), integer(json, "uptime_seconds"));
+	(void)printf("  file       %s   generation %lld   %lld workers   admin %s\n",
+		text(json, "file"), integer(json, "generation"), integer(json, "workers"), address);
+	print_app(json_object_get(json, "app"));
+	json_array_foreach(json_object_get(json, "listeners"), index, row)
+	{
+		(void)printf("  %-10s %s\n", text(row, "name"), text(row, "address"));
+	}
+	print_registry(json_object_get(json, "registry"));
+	(void)printf(
+		"  traffic    in %lld (%lld failed)   out %lld (%lld failed)   %lld under way\n",
+		integer(traffic, "inbound_requests"), integer(traffic, "inbound_failed"),
+		integer(traffic, "outbound_requests"), integer(traffic, "outbound_failed"),
+		integer(traffic, "in_flight"));
+	json_array_foreach(json_object_get(json, "degraded"), index, row)
+	{
+		(void)printf("  ! %-8s %s\n", text(row, "part"), text(row, "text"));
+	}
+}
+
+static int show(struct command *command, const char *address)
+{
+	struct answer answer;
+	json_t *json;
+
+	if (!command_ask_at(command, address, "/v1/status", NULL, &answer) ||
+		answer.status != 200) {
+		char message[600];
+
+		(void)snprintf(message, sizeof message, "no pillion answers at %.255s (%s)", address,
+			answer.error);
+		answer_fini(&answer);
+		return command_error(command, CLI_NOT_REACHED, 4001, message);
+	}
+	if (command->output == OUTPUT_JSON || command->output == OUTPUT_JSONL) {
+		(void)printf("%.*s\n", (int)answer.body.size, (const char *)answer.body.data);
+	} else {
+		json = json_loadb((const char *)answer.body.data, answer.body.size, 0, NULL);
+		print_status(json, address);
+		json_decref(json);
+	}
+	answer_fini(&answer);
+	return CLI_DONE;
+}
+
+/* CL-02: one block for each sidecar of this user. */
+int status_run(struct command *command)
+{
+	char addresses[SIDECARS_MAX][256];
+	int count = command_addresses(command, addresses, SIDECARS_MAX);
+	int code = CLI_DONE;
+
+	for (int i = 0; i < count; i++) {
+		int result = show(command, addresses[i]);
+
+		if (i + 1 < count && command->output == OUTPUT_TABLE) {
+			(void)putchar('\n');
+		}
+		code = result != CLI_DONE ? result : code;
+	}
+	return code;
+}

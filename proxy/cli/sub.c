@@ -1,0 +1,120 @@
+/*
+ * sub: fetches in an ephemeral group, or in the one named, and prints messages as lines
+ * (broker.md B18-03).
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/command.h"
+#include "cli/http_client.h"
+#include "cli/verbs.h"
+
+static bool post(
+	const char *outbound, const char *path, const char *body, struct answer *ret_answer)
+{
+	struct http_client_field field = {"content-type", "application/json"};
+	struct http_client_request request = {.address = outbound,
+		.method = "POST",
+		.path = path,
+		.fields = &field,
+		.field_count = 1,
+		.body = slice_from_string(body),
+		.has_body = true,
+		.timeout_ms = 40000};
+
+	return http_client_do(&request, ret_answer);
+}
+
+/* Settles one lease; a failure is not the reader's: the message comes again. */
+static void settle(const char *outbound, const char *base, const char *lease, bool acknowledge)
+{
+	char path[600];
+	struct answer answer;
+	json_t *body =
+		acknowledge ? json_pack("{s:[s]}", "ack", lease)
+			    : json_pack("{s:[{s:s, s:s}]}", "nack", "lease", lease, "delay", "0s");
+	char *text = json_dumps(body, JSON_COMPACT);
+
+	(void)snprintf(path, sizeof path, "%s/ack", base);
+	(void)post(outbound, path, text, &answer);
+	answer_fini(&answer);
+	free(text);
+	json_decref(body);
+}
+
+static void print_message(const json_t *message, bool raw)
+{
+	const json_t *event = json_object_get(message, "event");
+	const json_t *data = json_object_get(event, "data");
+
+	(void)json_dumpf(raw && data ? data : event, stdout, JSON_COMPACT | JSON_ENCODE_ANY);
+	(void)putchar('\n');
+	(void)fflush(stdout);
+}
+
+/* One fetch; returns how many messages were printed, -1 after an error. */
+static long take(struct command *command, const char *outbound, const char *base, long left)
+{
+	char path[600], body[64];
+	struct answer answer;
+	json_t *json;
+	size_t index;
+	const json_t *message;
+	long printed = 0;
+
+	(void)snprintf(path, sizeof path, "%s/fetch", base);
+	(void)snprintf(body, sizeof body, "{\"max\":%ld,\"wait\":\"30s\"}",
+		left > 0 && left < 100 ? left : 100);
+	if (!post(outbound, path, body, &answer)) {
+		(void)command_error(command, CLI_NOT_REACHED, 4001, answer.error);
+		answer_fini(&answer);
+		return -1;
+	}
+	if (answer.status >= 400) {
+		(void)command_refused(command, &answer);
+		answer_fini(&answer);
+		return -1;
+	}
+	json = json_loadb((const char *)answer.body.data, answer.body.size, 0, NULL);
+	json_array_foreach(json_object_get(json, "messages"), index, message)
+	{
+		const char *lease = json_string_value(json_object_get(message, "lease"));
+
+		print_message(message, command_flag(command, "--raw", 0) != NULL);
+		printed++;
+		if (lease) {
+			settle(outbound, base, lease, !command_flag(command, "--no-ack", 0));
+		}
+	}
+	json_decref(json);
+	answer_fini(&answer);
+	return printed;
+}
+
+int sub_run(struct command *command)
+{
+	const char *group = command_flag(command, "--group", 0);
+	const char *count_text = command_flag(command, "--count", 0);
+	long left = count_text ? strtol(count_text, NULL, 10) : -1;
+	char outbound[256], base[512], own[64];
+	int code;
+
+	if (command->word_count < 1) {
+		(void)fprintf(stderr, "usage: pillion sub TOPIC [--group G] [--count N]\n");
+		return CLI_USAGE;
+	}
+	/* Without a group: one of this reader's own, gone 60 s after its last fetch. */
+	(void)snprintf(own, sizeof own, "~sub-%d", (int)getpid());
+	(void)snprintf(base, sizeof base, "/v1/sub/%s/%s", command->words[0], group ? group : own);
+	code = command_outbound(command, outbound, sizeof outbound);
+	while (code == CLI_DONE && left != 0) {
+		long printed = take(command, outbound, base, left);
+
+		if (printed < 0) {
+			return CLI_FAILED;
+		}
+		left = left > 0 ? (printed >= left ? 0 : left - printed) : left;
+	}
+	return code;
+}

@@ -1,0 +1,40 @@
+#include <time.h>
+
+#include "base/clock.h"
+#include "cli/command.h"
+#include "cli/verbs.h"
+
+#define WAIT_MS 30000
+
+/* The sidecar itself may not be there yet: that is waited for too (mesh.md ML-30). */
+int wait_run(struct command *command)
+{
+	uint64_t wait =
+		command_flag(command, "--timeout", 0) ? (uint64_t)command->timeout_ms : WAIT_MS;
+	uint64_t end = clock_monotonic_ms() + wait;
+	struct timespec pause = {.tv_nsec = 100000000};
+	char addresses[1][256];
+	bool ready = false;
+
+	while (!ready) {
+		uint64_t now = clock_monotonic_ms();
+		struct answer answer;
+		char path[64];
+
+		if (now >= end) {
+			return command_error(command, CLI_LATER, 4005, "not ready in that time");
+		}
+		command->timeout_ms = (int)(end - now) + 1000;
+		(void)snprintf(
+			path, sizeof path, "/wait?timeout=%llums", (unsigned long long)(end - now));
+		if (command_addresses(command, addresses, 1) > 0) {
+			ready = command_ask_at(command, addresses[0], path, NULL, &answer) &&
+				answer.status == 200;
+			answer_fini(&answer);
+		}
+		if (!ready) {
+			(void)nanosleep(&pause, NULL);
+		}
+	}
+	return CLI_DONE;
+}
