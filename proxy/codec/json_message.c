@@ -279,7 +279,7 @@ static const uint8_t *read_map_key(struct json_reader *r, const uint8_t *p,
 	uint64_t bits;
 
 	if (!json_reader_is(r, p, '"')) {
-		return json_reader_unexpected(r, p, "a name");
+		return json_reader_no_name(r, p);
 	}
 	json_reader_put_tag(r, key);
 	if (key->kind == POOL_STRING) {
@@ -454,7 +454,7 @@ static const uint8_t *read_member(struct json_reader *r, struct object *o, const
 
 	if (!field) {
 		if (!json_reader_is(r, p, '"')) {
-			return json_reader_unexpected(r, p, "a name");
+			return json_reader_no_name(r, p);
 		}
 		p = json_string_view(r, p + 1, &text);
 		if (!p) {

@@ -31,6 +31,14 @@ const uint8_t *json_reader_unexpected(
 	return json_reader_fault(r, p, CODEC_FAULT_JSON_SYNTAX, "expected ", expected);
 }
 
+const uint8_t *json_reader_no_name(struct json_reader *r, const uint8_t *place)
+{
+	bool cut = place >= r->end;
+
+	return json_reader_fault(r, cut ? r->end : place, CODEC_FAULT_JSON_SYNTAX,
+		cut ? "cut short" : "expected a name", NULL);
+}
+
 const uint8_t *json_reader_too_large(struct json_reader *r, const uint8_t *place)
 {
 	return json_reader_fault(r, place, CODEC_FAULT_TOO_LARGE, "message too large", NULL);

@@ -45,6 +45,8 @@ const uint8_t *json_reader_fault(struct json_reader *r, const uint8_t *place,
 /* What is wrong at a place where a value of some type should stand: syntax, or the type. */
 const uint8_t *json_reader_unexpected(
 	struct json_reader *r, const uint8_t *place, const char *expected);
+/* Something else stands where a member must begin. */
+const uint8_t *json_reader_no_name(struct json_reader *r, const uint8_t *place);
 const uint8_t *json_reader_too_large(struct json_reader *r, const uint8_t *place);
 
 /* The descent into one more level (WI-09, LM-02). */

@@ -178,7 +178,7 @@ static const uint8_t *read_struct_entry(
 	struct slice key;
 
 	if (!json_reader_is(r, p, '"')) {
-		return json_reader_unexpected(r, p, "a name");
+		return json_reader_no_name(r, p);
 	}
 	if (!json_reader_enter(r, p) || !writer_room(&r->w, 0)) {
 		return json_reader_too_large(r, p);

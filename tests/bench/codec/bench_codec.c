@@ -1,6 +1,7 @@
 /*
- * CB-01, CB-02: the engine against jansson on the same text, in one process. Each row is the best of 9
- * alternating rounds; the goal stands behind it. Nothing fails on a slow machine: ratios are printed.
+ * CB-01, CB-02: the engine against jansson on the same text, in one process. Each row is the best
+ * of 9 alternating rounds; the goal stands behind it. Nothing fails on a slow machine: ratios are
+ * printed.
  */
 #include <jansson.h>
 #include <stdio.h>
@@ -235,8 +236,8 @@ int main(int argc, char **argv)
 	struct err err;
 
 	translate_options_init(&options);
-	must(descriptor_builder_add_set(builder, slice_make(schema, sizeof(schema)), "bench",
-		     &err) == 0,
+	must(descriptor_builder_add_set(
+		     builder, slice_make(schema, sizeof(schema)), "bench", &err) == 0,
 		"schema");
 	pool = descriptor_builder_build(builder, &err);
 	must(pool != NULL, "pool");

@@ -1,11 +1,9 @@
 /*
- * codec-tool: the engine behind a pipe, for tests that compare it with other implementations. Reads one
- * request a line, writes one answer a line:
- *   S <path>                      the schema: a file with a serialized FileDescriptorSet
- *   J <message> <options> <hex>   JSON to wire;   W ... wire to JSON
- *   E <code> <hex details>        an error as JSON
- * Options are option names joined by commas, or "-". Answers: "ok <hex>", "fault <name> <offset>
- * <text>", "error <text>".
+ * codec-tool: the engine behind a pipe, for tests that compare it with other implementations. Reads
+ * one request a line, writes one answer a line: S <path>                      the schema: a file
+ * with a serialized FileDescriptorSet J <message> <options> <hex>   JSON to wire;   W ... wire to
+ * JSON E <code> <hex details>        an error as JSON Options are option names joined by commas, or
+ * "-". Answers: "ok <hex>", "fault <name> <offset> <text>", "error <text>".
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -113,8 +111,8 @@ static void translate(struct tool *tool, char verb, char *rest)
 	buf_clear(&tool->out);
 	codec_fault_clear(&fault);
 	done = verb == 'J'
-		? json_to_wire_translate(tool->context, &target, bytes, &tool->out, &fault)
-		: wire_to_json_translate(tool->context, &target, bytes, &tool->out, &fault);
+		       ? json_to_wire_translate(tool->context, &target, bytes, &tool->out, &fault)
+		       : wire_to_json_translate(tool->context, &target, bytes, &tool->out, &fault);
 	if (done) {
 		answer_hex(tool);
 	} else {
