@@ -60,10 +60,10 @@ struct config_subscription {
 	struct config_push push;
 	bool http2; /* h2c to the application */
 	enum config_start start;
-	bool durable; /* only meaningful with a group */
-	int64_t ack_wait_ms;
+	bool durable;	     /* only meaningful with a group */
+	int64_t ack_wait_ms; /* then it is delivered again */
 	int64_t max_processing_ms;
-	int max_deliver;
+	int max_deliver;		    /* then it is a dead letter */
 	CONFIG_LIST_OF(int64_t) backoff_ms; /* 1 to 16, the last repeats */
 	int max_in_flight;
 	uint64_t max_in_flight_bytes;

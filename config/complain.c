@@ -11,11 +11,19 @@
 /* Longer values are cut in messages. */
 #define FOUND_MAX 80
 
+/*
+ * A file can hold a million mistakes; past the bound they are counted without being described, so
+ * that a bad file costs no more time than a good one.
+ */
 bool config_complain_full(const struct config_parser *parser)
 {
 	return parser->report->count >= CONFIG_REPORT_KEPT;
 }
 
+/*
+ * Texts live as long as the report, which copies them anyway; the arena saves the callers a
+ * buffer each.
+ */
 const char *config_complain_format(struct config_parser *parser, const char *format, ...)
 {
 	char text[1024];
@@ -75,6 +83,7 @@ static const char *describe(struct config_parser *parser, const struct config_no
 	return copy;
 }
 
+/* Place, pointer and found value are taken from the node, so that no caller can point elsewhere. */
 void config_complain(struct config_parser *parser, const struct config_node *node,
 	const char *pointer, const struct config_complaint *complaint)
 {

@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 
+/* Names nobody configured share the settings of "*", which always stands first. */
 const struct config_service *config_service(const struct config *config, struct slice name)
 {
 	const struct config_service *service = map_get(&config->service_index, name);
@@ -71,6 +72,7 @@ static int match(struct slice pattern, struct slice topic)
 	return pattern.size == 0 && topic.size == 0 ? 2 + 2 * literal - (tail ? 1 : 0) : 0;
 }
 
+/* Runs when a topic appears, not per message (B2-02), so a walk over the list is cheap enough. */
 const struct config_topic *config_topic(const struct config_broker *broker, struct slice topic)
 {
 	const struct config_topic *best = &broker->topic_default;
@@ -88,6 +90,7 @@ const struct config_topic *config_topic(const struct config_broker *broker, stru
 	return best;
 }
 
+/* Everything but the index lies in the arena. */
 void config_destroy(struct config *config)
 {
 	if (config == NULL) {

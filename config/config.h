@@ -19,8 +19,8 @@ struct config_process {
 	int workers;	      /* 0: min(4, allowed CPUs) */
 	const char *data_dir; /* NULL: PR-02 decides */
 	bool core_dumps;
-	int64_t grace_ms;
-	bool watch_config;
+	int64_t grace_ms;  /* budget of the whole stop (mesh.md 9.1) */
+	bool watch_config; /* control looks at the file and reloads */
 };
 
 enum config_listener_kind { CONFIG_INBOUND, CONFIG_OUTBOUND, CONFIG_PER_SERVICE };
@@ -64,9 +64,9 @@ struct config_registry {
 		advertise; /* host NULL: 127.0.0.1, or with insecure the first other address */
 	bool insecure;
 	int64_t heartbeat_ms;
-	int64_t election_ms;
+	int64_t election_ms; /* E: timeouts are drawn from [E, 2E) */
 	int64_t session_ttl_ms;
-	int64_t renew_ms;
+	int64_t renew_ms; /* at most a third of session_ttl_ms */
 	int64_t bookmark_ms;
 	int expire_per_s;
 	uint64_t state_bytes_max;
@@ -77,7 +77,7 @@ struct config_admin {
 	struct config_address address; /* size 0: off */
 	CONFIG_LIST_OF(const char *) hosts;
 	const char *token_file; /* NULL: none */
-	bool allow_quit;
+	bool allow_quit;	/* /v1/quit over TCP without a token */
 	bool explicit_address;
 };
 
@@ -90,8 +90,8 @@ enum config_log_format { CONFIG_LOG_AUTO, CONFIG_LOG_JSON, CONFIG_LOG_TEXT };
 
 struct config_access_log {
 	struct config_output output;
-	int success_per_mille;
-	int64_t slow_ms;
+	int success_per_mille; /* share of successes that is logged */
+	int64_t slow_ms;       /* slower ones always are; 0: off */
 	bool query;
 	CONFIG_LIST_OF(const char *) headers; /* lower case */
 };
@@ -103,7 +103,7 @@ struct config_log {
 };
 
 struct config_trace {
-	bool accept;
+	bool accept; /* false: a new context at the inbound listener (TR-01) */
 };
 
 struct config {

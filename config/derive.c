@@ -31,6 +31,10 @@ static void set_address(struct arena *arena, const char *text, struct config_add
 	ret->text = arena_string(arena, slice_from_string(text));
 }
 
+/*
+ * The words that were written become what readers want to know: a signal number, the kind of a
+ * check, whether there is an application at all.
+ */
 static void derive_self(struct config *config, const char *fallback_name)
 {
 	static const int signals[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGKILL};
@@ -40,6 +44,7 @@ static void derive_self(struct config *config, const char *fallback_name)
 	ASSERT(app->stop_word >= 0 && (size_t)app->stop_word < ARRAY_SIZE(signals));
 	app->stop_signal = signals[app->stop_word];
 	app->present = config_derive_written(config, "/service/app");
+	/* "none" and the ways to look at it exclude each other; meaning checks complain. */
 	if (check->word == 1) {
 		check->kind = CONFIG_CHECK_NONE;
 	} else if (check->http != NULL) {
@@ -84,6 +89,7 @@ static void default_listen(struct config *config, struct config_listener *listen
 		(inbound ? INBOUND_PORT : OUTBOUND_PORT));
 }
 
+/* PIL1102 for keys that are required only in some company. */
 static void missing(struct config_parser *parser, const struct config_node *node, const char *key,
 	const char *why)
 {
@@ -120,6 +126,7 @@ static void complete_listener(struct config_parser *parser, struct config *confi
 	}
 }
 
+/* A listener of that name in the file is the built-in one with other settings. */
 static void append_builtin(struct config_parser *parser, struct config *config, const char *name,
 	enum config_listener_kind kind)
 {
@@ -135,6 +142,7 @@ static void append_builtin(struct config_parser *parser, struct config *config, 
 	default_listen(config, listener);
 }
 
+/* The list is copied once, with room for the two built-in ones behind it. */
 static void derive_listeners(struct config_parser *parser, struct config *config)
 {
 	const struct config_node *map = config_node_find(config->tree->root, SLICE("/listeners"));
@@ -197,6 +205,7 @@ static void derive_push(struct config *config, struct config_subscription *subsc
 	if (subscription->push_text == NULL) {
 		return;
 	}
+	/* Unless it says otherwise, it goes to the application on its own address. */
 	push->text = subscription->push_text;
 	push->kind = CONFIG_PUSH_APP;
 	push->path = push->text;
@@ -235,6 +244,10 @@ static void derive_push(struct config *config, struct config_subscription *subsc
 						 : address_format(&push->address, authority)));
 }
 
+/*
+ * A subscription is told apart by its name, so each gets one; what it may have in flight depends
+ * on how it is served.
+ */
 static void derive_broker(struct config_parser *parser, struct config *config)
 {
 	struct config_broker *broker = &config->broker;
@@ -266,6 +279,7 @@ static void derive_services(struct config *config)
 	}
 }
 
+/* In this order: listeners depend on the registry, pushes on the address of the application. */
 void config_derive(struct config_parser *parser, struct config *config, const char *fallback_name)
 {
 	ASSERT(config->tree != NULL && config->tree->root != NULL);

@@ -28,6 +28,7 @@ struct flat {
 	enum config_class outer; /* of the key whose entries are being walked */
 };
 
+/* The list is the only owner of the items; the index is made when it no longer moves. */
 static struct item *add(struct flat *flat, const char *pointer)
 {
 	struct item *item;
@@ -41,6 +42,10 @@ static struct item *add(struct flat *flat, const char *pointer)
 	return item;
 }
 
+/*
+ * Objects that are keys only set the class for what is below; named entries are items of their
+ * own.
+ */
 static void begin(void *context, const char *pointer, const char *name, char bracket,
 	const struct config_key *key)
 {
@@ -53,6 +58,7 @@ static void begin(void *context, const char *pointer, const char *name, char bra
 		flat->outer = key->change;
 		return;
 	}
+	/* Its text is what was written, as its defaults would say nothing. */
 	item = add(flat, pointer);
 	item->entry = true;
 	item->change = flat->outer;
@@ -85,6 +91,7 @@ static void value(void *context, const struct config_walk_value *written)
 			     : NULL;
 }
 
+/* Pointers use names of listed things, so that their order is no difference (RL-05). */
 static void flatten(const struct config *config, struct arena *arena, struct flat *ret_flat)
 {
 	struct config_walker walker = {begin, end, value, ret_flat, true};
@@ -105,12 +112,14 @@ static void unflatten(struct flat *flat)
 	mem_free(flat->items);
 }
 
+/* The result as it grows. */
 struct comparison {
 	struct config_changes *changes;
 	size_t capacity;
 	const char *skipped; /* an entry that is reported whole: nothing below it */
 };
 
+/* The origin shown is that of the new value; of a removed one, where it was. */
 static void report(struct comparison *comparison, enum config_change_op op,
 	const struct item *before, const struct item *after)
 {
@@ -165,6 +174,10 @@ static bool same_secret(const struct item *a, const struct item *b)
 	return slice_equal(a->node->text, b->node->text);
 }
 
+/*
+ * Added and changed in the order of the new one, then what is gone. An entry that is new or gone
+ * is one line, whatever is in it.
+ */
 static void compare(struct comparison *comparison, struct flat *before, struct flat *after)
 {
 	for (size_t i = 0; i < after->count; i++) {
@@ -235,6 +248,7 @@ static const char *or_unset(const char *text)
 	return text != NULL ? text : "not set";
 }
 
+/* One line a change, in columns (RL-04). */
 static void print_line(const struct config_change *change, struct buf *text)
 {
 	static const char marks[] = {'+', '-', '~'};

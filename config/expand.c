@@ -13,6 +13,7 @@
 static const char *const secret_endings[] = {
 	"TOKEN", "SECRET", "PASSWORD", "PASSPHRASE", "CREDENTIAL", "KEY"};
 
+/* One string on its way through the substitution. */
 struct expansion {
 	struct config_parser *parser;
 	struct config_node *node;
@@ -20,6 +21,7 @@ struct expansion {
 	struct buf result;
 };
 
+/* The caller gives the environment, so that a reload sees the same one as the start. */
 static const char *look_up(const struct config_parser *parser, struct slice name)
 {
 	for (size_t i = 0; parser->environment != NULL && parser->environment[i] != NULL; i++) {
@@ -55,9 +57,12 @@ static bool malformed(struct expansion *expansion, const char *why)
 	return false;
 }
 
+/* PIL1501 with the author's own message where there is one. */
 static bool unset(struct expansion *expansion, struct slice name, struct slice message)
 {
 	struct config_complaint complaint = {.code = 1501};
+
+	ASSERT(name.size > 0);
 
 	if (message.size > 0) {
 		complaint.text = config_complain_format(expansion->parser, "%.*s is not set: %.*s",
@@ -75,6 +80,7 @@ static bool unset(struct expansion *expansion, struct slice name, struct slice m
 	return false;
 }
 
+/* Tainted before it is read: not even an error may show what is in it. */
 static bool take_file(struct expansion *expansion, struct slice path)
 {
 	struct err err;
@@ -110,6 +116,7 @@ static bool take_variable(struct expansion *expansion, struct slice inside)
 	if (size == 0) {
 		return malformed(expansion, "names of variables are upper case");
 	}
+	/* The name decides, not the value: a default of such a variable is a secret too. */
 	for (size_t i = 0; i < ARRAY_SIZE(secret_endings); i++) {
 		if (slice_ends_with(name, slice_from_string(secret_endings[i]))) {
 			expansion->node->tainted = true;
@@ -134,6 +141,7 @@ static bool take_variable(struct expansion *expansion, struct slice inside)
 	return true;
 }
 
+/* One pass from left to right; what was put in is never looked at again. */
 static bool take_all(struct expansion *expansion, struct slice text)
 {
 	while (text.size > 0) {
@@ -171,6 +179,7 @@ static bool take_all(struct expansion *expansion, struct slice text)
 	return true;
 }
 
+/* The work buffer may have held a secret and is wiped. */
 bool config_expand(struct config_parser *parser, struct config_node *node, bool is_template)
 {
 	struct expansion expansion = {.parser = parser, .node = node, .is_template = is_template};

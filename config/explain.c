@@ -6,6 +6,7 @@
 #include "config/schema.h"
 #include "config/type.h"
 
+/* Either a whole pointer or a bare name is looked for. */
 struct search {
 	struct slice pointer; /* "/service/app/check", or empty */
 	struct slice name;    /* last part */
@@ -34,6 +35,7 @@ static bool pointer_fits(struct slice asked, struct slice row)
 	return asked.size == 0 && row.size == 0;
 }
 
+/* A list is described by its elements. */
 static void append_type(const struct config_key *key, struct buf *text)
 {
 	bool list = key->type == CONFIG_LIST;

@@ -17,12 +17,14 @@
 /* Looked at in this order when nobody names a file; both may be missing. */
 static const char *const implicit_places[] = {"./pillion.json", "/etc/pillion/pillion.json"};
 
+/* A file to be read; implicit ones may be missing, and are trusted less. */
 struct wanted {
 	const char *path;
 	bool implicit;
 	struct config_report *report;
 };
 
+/* An empty variable is one that nobody set. */
 const char *config_files_variable(const char *const *environment, const char *name)
 {
 	size_t size = strlen(name);
@@ -37,6 +39,7 @@ const char *config_files_variable(const char *const *environment, const char *na
 	return NULL;
 }
 
+/* Errors of whole files have a name and no line. */
 static int refuse(const struct wanted *wanted, unsigned code, const char *why, const char *fix)
 {
 	struct buf text;
@@ -50,6 +53,7 @@ static int refuse(const struct wanted *wanted, unsigned code, const char *why, c
 	return -EINVAL;
 }
 
+/* Whoever else owns the file could change what this process does. */
 static bool trusted_owner(uid_t owner)
 {
 	return owner == 0 || owner == geteuid();
@@ -91,6 +95,7 @@ static int judge(const struct wanted *wanted, int fd)
 	return 0;
 }
 
+/* The size is judged while reading: a file may grow after fstat, and standard input has none. */
 static int read_all(const struct wanted *wanted, int fd, struct buf *ret_bytes)
 {
 	for (;;) {
@@ -128,6 +133,7 @@ static struct config_source *source_of(struct arena *arena, const char *path, st
 	return source;
 }
 
+/* Opened without blocking, as the name may be that of a pipe (CF-02). */
 static int read_path(
 	const struct wanted *wanted, struct arena *arena, struct config_source **ret_source)
 {
@@ -146,6 +152,7 @@ static int read_path(
 			       ? 0
 			       : refuse(wanted, 1005, strerror(errno), NULL);
 	}
+	/* The descriptor is judged, not the name: the name may mean another file by now. */
 	buf_init(&bytes);
 	result = standard_input ? 0 : judge(wanted, fd);
 	if (result == 0) {
@@ -161,6 +168,7 @@ static int read_path(
 	return result;
 }
 
+/* The order of CF-01; the first place that has a file decides. */
 int config_files_read(const struct config_sources *sources, struct arena *arena,
 	struct config_report *report, struct config_source **ret_source)
 {

@@ -25,6 +25,7 @@ enum conversion {
 	AS_SET,	      /* /pointer=JSON */
 };
 
+/* One flag, with the variable that does the same. */
 struct row {
 	struct config_flag flag;
 	const char *variable; /* NULL: none */
@@ -130,6 +131,7 @@ static void push_port(
 	buf_fini(&address);
 }
 
+/* Blanks around the elements of a comma list are nobody's intention. */
 static void push_list(
 	struct config_flags *flags, const struct row *row, struct slice list, const char *origin)
 {
@@ -162,6 +164,10 @@ static bool has_pointer(const struct config_flags *flags, const char *pointer, c
 	return false;
 }
 
+/*
+ * The first one replaces what the file says, as flags stand above files (CF-12); further ones add
+ * to it.
+ */
 static void push_append(
 	struct config_flags *flags, const struct row *row, struct slice value, const char *origin)
 {
@@ -229,6 +235,10 @@ static int push_subscribe(struct config_flags *flags, const struct row *row, str
 	return 0;
 }
 
+/*
+ * The JSON text is read with the rest of the configuration; only the form of the flag is judged
+ * here.
+ */
 static int push_set(struct config_flags *flags, struct slice value, struct err *err)
 {
 	size_t equals = slice_find(value, '=');
@@ -247,6 +257,7 @@ static int push_set(struct config_flags *flags, struct slice value, struct err *
 	return 0;
 }
 
+/* Flag and variable of one row take the same way. */
 static int convert(struct config_flags *flags, const struct row *row, struct slice value,
 	const char *origin, struct err *err)
 {
@@ -290,6 +301,10 @@ static int convert(struct config_flags *flags, const struct row *row, struct sli
 	return -EINVAL;
 }
 
+/*
+ * Nothing is judged here that the key itself can judge; -EINVAL is for texts that cannot even be
+ * a value.
+ */
 int config_flags_add(
 	struct config_flags *flags, const char *name, const char *value, struct err *err)
 {
@@ -390,6 +405,7 @@ static bool is_known(struct slice variable)
 	return false;
 }
 
+/* Empty values are skipped, as compose files like to set them. */
 void config_flags_environment(
 	struct config_flags *flags, const char *const *environment, struct config_report *report)
 {

@@ -17,6 +17,7 @@
 #define VERSION_MAX	128
 #define PATH_MAX_BYTES	4096
 
+/* ASCII only: isalnum is called in the C locale. */
 static bool all_of(struct slice text, const char *also)
 {
 	for (size_t i = 0; i < text.size; i++) {
@@ -38,6 +39,7 @@ static bool visible(struct slice text)
 	return true;
 }
 
+/* Visible ASCII, as it goes into a request line as it is. */
 const char *config_form_path(struct slice text)
 {
 	bool good = text.size > 0 && text.size <= PATH_MAX_BYTES && text.data[0] == '/' &&
@@ -46,6 +48,7 @@ const char *config_form_path(struct slice text)
 	return good ? NULL : "a path that begins with /, such as \"/healthz\"";
 }
 
+/* Versions and zones are compared and printed, never parsed. */
 const char *config_form_version(struct slice text)
 {
 	bool good = text.size > 0 && text.size <= VERSION_MAX && visible(text);
@@ -70,6 +73,7 @@ const char *config_form_uuid(struct slice text)
 	return NULL;
 }
 
+/* Groups and members are path segments of registry records (B2-01); "dlq" is reserved. */
 const char *config_form_group(struct slice text)
 {
 	bool good = text.size > 0 && text.size <= TOPIC_TOKEN_MAX && all_of(text, "_-") &&
@@ -159,6 +163,7 @@ const char *config_form_header(struct slice text)
 	return good ? NULL : "a header name in lower case, such as \"user-agent\"";
 }
 
+/* Compared byte by byte with the Origin field, which never ends in a slash. */
 const char *config_form_origin(struct slice text)
 {
 	bool good = (slice_starts_with(text, SLICE("http://")) ||

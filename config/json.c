@@ -52,6 +52,7 @@ static bool take_values(struct arena *arena, struct config_node *node, const jso
 	return true;
 }
 
+/* jansson draws its hash seed itself, so that keys cannot be chosen to collide. */
 bool config_json_values(struct arena *arena, struct slice text, struct config_node *root)
 {
 	json_error_t error; /* its position lies behind the token and is never shown */

@@ -28,9 +28,9 @@ enum config_type {
 	CONFIG_PREFIX,	 /* struct config_prefix */
 	CONFIG_EGRESS,	 /* struct config_egress_entry */
 	CONFIG_OUTPUT,	 /* struct config_output: a word or a path */
-	CONFIG_OBJECT,	 /* the nested struct of `section`, in place. With `words`: a word may stand
-			    for the   object; then 1 + index is stored in the struct's first field, an
-			    int or enum */
+	/* The nested struct of `section`, in place. With `words`: a word may stand for the object;
+	 * then 1 + index is stored in the struct's first field, an int or enum. */
+	CONFIG_OBJECT,
 	CONFIG_MAP,	/* CONFIG_LIST_OF(struct of section); its first field is const char *name */
 	CONFIG_LIST,	/* CONFIG_LIST_OF(C type of `element`; section for CONFIG_OBJECT) */
 	CONFIG_PAIRS,	/* CONFIG_LIST_OF(struct config_pair); string values */

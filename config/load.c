@@ -14,6 +14,7 @@
 #include "config/keys.h"
 #include "config/scan.h"
 
+/* One load: where from, where to, and what is wrong with it. */
 struct loading {
 	const struct config_sources *sources;
 	struct config *config;
@@ -110,6 +111,7 @@ static void seed_service(void *context, const struct config_key *map, void *entr
 	}
 }
 
+/* Structure first, then what follows from it, then meaning (CF-21). */
 static void fill(struct loading *loading, struct config_node *root)
 {
 	struct config *config = loading->config;
@@ -121,6 +123,7 @@ static void fill(struct loading *loading, struct config_node *root)
 		.seed = seed_service,
 		.seed_context = config};
 
+	/* The nodes stay: show, diff and origins are made from them. */
 	config->tree = arena_alloc(&config->arena, sizeof(*config->tree));
 	config->tree->root = root;
 	config_parse_defaults(&parser, config_keys_root(), config);
@@ -136,6 +139,10 @@ static void fill(struct loading *loading, struct config_node *root)
 	config_meaning_check(&parser, config);
 }
 
+/*
+ * A syntax error ends the matter: what the file says is not known, so nothing else of it is
+ * judged.
+ */
 int config_load(const struct config_sources *sources, struct config **ret_config,
 	struct config_report *report)
 {

@@ -13,6 +13,7 @@
 /* All names and values of service.metadata. */
 #define METADATA_BYTES_MAX 8192
 
+/* What every check needs. */
 struct meaning {
 	struct config_parser *parser;
 	const struct config *config;
@@ -51,6 +52,10 @@ static void complain(
 	config_complain(meaning->parser, node, pointer, &complaint);
 }
 
+/*
+ * The name may come from the file, a flag, a variable or the command; only here is it known that
+ * nobody gave one.
+ */
 static void check_self(const struct meaning *meaning)
 {
 	const struct config_self *self = &meaning->config->self;
@@ -117,11 +122,13 @@ static bool same_place(const struct address *a, const struct address *b)
 	return address_is_any(a) || address_is_any(b);
 }
 
+/* An address that will be bound, and who wants it. */
 struct bound {
 	const char *pointer;
 	const struct address *address;
 };
 
+/* Shown once, at the later of the two, with the other one beside it. */
 static void check_pair(
 	const struct meaning *meaning, const struct bound *first, const struct bound *second)
 {
@@ -247,6 +254,7 @@ static void check_times(const struct meaning *meaning)
 	}
 }
 
+/* A name other than localhost could mean anything, so it is taken as far away. */
 static bool host_beyond_loopback(const struct config_host *host)
 {
 	struct address_prefix literal;
@@ -288,6 +296,7 @@ static void check_plaintext(const struct meaning *meaning)
 	complain(meaning, pointer, complaint);
 }
 
+/* A static registry has no cluster, and none of these apply. */
 static void check_registry(const struct meaning *meaning)
 {
 	const struct config_registry *registry = &meaning->config->registry;
@@ -319,6 +328,10 @@ static void check_registry(const struct meaning *meaning)
 	}
 }
 
+/*
+ * Apart from loading, because only control knows the data directory, whose place is configuration
+ * itself.
+ */
 bool config_registry_decided(
 	const struct config *config, bool identity, struct config_report *report)
 {
@@ -339,6 +352,10 @@ bool config_registry_decided(
 	return false;
 }
 
+/*
+ * Looked at only where it was written: the values of "*" are in every service. That a descriptor
+ * set can be opened is checked here, what is in it by its reader.
+ */
 static void check_translation(const struct meaning *meaning,
 	const struct config_translation *translation, const char *pointer)
 {
@@ -370,6 +387,10 @@ static void check_translation(const struct meaning *meaning,
 	}
 }
 
+/*
+ * Settings that would be silently without effect are refused, as nothing that is written may be
+ * ignored.
+ */
 static void check_services(const struct meaning *meaning)
 {
 	const struct config *config = meaning->config;
@@ -405,6 +426,7 @@ static void check_services(const struct meaning *meaning)
 	}
 }
 
+/* Members of one sidecar are told apart by name (B3-02). */
 static void check_subscriptions(const struct meaning *meaning)
 {
 	const struct config_broker *broker = &meaning->config->broker;
@@ -476,6 +498,7 @@ static void check_memory(const struct meaning *meaning)
 			.fix = "lower them, or raise limits.memory"});
 }
 
+/* Each check looks for itself whether its parts are sound. */
 void config_meaning_check(struct config_parser *parser, const struct config *config)
 {
 	struct meaning meaning = {parser, config};

@@ -44,6 +44,7 @@ static int distance(struct slice a, struct slice b)
 			int best = above[j - 1] + (left == right ? 0 : 1);
 
 			best = least(best, least(above[j], row[j - 1]) + 1);
+			/* Two neighbours that changed places count once. */
 			if (i > 1 && j > 1 && left == folded(b.data[j - 2]) &&
 				folded(a.data[i - 2]) == right) {
 				best = least(best, second[j - 2] + 1);
@@ -54,6 +55,7 @@ static int distance(struct slice a, struct slice b)
 	return rows[a.size % 3][b.size];
 }
 
+/* Lengths that differ by more than the bound need no table. */
 int config_nearest_distance(struct slice word, struct slice candidate)
 {
 	size_t longest = word.size > candidate.size ? word.size : candidate.size;
@@ -69,6 +71,7 @@ int config_nearest_distance(struct slice word, struct slice candidate)
 	return found <= bound ? found : -1;
 }
 
+/* The first of equals wins, so tables list the likelier one first. */
 int config_nearest(struct slice word, const char *const *candidates, size_t count)
 {
 	int best = -1;

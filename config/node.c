@@ -55,6 +55,7 @@ void config_node_append(struct config_node *parent, struct config_node *child)
 	parent->count++;
 }
 
+/* Linear: objects of the table are small, and the scanner finds doubles by hash. */
 struct config_node *config_node_get(const struct config_node *object, struct slice key)
 {
 	ASSERT(object != NULL);
@@ -131,6 +132,10 @@ static void replace_child(struct config_node *old, struct config_node *value)
 	}
 }
 
+/*
+ * What a flag writes may lie below objects that the file does not have; these are made with the
+ * origin of the flag.
+ */
 bool config_node_set(struct arena *arena, struct config_node *root, struct slice pointer,
 	struct config_node *value)
 {
@@ -146,6 +151,7 @@ bool config_node_set(struct arena *arena, struct config_node *root, struct slice
 		bool last = pointer.size == 0;
 		bool append = at->kind == CONFIG_NODE_ARRAY && slice_equal(token, SLICE("-"));
 
+		/* Down as far as the way exists, then objects are made for the rest of it. */
 		if (child != NULL && !last) {
 			at = child;
 			continue;
@@ -174,6 +180,7 @@ bool config_node_set(struct arena *arena, struct config_node *root, struct slice
 	}
 }
 
+/* Tokens are unescaped into memory of this call alone. */
 struct config_node *config_node_find(const struct config_node *root, struct slice pointer)
 {
 	struct arena scratch;
@@ -207,6 +214,7 @@ void config_node_pointer_append(struct buf *pointer, struct slice token)
 	}
 }
 
+/* Pointers are made on demand: most nodes are never complained about. */
 static void pointer_of(const struct config_node *node, struct buf *pointer)
 {
 	if (node->parent == NULL) {
@@ -288,6 +296,10 @@ static void keep_piece(
 	place->source = arena_string(source->arena, slice_make(line.data + from, end - from));
 }
 
+/*
+ * Columns count from the original bytes (CF-04), so the file and any editor agree with the
+ * message.
+ */
 struct config_place config_node_place(struct config_source *source, struct config_span span)
 {
 	struct config_place place = {.file = source->name};

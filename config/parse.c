@@ -26,6 +26,7 @@ static void *field_of(void *target, const struct config_key *key)
 	return (char *)target + key->offset;
 }
 
+/* null is refused with one text everywhere (CF-07). */
 static bool refuse(
 	struct config_parser *parser, struct config_node *node, unsigned code, const char *expected)
 {
@@ -80,6 +81,7 @@ static bool match_elsewhere(void *context, const char *pointer,
 	return false;
 }
 
+/* Keys of later versions are candidates too: a misspelt one should lead to PIL1109, not astray. */
 static const char *nearest_key(
 	const struct config_section *section, struct slice word, struct slice also)
 {
@@ -130,6 +132,7 @@ static void refuse_unknown(struct config_parser *parser, const struct config_sec
 	config_complain(parser, node, NULL, &complaint);
 }
 
+/* Known and not there is another thing than unknown: nothing that is written is ignored (CF-20). */
 static void refuse_later(
 	struct config_parser *parser, const struct config_key *key, const struct config_node *node)
 {
@@ -194,6 +197,7 @@ static bool read_members(struct config_parser *parser, const struct config_secti
 	return good;
 }
 
+/* Fields that nobody wrote keep what they hold: a default, or what a wider setting said. */
 bool config_parse_object(struct config_parser *parser, const struct config_section *section,
 	struct config_node *node, void *target)
 {
@@ -204,6 +208,7 @@ bool config_parse_object(struct config_parser *parser, const struct config_secti
 	return read_members(parser, section, node, target, (struct slice){0});
 }
 
+/* A misspelt word where an object or a word may stand. */
 static bool refuse_object(
 	struct config_parser *parser, const struct config_key *key, struct config_node *node)
 {
@@ -276,6 +281,7 @@ static bool name_fits(
 	return false;
 }
 
+/* A copy of the base shares its lists, which are never changed once read. */
 static void prepare_entry(
 	struct config_parser *parser, const struct config_key *key, const void *base, void *entry)
 {
@@ -289,6 +295,7 @@ static void prepare_entry(
 	}
 }
 
+/* So there is always a "*", whether somebody wrote it or not. */
 void *config_parse_base(struct config_parser *parser, const struct config_key *map)
 {
 	void *entry = arena_alloc(parser->arena, map->section->size);
@@ -316,6 +323,7 @@ static bool read_map(struct config_parser *parser, const struct config_key *key,
 		return false;
 	}
 	items = arena_alloc(parser->arena, (node->count + 1) * section->size);
+	/* The base is read first, wherever it stands in the file. */
 	if (star) {
 		struct config_node *base = config_node_get(node, SLICE("*"));
 
@@ -354,6 +362,10 @@ static bool read_item(struct config_parser *parser, const struct config_key *key
 	return config_parse_object(parser, key->section, node, item);
 }
 
+/*
+ * A bad element keeps its place and its zero; the configuration is refused anyway, and the other
+ * elements are still looked at.
+ */
 static bool read_list(struct config_parser *parser, const struct config_key *key,
 	struct config_node *node, struct config_list *field)
 {
@@ -507,6 +519,7 @@ static bool read_filter(
 	return read_members(parser, &section, node, conf, SLICE("use"));
 }
 
+/* Order matters: the chain runs as written. */
 static bool read_filters(struct config_parser *parser, const struct config_key *key,
 	struct config_node *node, struct config_list *field)
 {
@@ -586,6 +599,7 @@ static void default_of(struct config_parser *parser, const struct config_key *ke
 	ASSERT(parser->report->count == before);
 }
 
+/* Objects have the defaults of their keys; one of their own would be a second truth. */
 void config_parse_defaults(
 	struct config_parser *parser, const struct config_section *section, void *target)
 {

@@ -12,6 +12,7 @@
 /* No caret stands behind this column: no more than that is shown of a line. */
 #define CARETS_MAX 160
 
+/* One block for all that is kept, so that adding never moves them. */
 void config_report_init(struct config_report *report)
 {
 	*report = (struct config_report){0};
@@ -31,6 +32,7 @@ static const char *keep(struct config_report *report, const char *text)
 	return text != NULL ? arena_string(&report->arena, slice_from_string(text)) : NULL;
 }
 
+/* Copied, because the report outlives a configuration that was refused. */
 static struct config_place keep_place(struct config_report *report, struct config_place place)
 {
 	place.file = place.file != NULL ? keep(report, place.file) : "";
@@ -38,6 +40,7 @@ static struct config_place keep_place(struct config_report *report, struct confi
 	return place;
 }
 
+/* Beyond the bound only the counts go on. */
 void config_report_add(struct config_report *report, const struct config_problem *problem)
 {
 	ASSERT(report->problems != NULL);
@@ -47,6 +50,7 @@ void config_report_add(struct config_report *report, const struct config_problem
 	} else {
 		report->warnings++;
 	}
+	/* Counted all the same: "and N more" must be true. */
 	if (report->count == CONFIG_REPORT_KEPT) {
 		return;
 	}
@@ -55,6 +59,7 @@ void config_report_add(struct config_report *report, const struct config_problem
 
 	*copy = *problem;
 	copy->place = keep_place(report, problem->place);
+	ASSERT(problem->text != NULL || problem->expected != NULL);
 	copy->pointer = problem->pointer != NULL ? keep(report, problem->pointer) : "";
 	copy->text = keep(report, problem->text);
 	copy->expected = keep(report, problem->expected);
@@ -106,6 +111,7 @@ void config_report_strict(struct config_report *report)
 	report->warnings = 0;
 }
 
+/* What was not written in a file is named by its origin. */
 static void print_place(const struct config_place *place, struct buf *text)
 {
 	if (place->line > 0) {
@@ -199,6 +205,7 @@ static void member_text(struct buf *text, const char *name, const char *value)
 	config_type_quote(text, slice_from_string(value));
 }
 
+/* All members are always there, as null where there is nothing (CF-22). */
 static void print_jsonl(const struct config_problem *problem, struct buf *text)
 {
 	const struct config_place *place = &problem->place;
@@ -232,6 +239,7 @@ static const char *plural(size_t count)
 	return count == 1 ? "" : "s";
 }
 
+/* The closing line is complete even where the list is not. */
 void config_report_print(
 	const struct config_report *report, enum config_report_format format, struct buf *ret_text)
 {

@@ -15,6 +15,7 @@
 /* Values past this are not worth a suggestion, and products stay far from overflow. */
 #define NUMBER_MAX 1000000000
 
+/* Spellings of units elsewhere, in the smallest unit of their kind. */
 struct alias {
 	const char *text; /* lower case */
 	uint64_t factor;
@@ -75,6 +76,7 @@ static bool take_number(struct slice *text, uint64_t *ret_millionths)
 	return digits > 0;
 }
 
+/* The unit behind a number, with or without a blank between. */
 static struct slice take_letters(struct slice *text)
 {
 	struct slice rest = skip_blanks(*text);
@@ -123,6 +125,7 @@ static bool take_sum(
 	return pairs > 0;
 }
 
+/* What is no whole millisecond has no valid spelling near it. */
 static bool respell_sum(const struct config_key *key, enum config_type type, struct slice text,
 	struct buf *ret_text)
 {
@@ -174,6 +177,7 @@ static bool respell_percent(struct slice text, struct buf *ret_text)
 	return true;
 }
 
+/* A bare number is taken per second. */
 static bool respell_rate(struct slice text, struct buf *ret_text)
 {
 	uint64_t value = 0;
@@ -189,6 +193,7 @@ static bool respell_rate(struct slice text, struct buf *ret_text)
 	return true;
 }
 
+/* Words of YAML and of INI files. */
 static bool respell_bool(struct slice text, struct buf *ret_text)
 {
 	static const char *const yes[] = {"true", "yes", "on", "1", "enabled", "enable"};
@@ -235,6 +240,7 @@ static bool respell_int(const struct config_key *key, struct slice text, struct 
 	return true;
 }
 
+/* Lower case, and a dash for what names cannot hold. */
 static bool respell_name(struct slice text, struct buf *ret_text)
 {
 	struct buf name;
@@ -316,6 +322,7 @@ static bool respell_word(const struct config_key *key, struct slice text, struct
 	return true;
 }
 
+/* What is suggested is always valid: every branch ends in the form that the type accepts. */
 bool config_respell(const struct config_key *key, enum config_type type, struct slice text,
 	struct buf *ret_text)
 {

@@ -14,6 +14,7 @@
 #include "base/map.h"
 #include "config/json.h"
 
+/* The state of one pass; `at` never moves back but to show where a bad token began. */
 struct scan {
 	struct config_source *source;
 	struct config_report *report;
@@ -28,6 +29,7 @@ struct scan {
 
 enum byte_class { END_OF_TEXT = -1 };
 
+/* The end of the text is a value of its own, so that no byte has to stand for it. */
 static int peek(const struct scan *scan)
 {
 	return scan->at < scan->size ? scan->data[scan->at] : END_OF_TEXT;
@@ -108,6 +110,7 @@ static size_t utf8_size(const uint8_t *data, size_t size)
 	return length;
 }
 
+/* The whole text is checked, as comments are part of it too. */
 bool config_scan_utf8(struct slice text, size_t *ret_offset)
 {
 	for (size_t i = 0; i < text.size;) {
@@ -152,6 +155,7 @@ static const char *describe(const struct scan *scan, size_t at)
 	return copy;
 }
 
+/* What may stand here and what does (PIL1010). */
 static bool unexpected(struct scan *scan, const char *expected)
 {
 	problem(scan, (struct config_span){scan->at, scan->at + (scan->at < scan->size ? 1 : 0)},
@@ -180,6 +184,7 @@ static bool skip_line_comment(struct scan *scan)
 	return true;
 }
 
+/* Not nested: the first end ends it. An open one is shown at its start (PIL1011). */
 static bool skip_block_comment(struct scan *scan)
 {
 	size_t start = scan->at;
@@ -251,6 +256,7 @@ static int unit_at(const struct scan *scan, size_t at)
 	return unit;
 }
 
+/* Surrogates never come here: read_unit has joined or refused them. */
 static void append_utf8(struct buf *text, unsigned point)
 {
 	ASSERT(point <= 0x10ffff);
@@ -305,6 +311,7 @@ static bool read_unit(struct scan *scan, struct buf *text)
 	return true;
 }
 
+/* The eight short escapes of RFC 8259 7, and \u. */
 static bool read_escape(struct scan *scan, struct buf *text)
 {
 	static const char from[] = "\"\\/bfnrt";
@@ -416,6 +423,7 @@ static void skip_word(struct scan *scan)
 	}
 }
 
+/* A bare word is read as the key that it is meant to be (PIL1016). */
 static bool read_key(struct scan *scan, struct slice *ret_key, struct config_span *ret_span)
 {
 	int byte = peek(scan);
@@ -495,6 +503,10 @@ static bool number_form(const char *text, bool *ret_real)
 	return text[i] == '\0';
 }
 
+/*
+ * The token is taken whole first, so that "80a" is one wrong number and not a number with a
+ * letter behind it.
+ */
 static bool read_number(struct scan *scan, struct config_node *node)
 {
 	size_t start = scan->at;
@@ -541,6 +553,7 @@ static bool read_number(struct scan *scan, struct config_node *node)
 		"this number does not fit into 64 bits");
 }
 
+/* true, false and null; any other word is text without quotes. */
 static bool read_word(struct scan *scan, struct config_node *node)
 {
 	size_t start = scan->at;
@@ -628,6 +641,7 @@ static bool next_item(struct scan *scan, uint8_t close, bool *ret_more)
 	return unexpected(scan, close == '}' ? "a comma or }" : "a comma or ]");
 }
 
+/* The key is judged before its value: the second of two equal ones is the wrong one. */
 static bool read_member(struct scan *scan, struct config_node *object, struct map *keys, int depth)
 {
 	struct config_node *child = config_node_new(scan->arena, CONFIG_NODE_NULL, scan->source);
@@ -683,6 +697,7 @@ static bool read_array(struct scan *scan, struct config_node *node, int depth)
 	return true;
 }
 
+/* Depth is counted here, the only place that recurses. */
 static bool read_container(struct scan *scan, struct config_node *node, int depth)
 {
 	uint8_t close = scan->data[scan->at] == '{' ? '}' : ']';
@@ -727,6 +742,7 @@ static bool read_value(struct scan *scan, struct config_node *node, int depth)
 	return good;
 }
 
+/* Only for texts without an error: jansson reads the blanked copy. */
 static bool read_values(struct scan *scan, struct config_node *root)
 {
 	bool good = config_json_values(scan->arena, slice_make(scan->blank, scan->size), root);
@@ -739,6 +755,7 @@ static bool read_values(struct scan *scan, struct config_node *root)
 	return good;
 }
 
+/* A text with mistakes has no tree: what was read as meant serves to find further errors only. */
 bool config_scan(
 	struct config_source *source, struct config_report *report, struct config_scan *ret_scan)
 {

@@ -12,6 +12,7 @@
 
 #define NAME_PATTERN "^[a-z0-9]([a-z0-9._-]{0,251}[a-z0-9])?$"
 
+/* What is printed where; filters are known by their plugins. */
 struct schema {
 	const struct config_filter_plugin *const *plugins;
 	size_t plugin_count;
@@ -21,6 +22,10 @@ struct schema {
 static void append_section(
 	struct schema *schema, const struct config_section *section, const char *use);
 
+/*
+ * As near to the parser as a pattern can be; ranges of quantities with units are the parser's
+ * alone.
+ */
 static const char *pattern_of(enum config_type type, bool may_be_off)
 {
 	switch (type) {
@@ -63,6 +68,8 @@ static const char *pattern_of(enum config_type type, bool may_be_off)
 static void append_words(const char *words, struct buf *text)
 {
 	size_t count = config_type_word_count(words);
+
+	ASSERT(count > 0);
 
 	buf_append_string(text, "\"enum\":[");
 	for (size_t i = 0; i < count; i++) {
@@ -121,6 +128,7 @@ static void append_filters(struct schema *schema, const struct config_key *key)
 	buf_append_string(schema->text, schema->plugin_count == 0 ? "false]}" : "]}");
 }
 
+/* Where one value may stand for a list, the list is the second choice. */
 static void append_list(struct schema *schema, const struct config_key *key)
 {
 	bool one_ok = (key->flags & CONFIG_ONE_OK) != 0;
@@ -160,6 +168,7 @@ static void append_map(struct schema *schema, const struct config_key *key)
 	}
 }
 
+/* A word may stand for some objects. */
 static void append_object(struct schema *schema, const struct config_key *key)
 {
 	if (key->words == NULL) {
@@ -182,6 +191,7 @@ static void append_pairs(const struct config_key *key, struct buf *text)
 	}
 }
 
+/* Help and default of the row become description and default of the schema. */
 static void append_key(struct schema *schema, const struct config_key *key)
 {
 	buf_appendf(schema->text, "\"%s\":{", key->name);
@@ -233,6 +243,7 @@ static void append_key(struct schema *schema, const struct config_key *key)
 	buf_append_byte(schema->text, '}');
 }
 
+/* Only what no flag or variable can give is required. */
 static void append_required(const struct config_section *section, const char *use, struct buf *text)
 {
 	const char *separator = "";

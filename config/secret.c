@@ -18,9 +18,12 @@ static bool below_secret_mount(const char *path)
 						       strncmp(path, "/var/run/secrets/", 17) == 0);
 }
 
+/* Group-readable is allowed: Kubernetes fsGroup gives 0440 (CF-09). */
 static bool acceptable(int fd, const char *path, struct err *err)
 {
 	struct stat status;
+
+	ASSERT(fd >= 0);
 
 	if (fstat(fd, &status) < 0) {
 		err_set(err, 1005, "%s cannot be read: %s", path, strerror(errno));
@@ -45,6 +48,7 @@ static bool acceptable(int fd, const char *path, struct err *err)
 	return true;
 }
 
+/* Read in pieces until the end: some mounts report a size of 0. */
 bool config_secret_read(const char *path, struct buf *ret_bytes, struct err *err)
 {
 	size_t before = ret_bytes->size;
@@ -90,6 +94,7 @@ done:
 	return good;
 }
 
+/* The whole capacity, as a longer secret may have been there before. */
 void config_secret_wipe(struct buf *bytes)
 {
 	ASSERT(bytes != NULL);

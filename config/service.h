@@ -31,13 +31,13 @@ struct config_app {
 	bool present; /* false: a sidecar without an application (ZC-01) */
 	struct config_address address;
 	enum config_app_protocol protocol;
-	int64_t connect_timeout_ms;
+	int64_t connect_timeout_ms; /* http.md T-04, own application */
 	struct config_check check;
 	int64_t check_interval_ms;
 	int64_t check_timeout_ms;
-	int fall;
-	int rise;
-	int max_active;
+	int fall;			     /* failures in a row until down (MH-02) */
+	int rise;			     /* passes in a row until up again, after a fall */
+	int max_active;			     /* and as many again may queue */
 	CONFIG_LIST_OF(const char *) warmup; /* paths */
 	enum config_app_restart restart;
 	int stop_signal; /* signal number */
@@ -49,11 +49,11 @@ enum config_register { CONFIG_REGISTER_SYNC, CONFIG_REGISTER_ASYNC };
 /* /service */
 struct config_self {
 	const char *name;
-	const char *version;
+	const char *version; /* "latest" unless written */
 	CONFIG_LIST_OF(struct config_pair) metadata;
-	int weight;
-	const char *zone; /* NULL: none */
-	CONFIG_LIST_OF(const char *) uses;
+	int weight;			   /* 1..1000 */
+	const char *zone;		   /* NULL: none */
+	CONFIG_LIST_OF(const char *) uses; /* watched from the start (MA-04) */
 	enum config_register register_mode;
 	struct config_app app;
 };
@@ -73,9 +73,9 @@ struct config_retry {
 };
 
 struct config_service_limits {
-	int active;
-	int queued;
-	int connections;
+	int active;	 /* exchanges at once, over all workers */
+	int queued;	 /* waiting for one of them */
+	int connections; /* to all instances together */
 };
 
 enum config_instance_protocol {
@@ -100,10 +100,10 @@ struct config_service {
 	const char *name;	     /* "*" for all others */
 	int64_t timeout_ms;	     /* whole exchange; 0: off */
 	int64_t response_timeout_ms; /* 0: off */
-	int64_t connect_timeout_ms;
-	int64_t queue_timeout_ms;
+	int64_t connect_timeout_ms;  /* http.md T-04, remote */
+	int64_t queue_timeout_ms;    /* MC-02, MC-03 */
 	enum config_selector selector;
-	int draws;
+	int draws; /* 1..5, of random-hash (MS-12) */
 	struct config_retry retry;
 	struct config_service_limits limits;
 	CONFIG_LIST_OF(struct config_instance) instances;

@@ -11,6 +11,10 @@
 
 #define DEPTH_MAX 40
 
+/*
+ * The state of one print. Commas stand before comments, so the comment of a value waits until it is
+ * known whether another one follows.
+ */
 struct show {
 	const struct config_show_options *options;
 	const struct config *config;
@@ -69,6 +73,7 @@ static void append_name(struct show *show, const char *name)
 	}
 }
 
+/* Outside the part that was asked for nothing is opened, so nothing is closed either. */
 static void begin(void *context, const char *pointer, const char *name, char bracket,
 	const struct config_key *key)
 {
@@ -85,6 +90,7 @@ static void begin(void *context, const char *pointer, const char *name, char bra
 	show->filled[++show->depth] = false;
 }
 
+/* The last item has no comma, but may have a comment. */
 static void end(void *context, char bracket)
 {
 	struct show *show = context;
@@ -102,6 +108,7 @@ static void end(void *context, char bracket)
 	buf_append_byte(show->text, (uint8_t)bracket);
 }
 
+/* A comment behind the comma, so that the text stays a valid configuration. */
 static void remark(struct show *show, const struct config_node *node)
 {
 	struct arena scratch;
@@ -144,6 +151,7 @@ static void value(void *context, const struct config_walk_value *item)
 	remark(show, item->node);
 }
 
+/* A part is printed without the objects around it. */
 static void show_effective(struct show *show)
 {
 	struct config_walker walker = {begin, end, value, show, false};

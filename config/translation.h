@@ -21,10 +21,10 @@ struct config_translation {
 	CONFIG_LIST_OF(enum config_format)
 	app; /* "auto" alone, or formats in order of preference */
 	CONFIG_LIST_OF(const char *) descriptors; /* paths of descriptor sets, resolved */
-	bool reflection;
+	bool reflection;			  /* ask the application for its schema (RF-01) */
 	int64_t reflection_refresh_ms;
-	int64_t schema_wait_ms;
-	bool ignore_unknown;
+	int64_t schema_wait_ms; /* how long the first requests wait for it; 0: not */
+	bool ignore_unknown;	/* of JSON fields */
 	bool proto_names;
 	bool emit_defaults;
 	bool enum_numbers;

@@ -10,6 +10,7 @@
 
 #include "base/assert.h"
 
+/* Factors count from the smallest unit, so that every value is a whole number. */
 struct unit {
 	const char *name;
 	uint64_t factor;
@@ -91,6 +92,7 @@ bool config_type_percent(struct slice text, int *ret_per_mille)
 	return true;
 }
 
+/* Stored per minute, the smaller of the two units, so that both are exact. */
 bool config_type_rate(struct slice text, int64_t *ret_per_min)
 {
 	uint64_t number = 0;
@@ -109,6 +111,7 @@ bool config_type_rate(struct slice text, int64_t *ret_per_min)
 	return true;
 }
 
+/* The form of mesh.md 1, which is that of a DNS name with underscores. */
 bool config_type_name(struct slice text)
 {
 	if (text.size == 0 || text.size > 253) {
@@ -155,6 +158,7 @@ bool config_type_egress(struct arena *arena, struct slice text, struct config_eg
 	return true;
 }
 
+/* Words of a row are few; the list is walked from its start. */
 struct slice config_type_word_at(const char *words, size_t index)
 {
 	struct slice rest = slice_from_string(words);
@@ -193,6 +197,7 @@ int config_type_word(const char *words, struct slice text)
 	return -1;
 }
 
+/* Lists need the size of their elements; the types of the fields stand in key.h. */
 size_t config_type_size_of(enum config_type type)
 {
 	switch (type) {
@@ -234,6 +239,7 @@ size_t config_type_size_of(enum config_type type)
 	return 0;
 }
 
+/* UTF-8 stays as it is: people read these texts. */
 void config_type_quote(struct buf *ret_text, struct slice text)
 {
 	buf_append_byte(ret_text, '"');
@@ -319,6 +325,7 @@ static void format_text(const char *value, struct buf *text)
 	}
 }
 
+/* 0 is "off" exactly where the key allows that. */
 static void format_quantity(
 	const struct config_key *key, enum config_type type, int64_t value, struct buf *text)
 {
@@ -341,6 +348,7 @@ static void format_output(
 	}
 }
 
+/* The text that it gives is read back as the same value, which `config show` relies on. */
 void config_type_format(const struct config_key *key, enum config_type type, const void *value,
 	struct buf *ret_text)
 {
@@ -411,6 +419,7 @@ void config_type_range(const struct config_key *key, enum config_type type, stru
 	}
 }
 
+/* All words, in the order of the table. */
 static void expected_word(const struct config_key *key, struct buf *text)
 {
 	size_t count = config_type_word_count(key->words);
@@ -470,6 +479,10 @@ static const char *expected_form(enum config_type type)
 	return "nothing";
 }
 
+/*
+ * Ranges of integers are part of what is expected; those of quantities are told when they are
+ * broken.
+ */
 void config_type_expected(const struct config_key *key, enum config_type type, struct buf *ret_text)
 {
 	if (type == CONFIG_WORD) {

@@ -9,6 +9,7 @@
 #include "config/respell.h"
 #include "config/type.h"
 
+/* One value on its way from its node into its field. */
 struct reading {
 	struct config_parser *parser;
 	const struct config_key *key;
@@ -82,9 +83,12 @@ static bool refuse_range(const struct reading *reading, const struct config_key 
 	return false;
 }
 
+/* A key without bounds is bounded by its C type. */
 static bool in_range(const struct reading *reading, int64_t value)
 {
 	struct config_key range = *reading->key;
+
+	ASSERT(range.min <= range.max && range.item_min <= range.item_max);
 
 	if (reading->item) {
 		range.min = reading->key->item_min;
@@ -139,6 +143,7 @@ static bool read_bool(const struct reading *reading, bool *field)
 	return refuse_form(reading, NULL);
 }
 
+/* Fractions and exponents are refused even where the value is whole (CF-07). */
 static bool read_int(const struct reading *reading, int *field)
 {
 	const struct config_node *node = reading->node;
@@ -161,6 +166,10 @@ static bool is_off(const struct reading *reading)
 	       slice_equal(reading->node->text, SLICE("off"));
 }
 
+/*
+ * Timers of the request path count milliseconds; a finer value would be rounded in silence, so it
+ * is refused.
+ */
 static bool read_duration(const struct reading *reading, int64_t *field)
 {
 	int64_t us = 0;
@@ -251,6 +260,7 @@ static bool read_status(const struct reading *reading, int *field)
 	return true;
 }
 
+/* The key's own check says what it expects in its own words. */
 static bool read_text(const struct reading *reading, const char **field)
 {
 	struct slice text = reading->node->text;
@@ -293,6 +303,7 @@ static bool read_file(const struct reading *reading, const char **field)
 	return true;
 }
 
+/* A word, or a path; a path has a slash in it. */
 static bool read_output(const struct reading *reading, struct config_output *field)
 {
 	int word = config_type_word(reading->key->words, reading->node->text);
@@ -344,6 +355,7 @@ static bool good_host(struct slice host)
 	return host.size > 0 && host.size <= 253;
 }
 
+/* Port 0 would mean any port, which nobody can dial. */
 static bool read_host(const struct reading *reading, struct config_host *field)
 {
 	struct arena *arena = reading->parser->arena;
@@ -432,6 +444,7 @@ static bool read_string_typed(const struct reading *reading, void *field)
 	return false;
 }
 
+/* Substitution comes before the type is looked at, so that errors speak of the text that counts. */
 bool config_value_parse(struct config_parser *parser, const struct config_key *key,
 	enum config_type type, struct config_node *node, void *field)
 {

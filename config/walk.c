@@ -9,6 +9,7 @@
 #include "config/keys.h"
 #include "config/type.h"
 
+/* One walk; the pointer grows and shrinks with it. */
 struct walk {
 	const struct config *config;
 	const struct config_walker *walker;
@@ -30,6 +31,7 @@ void config_walk_quote(struct buf *ret_text, struct slice text)
 	buf_fini(&escaped);
 }
 
+/* Used for whole entries and for filters, whose options only they know. */
 void config_walk_node(const struct config_node *node, struct buf *ret_text)
 {
 	bool object = node->kind == CONFIG_NODE_OBJECT;
@@ -86,6 +88,7 @@ static const struct config_node *written(const struct walk *walk)
 		return node;
 	}
 
+	/* 10 bytes are "/services/"; what follows the name is looked for below "*". */
 	struct slice rest = slice_from(pointer, 10);
 
 	rest = slice_from(rest, slice_find(rest, '/'));
@@ -136,6 +139,7 @@ static void append_scalar(
 	}
 }
 
+/* Elements of lists and maps can be secrets one by one. */
 static bool tainted_child(const struct config_node *node, size_t index, struct slice name)
 {
 	size_t at = 0;
@@ -189,6 +193,7 @@ static void append_pairs(const struct config_key *key, const struct config_list 
 	buf_append_byte(text, '}');
 }
 
+/* The value is printed from the struct, the origin is taken from what was written. */
 static void visit_value(struct walk *walk, const struct config_key *key, const void *field)
 {
 	struct config_walk_value value = {
@@ -232,6 +237,7 @@ static void visit_entry(struct walk *walk, const struct config_section *section,
 	walker->end(walker->context, '}');
 }
 
+/* A word that stands for an object is a value like any other. */
 static void visit_object(struct walk *walk, const struct config_key *key, const void *field)
 {
 	const struct config_walker *walker = walk->walker;
@@ -366,6 +372,7 @@ static void visit_section(
 	}
 }
 
+/* The visitor must not change the configuration; it may keep nothing but copies. */
 void config_walk(const struct config *config, const struct config_walker *walker)
 {
 	struct walk walk = {.config = config, .walker = walker};

@@ -4,62 +4,62 @@
  */
 #include "help.h"
 
+struct refusal {
+	const char *text;
+	unsigned code;
+	const char *fix; /* NULL: none expected */
+};
+
+static const struct refusal rows[] = {
+	{"{\"process\":{\"grace\":250}}", 1104, "write \"250ms\""},
+	{"{\"process\":{\"grace\":\"1.5s\"}}", 1104, "write \"1500ms\""},
+	{"{\"process\":{\"grace\":\"1m30s\"}}", 1104, "write \"90s\""},
+	{"{\"process\":{\"grace\":\"off\"}}", 1104, NULL},
+	{"{\"process\":{\"grace\":\"1ms\"}}", 1105, NULL},
+	{"{\"process\":{\"grace\":\"100500us\"}}", 1105, NULL},
+	{"{\"process\":{\"grace\":null}}", 1103, "remove the key to get the default"},
+	{"{\"process\":{\"grace\":{}}}", 1104, NULL},
+	{"{\"limits\":{\"head_bytes\":65536}}", 1104, "write \"64KiB\""},
+	{"{\"limits\":{\"head_bytes\":\"64k\"}}", 1104, "write \"64KiB\""},
+	{"{\"limits\":{\"head_bytes\":\"64KB\"}}", 1104, "write \"64KiB\""},
+	{"{\"limits\":{\"head_bytes\":\"1KiB\"}}", 1105, NULL},
+	{"{\"log\":{\"access\":{\"success\":0.2}}}", 1104, "write \"20%\""},
+	{"{\"log\":{\"access\":{\"success\":20}}}", 1104, "write \"20%\""},
+	{"{\"limits\":{\"h2_refill\":\"100\"}}", 1104, "write \"100/s\""},
+	{"{\"limits\":{\"h2_refill\":\"1/m\"}}", 1105, NULL},
+	{"{\"limits\":{\"fields\":\"100\"}}", 1104, "write 100"},
+	{"{\"limits\":{\"fields\":100.0}}", 1104, "write 100"},
+	{"{\"limits\":{\"fields\":1e2}}", 1104, "write 100"},
+	{"{\"limits\":{\"fields\":5}}", 1105, NULL},
+	{"{\"limits\":{\"fields\":99999999999}}", 1105, NULL},
+	{"{\"process\":{\"core_dumps\":\"yes\"}}", 1104, "write true"},
+	{"{\"process\":{\"core_dumps\":1}}", 1104, "write true"},
+	{"{\"service\":{\"name\":\"Orders\"}}", 1104, "write \"orders\""},
+	{"{\"service\":{\"name\":\"\"}}", 1104, NULL},
+	{"{\"service\":{\"app\":{\"address\":\"8080\"}}}", 1104, "write \"127.0.0.1:8080\""},
+	{"{\"service\":{\"app\":{\"address\":\":8080\"}}}", 1104, "write \"127.0.0.1:8080\""},
+	{"{\"service\":{\"app\":{\"address\":\"127.0.0.1:0\"}}}", 1104, NULL},
+	{"{\"service\":{\"app\":{\"address\":\"127.0.0.1:65536\"}}}", 1104, NULL},
+	{"{\"service\":{\"app\":{\"address\":\"::1\"}}}", 1104, NULL},
+	{"{\"service\":{\"app\":{\"address\":\"http://127.0.0.1:80\"}}}", 1104,
+		"write \"127.0.0.1:80\""},
+	{"{\"registry\":{\"seeds\":[\"mesh\"]}}", 1104, NULL},
+	{"{\"registry\":{\"role\":\"vote\"}}", 1104, "write \"voter\""},
+	{"{\"registry\":{\"role\":\"Voter\"}}", 1104, "write \"voter\""},
+	{"{\"registry\":{\"kind\":\"consul\"}}", 1109, NULL},
+	{"{\"listeners\":{\"inbound\":{\"protocol\":\"tcp\"}}}", 1109, NULL},
+	{"{\"services\":{\"a\":{\"retry\":{\"on\":[503]}}}}", 1104, "write \"503\""},
+	{"{\"services\":{\"a\":{\"retry\":{\"on\":[\"5xx\"]}}}}", 1104, NULL},
+	{"{\"services\":{\"a\":{\"retry\":{\"on\":[\"302\"]}}}}", 1105, NULL},
+	{"{\"log\":{\"access\":{\"output\":\"stdot\"}}}", 1104, "write \"stdout\""},
+	{"{\"log\":{\"access\":{\"output\":\"\"}}}", 1104, NULL},
+	{"{\"service\":{\"zone\":1}}", 1104, "write \"1\""},
+	{"{\"egress\":{\"allow\":[\"http://x/\"]}}", 1104, NULL},
+	{"{\"listeners\":{\"inbound\":{\"trusted_peers\":[\"10.0.0.0/33\"]}}}", 1104, NULL},
+};
+
 static void refused(void **state)
 {
-	static const struct {
-		const char *text;
-		unsigned code;
-		const char *fix; /* NULL: none expected */
-	} rows[] = {
-		{"{\"process\":{\"grace\":250}}", 1104, "write \"250ms\""},
-		{"{\"process\":{\"grace\":\"1.5s\"}}", 1104, "write \"1500ms\""},
-		{"{\"process\":{\"grace\":\"1m30s\"}}", 1104, "write \"90s\""},
-		{"{\"process\":{\"grace\":\"off\"}}", 1104, NULL},
-		{"{\"process\":{\"grace\":\"1ms\"}}", 1105, NULL},
-		{"{\"process\":{\"grace\":\"100500us\"}}", 1105, NULL},
-		{"{\"process\":{\"grace\":null}}", 1103, "remove the key to get the default"},
-		{"{\"process\":{\"grace\":{}}}", 1104, NULL},
-		{"{\"limits\":{\"head_bytes\":65536}}", 1104, "write \"64KiB\""},
-		{"{\"limits\":{\"head_bytes\":\"64k\"}}", 1104, "write \"64KiB\""},
-		{"{\"limits\":{\"head_bytes\":\"64KB\"}}", 1104, "write \"64KiB\""},
-		{"{\"limits\":{\"head_bytes\":\"1KiB\"}}", 1105, NULL},
-		{"{\"log\":{\"access\":{\"success\":0.2}}}", 1104, "write \"20%\""},
-		{"{\"log\":{\"access\":{\"success\":20}}}", 1104, "write \"20%\""},
-		{"{\"limits\":{\"h2_refill\":\"100\"}}", 1104, "write \"100/s\""},
-		{"{\"limits\":{\"h2_refill\":\"1/m\"}}", 1105, NULL},
-		{"{\"limits\":{\"fields\":\"100\"}}", 1104, "write 100"},
-		{"{\"limits\":{\"fields\":100.0}}", 1104, "write 100"},
-		{"{\"limits\":{\"fields\":1e2}}", 1104, "write 100"},
-		{"{\"limits\":{\"fields\":5}}", 1105, NULL},
-		{"{\"limits\":{\"fields\":99999999999}}", 1105, NULL},
-		{"{\"process\":{\"core_dumps\":\"yes\"}}", 1104, "write true"},
-		{"{\"process\":{\"core_dumps\":1}}", 1104, "write true"},
-		{"{\"service\":{\"name\":\"Orders\"}}", 1104, "write \"orders\""},
-		{"{\"service\":{\"name\":\"\"}}", 1104, NULL},
-		{"{\"service\":{\"app\":{\"address\":\"8080\"}}}", 1104,
-			"write \"127.0.0.1:8080\""},
-		{"{\"service\":{\"app\":{\"address\":\":8080\"}}}", 1104,
-			"write \"127.0.0.1:8080\""},
-		{"{\"service\":{\"app\":{\"address\":\"127.0.0.1:0\"}}}", 1104, NULL},
-		{"{\"service\":{\"app\":{\"address\":\"127.0.0.1:65536\"}}}", 1104, NULL},
-		{"{\"service\":{\"app\":{\"address\":\"::1\"}}}", 1104, NULL},
-		{"{\"service\":{\"app\":{\"address\":\"http://127.0.0.1:80\"}}}", 1104,
-			"write \"127.0.0.1:80\""},
-		{"{\"registry\":{\"seeds\":[\"mesh\"]}}", 1104, NULL},
-		{"{\"registry\":{\"role\":\"vote\"}}", 1104, "write \"voter\""},
-		{"{\"registry\":{\"role\":\"Voter\"}}", 1104, "write \"voter\""},
-		{"{\"registry\":{\"kind\":\"consul\"}}", 1109, NULL},
-		{"{\"listeners\":{\"inbound\":{\"protocol\":\"tcp\"}}}", 1109, NULL},
-		{"{\"services\":{\"a\":{\"retry\":{\"on\":[503]}}}}", 1104, "write \"503\""},
-		{"{\"services\":{\"a\":{\"retry\":{\"on\":[\"5xx\"]}}}}", 1104, NULL},
-		{"{\"services\":{\"a\":{\"retry\":{\"on\":[\"302\"]}}}}", 1105, NULL},
-		{"{\"log\":{\"access\":{\"output\":\"stdot\"}}}", 1104, "write \"stdout\""},
-		{"{\"log\":{\"access\":{\"output\":\"\"}}}", 1104, NULL},
-		{"{\"service\":{\"zone\":1}}", 1104, "write \"1\""},
-		{"{\"egress\":{\"allow\":[\"http://x/\"]}}", 1104, NULL},
-		{"{\"listeners\":{\"inbound\":{\"trusted_peers\":[\"10.0.0.0/33\"]}}}", 1104, NULL},
-	};
-
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct config_report report;
