@@ -24,11 +24,11 @@ struct http_limits;
 struct stream_ops { /* codec -> owner; none may be NULL */
 	/* Request, interim, response or trailers. head lives until stream_reset. */
 	void (*on_head)(struct stream *stream, struct head *head, bool end);
-	/* Take the bytes with chain_move; what is left in `body` is lost. end: clean end of the body. */
+	/* Take bytes with chain_move; what is left in `body` is lost. end: a clean end. */
 	void (*on_body)(struct stream *stream, struct chain *body, bool end);
 	/* n bytes of `out` were handed to the connection's bounded output. */
 	void (*on_sent)(struct stream *stream, size_t n);
-	/* The other side is gone or broke the protocol; nothing else follows but stream_reset by the owner. */
+	/* The other side is gone or broke the protocol; only stream_reset by the owner follows. */
 	void (*on_reset)(struct stream *stream, enum reason why);
 };
 
@@ -39,10 +39,10 @@ struct stream {
 	struct arena arena;   /* received heads */
 	struct chain out;     /* body bytes to send; the owner appends, then calls send_more */
 	uint64_t received;    /* body bytes given to on_body */
-	uint64_t credited;    /* of those, credited back; received - credited <= window (invariant A) */
+	uint64_t credited;    /* of those, credited back; at most window apart (invariant A) */
 	uint64_t sent;        /* body bytes taken from out */
 	uint64_t window;
-	uint64_t head_begin;  /* codec->produced before and after the sent head; both 0 until then: */
+	uint64_t head_begin;  /* codec->produced before and after the sent head; 0 until then: */
 	uint64_t head_end;    /* with connection->written they tell mesh.md's F1 from F2 (MT-01) */
 	uint32_t h2_error;    /* error code of a received RST_STREAM, for H2-38; 0 otherwise */
 	bool ended_in;        /* the peer ended its direction cleanly */
@@ -69,13 +69,13 @@ struct codec_ops {
 	void (*produce)(struct codec *codec, struct chain *out, size_t max);
 	/* Client: a new stream, or NULL when spare_streams is 0. */
 	struct stream *(*open)(struct codec *codec);
-	/* 0, or -E2BIG when the head cannot be sent at all (H2-33). Trailers: kind HEAD_TRAILERS, end. */
+	/* 0, or -E2BIG: the head cannot be sent at all (H2-33). Trailers: HEAD_TRAILERS, end. */
 	int (*send_head)(struct stream *stream, const struct head *head, bool end);
 	/* out has more bytes and/or the body ends with them. */
 	void (*send_more)(struct stream *stream, bool end);
 	void (*credit)(struct stream *stream, size_t bytes);
-	/* The owner lets go; an unfinished stream is cut with the code that fits `why` (H2-38). With
-	 * REASON_ok after ended_out nothing is cut: what is queued is still sent by the codec alone. */
+	/* The owner lets go; an unfinished stream is cut with the code for `why` (H2-38). With
+	 * REASON_ok after ended_out nothing is cut: the codec still sends what is queued. */
 	void (*reset)(struct stream *stream, enum reason why);
 	/* Take no further request after those under way; step 2 of H2 is `final` (D-03, D-06). */
 	void (*drain)(struct codec *codec, bool final);
@@ -103,17 +103,17 @@ struct codec {
 	bool linger;               /* H1-39: shutdown, then discard before the close */
 	bool draining;             /* GOAWAY seen or sent: out of the pool */
 	bool reusable;             /* client H1: may take another exchange (C-02) */
-	bool close_reset;          /* close with RST: a FIN would look like a clean end of the body */
+	bool close_reset;          /* close with RST: a FIN would look like a clean end */
 	/* Set by the connection: */
 	int input_error;           /* -errno of a failed transport, before receive(end_of_input) */
-	uint64_t wall_ms;          /* for Date of the codec's own replies (H1); 0: no Date is sent */
+	uint64_t wall_ms;          /* for Date of the codec's own replies (H1); 0: no Date */
 	/* For logs and counters (L-02, L-04): */
-	enum reason detail;        /* which rule the peer broke, where close_reason is a summary word */
+	enum reason detail;        /* which rule the peer broke, beside close_reason */
 	uint8_t refused_size;
-	uint8_t refused_bytes[CODEC_REFUSED_BYTES]; /* the first bytes of a head that was refused */
+	uint8_t refused_bytes[CODEC_REFUSED_BYTES]; /* the first bytes that were refused */
 	uint64_t unsolicited_bytes; /* client H1: bytes nobody asked for (H1-32) */
 	uint32_t trailers_dropped;  /* fields of trailers not passed on */
-	uint32_t keep_alive_s;      /* client H1: `Keep-Alive: timeout=N` of the last response, 0: none */
+	uint32_t keep_alive_s;      /* client H1: timeout of the last Keep-Alive, 0: none */
 };
 
 struct codec_options {
@@ -125,7 +125,7 @@ struct codec_options {
 	bool client;
 };
 
-/* http_limits: the part of `limits` a codec needs; defaults of http.md 17 by http_limits_default. */
+/* The part of `limits` a codec needs; http_limits_default has the defaults of http.md 17. */
 struct http_limits {
 	size_t head_bytes, fields, start_line_bytes, interim_responses, chunk_ext_bytes;
 	uint32_t h2_streams, h2_stream_window, h2_connection_window;

@@ -74,6 +74,7 @@ static bool fields_is_tchar(uint8_t byte)
 	       (byte != 0 && strchr("!#$%&'*+-.^_`|~", byte) != NULL);
 }
 
+/* Families are told by their prefix, in any case. */
 static bool fields_starts_with_any(struct slice name, const struct slice *families, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
@@ -85,6 +86,7 @@ static bool fields_starts_with_any(struct slice name, const struct slice *famili
 	return false;
 }
 
+/* F-02 */
 static bool fields_option_guarded(struct slice option)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(fields_guarded_options); i++) {
@@ -104,6 +106,7 @@ void fields_connection_init(struct fields_connection *connection)
 	connection->close = false;
 }
 
+/* One option: a fact, or the name of a field that goes no further. */
 static bool fields_connection_option(struct fields_connection *connection, struct slice option)
 {
 	for (size_t i = 0; i < option.size; i++) {

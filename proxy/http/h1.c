@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "http/h1_codec.h"
 
+/* The output of this exchange was handed over, or nobody takes it. */
 static bool h1_flushed(const struct h1 *h1)
 {
 	return h1->gone || (h1->pending.size == 0 && h1->end_written);
@@ -31,6 +32,7 @@ static bool h1_wants_read(const struct h1 *h1)
 	return h1->codec.in.size < H1_PIPELINE_BYTES;
 }
 
+/* Heads go first; body bytes and the end mark only behind them. */
 static bool h1_has_output(const struct h1 *h1)
 {
 	const struct stream *stream = &h1->stream;
@@ -234,6 +236,7 @@ ssize_t h1_try_head(struct h1 *h1, struct h1_message *message, enum head_kind ki
 	return used;
 }
 
+/* Everything that parses, and everything that needs the time, happens here (MM-13). */
 static void h1_receive(struct codec *codec, bool end_of_input, uint64_t now_ms)
 {
 	struct h1 *h1 = h1_of(codec);
@@ -253,6 +256,7 @@ static void h1_receive(struct codec *codec, bool end_of_input, uint64_t now_ms)
 	h1_update(h1);
 }
 
+/* C-02: one request at a time, and only on a connection that can be trusted. */
 static struct stream *h1_open(struct codec *codec)
 {
 	struct h1 *h1 = h1_of(codec);
@@ -282,6 +286,7 @@ static int h1_send_head(struct stream *stream, const struct head *head, bool end
 	return result;
 }
 
+/* The bytes wait in stream.out until the connection has room (B-05). */
 static void h1_send_more(struct stream *stream, bool end)
 {
 	struct h1 *h1 = h1_of(stream->codec);
@@ -296,6 +301,7 @@ static void h1_send_more(struct stream *stream, bool end)
 	h1_changed(h1);
 }
 
+/* What the other side took makes room for as much here (B-01). */
 static void h1_credit(struct stream *stream, size_t bytes)
 {
 	struct h1 *h1 = h1_of(stream->codec);
@@ -316,7 +322,10 @@ static void h1_reset(struct stream *stream, enum reason why)
 {
 	struct h1 *h1 = h1_of(stream->codec);
 	struct codec *codec = &h1->codec;
-	bool cut = codec->client ? !stream->ended_in || !h1->end_written : !stream->ended_out;
+	/* A server's response that is queued whole is still sent, unless it is not wanted either.
+	 */
+	bool cut = codec->client ? !stream->ended_in || !h1->end_written
+				 : !stream->ended_out || (why != REASON_ok && !h1_flushed(h1));
 
 	ASSERT(h1->active && !h1->released);
 	h1->released = true;

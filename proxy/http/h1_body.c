@@ -1,6 +1,7 @@
 #include "http/fields.h"
 #include "http/h1_codec.h"
 
+/* Invariant A: what was handed over and not credited, and what is about to be. */
 static size_t h1_body_room(const struct h1 *h1)
 {
 	const struct stream *stream = &h1->stream;
@@ -63,6 +64,7 @@ void h1_body_end(struct h1 *h1)
 	h1_body_deliver(h1, true);
 }
 
+/* A body of known length; bytes behind it belong to the next message. */
 static bool h1_body_read_length(struct h1 *h1)
 {
 	struct stream *stream = &h1->stream;
@@ -82,6 +84,7 @@ static bool h1_body_read_length(struct h1 *h1)
 	return end;
 }
 
+/* Only the end of input ends this one (H1-30). */
 static bool h1_body_read_until_close(struct h1 *h1)
 {
 	size_t size;
@@ -167,6 +170,7 @@ static bool h1_body_read_trailers(struct h1 *h1)
 	return used > 0;
 }
 
+/* Chunks, then the trailer section, which may be empty. */
 static bool h1_body_read_chunked(struct h1 *h1)
 {
 	bool end = false;
@@ -184,6 +188,7 @@ static bool h1_body_read_chunked(struct h1 *h1)
 	return end;
 }
 
+/* One pass over the input, in the form that the head announced. True: the body ended. */
 static bool h1_body_step(struct h1 *h1)
 {
 	switch (h1->account_in.kind) {

@@ -51,6 +51,7 @@ static enum h1_chunked_state h1_chunked_after_size(uint8_t byte)
 	return h1_chunked_blank(byte) ? H1_CHUNKED_BLANK : H1_CHUNKED_FAILED;
 }
 
+/* H1-21 */
 static enum h1_chunked_state h1_chunked_size(struct h1_chunked *chunked, uint8_t byte)
 {
 	int digit = h1_chunked_hex(byte);
@@ -79,6 +80,7 @@ static enum h1_chunked_state h1_chunked_after_value(uint8_t byte)
 	return h1_chunked_blank(byte) ? H1_CHUNKED_EXT_BLANK : H1_CHUNKED_FAILED;
 }
 
+/* RFC 9110 5.6.4, without the line ends that other readers might accept. */
 static enum h1_chunked_state h1_chunked_quoted(uint8_t byte)
 {
 	if (byte == '"') {
@@ -145,6 +147,7 @@ static void h1_chunked_line_end(struct h1_chunked *chunked)
 	chunked->state = chunked->rest == 0 ? H1_CHUNKED_TRAILERS : H1_CHUNKED_DATA;
 }
 
+/* One byte of framing. A bare LF is named as a line end (A-32), everything else is bad_chunk. */
 static void h1_chunked_step(struct h1_chunked *chunked, uint8_t byte)
 {
 	enum h1_chunked_state next = H1_CHUNKED_FAILED;

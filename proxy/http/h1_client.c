@@ -13,6 +13,7 @@ static void h1_client_unasked(struct h1 *h1)
 	h1->poisoned = true;
 }
 
+/* a summary word for the client, the broken rule for the log. */
 static void h1_client_break(struct h1 *h1, enum reason detail)
 {
 	h1_note_refused(h1);
@@ -54,6 +55,7 @@ static bool h1_client_stray(const struct h1_message *message)
 		       !slice_equal(message->content_length.value, SLICE("0")));
 }
 
+/* The response that counts. True: its body follows. */
 static bool h1_client_take_final(struct h1 *h1, struct h1_message *message)
 {
 	struct codec *codec = &h1->codec;
@@ -192,6 +194,7 @@ static void h1_client_frame(struct h1 *h1, bool end, struct h1_head_out *out)
 			  head->method != METHOD_DELETE && head->method != METHOD_OPTIONS;
 }
 
+/* head_begin and head_end tell later how far the request got (MT-01). */
 static int h1_client_send_request(struct h1 *h1, const struct head *head, bool end)
 {
 	struct codec *codec = &h1->codec;

@@ -36,6 +36,7 @@ static bool h1_framing_check_length(struct h1_message *message)
 	       slice_parse_u64(field->value, INT64_MAX, &message->length);
 }
 
+/* RFC 9110 5.6.2 */
 static bool h1_framing_is_token(struct slice text)
 {
 	for (size_t i = 0; i < text.size; i++) {
@@ -98,6 +99,7 @@ static bool h1_framing_check(struct h1_message *message)
 	return true;
 }
 
+/* H1-17, after the framing fields were found valid. */
 static void h1_framing_set_body(struct h1_message *message, enum body_kind otherwise)
 {
 	struct head *head = message->head;

@@ -89,6 +89,7 @@ static enum h1_step h1_skip_empty_line(struct h1_cursor *cursor)
 	return cursor->at == cursor->end ? H1_MORE : H1_DONE;
 }
 
+/* H1-04 */
 static enum h1_step h1_parse_method(struct h1_cursor *cursor)
 {
 	struct head *head = cursor->message->head;
@@ -115,6 +116,7 @@ static enum h1_step h1_parse_method(struct h1_cursor *cursor)
 	return H1_DONE;
 }
 
+/* H1-06: the bytes and the length; target.c judges the form later. */
 static enum h1_step h1_parse_target_bytes(struct h1_cursor *cursor, struct slice *ret_target)
 {
 	size_t line_max = cursor->message->limits->start_line_bytes;
@@ -165,6 +167,7 @@ static enum h1_step h1_parse_version(
 	return H1_DONE;
 }
 
+/* H1-05: well formed, but not one that is spoken here. */
 static enum h1_step h1_check_version(struct h1_message *message, uint8_t major, uint8_t minor)
 {
 	if (major != '1' || minor > '1') {
@@ -423,6 +426,7 @@ static enum h1_step h1_parse_field(struct h1_cursor *cursor)
 	return h1_store_field(message, token, name, value);
 }
 
+/* Field lines up to and with the empty line. A fault in the first bad line is the one reported. */
 static enum h1_step h1_parse_fields(struct h1_cursor *cursor)
 {
 	enum h1_step step;

@@ -93,6 +93,7 @@ static struct slice h1_status_text(uint16_t status)
 	return (struct slice){NULL, 0};
 }
 
+/* The status line says HTTP/1.1 whatever the client speaks (H1-38). */
 static void h1_put_start_line(struct h1_sink *sink, const struct head *head)
 {
 	if (head->kind != HEAD_REQUEST) {
@@ -166,6 +167,7 @@ static void h1_put_fields(struct h1_sink *sink, const struct head *head)
 	}
 }
 
+/* Fields in their order, then ours (H1-41). */
 static void h1_put_head(struct h1_sink *sink, const struct h1_head_out *out)
 {
 	if (out->head->kind != HEAD_TRAILERS) {
@@ -200,6 +202,7 @@ static bool h1_parts_fit(const struct head *head)
 	       head->authority.size <= H1_HEAD_OUT_BYTES;
 }
 
+/* Into a block of its own, whose free rest takes what follows: one vector for a small answer. */
 static int h1_write_into(struct h1 *h1, const struct h1_head_out *out, struct chain *target)
 {
 	struct h1_sink count = {NULL, 0};
@@ -263,6 +266,7 @@ static void h1_move_out(struct h1 *h1, struct chain *out, size_t size)
 	}
 }
 
+/* Earns credit on the other side, once the bytes left the stream. */
 static void h1_sent(struct h1 *h1, size_t size)
 {
 	struct stream *stream = &h1->stream;
@@ -326,6 +330,7 @@ static void h1_write_end(struct h1 *h1, struct chain *out)
 	h1->end_written = true;
 }
 
+/* As much as the connection has room for; the end mark is small and never waits. */
 static void h1_write_body(struct h1 *h1, struct chain *out, size_t limit)
 {
 	struct stream *stream = &h1->stream;

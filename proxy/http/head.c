@@ -11,6 +11,7 @@ void head_init(struct head *head, struct arena *arena, enum head_kind kind)
 	*head = (struct head){.arena = arena, .kind = kind, .version = HTTP_1_1};
 }
 
+/* Fields lie in one array; the arena keeps the smaller ones it outgrew. */
 static struct field *head_append(struct head *head)
 {
 	if (head->field_count == head->field_capacity) {
@@ -93,6 +94,7 @@ const struct field *head_find(const struct head *head, enum token token)
 	return head->first[token] == 0 ? NULL : &head->fields[head->first[token] - 1];
 }
 
+/* By token where there is one, else by length and bytes (MM-09). */
 static const struct field *head_find_from(
 	const struct head *head, uint32_t from, enum token token, struct slice name)
 {

@@ -1,7 +1,7 @@
 /*
- * head: one message head of any HTTP version (http.md section 1). Framing fields never travel: the
- * receiving codec turns Content-Length, Transfer-Encoding, Connection and END_STREAM into `body` and
- * drops them; the sending codec writes its own. Names are lower case, values trimmed; order and
+ * head: one message head of any HTTP version (http.md 1). Framing fields never travel: the
+ * receiving codec turns Content-Length, Transfer-Encoding, Connection and END_STREAM into `body`
+ * and drops them; the sending codec writes its own. Names are lower case, values trimmed; order and
  * repetition are kept. All bytes belong to the head's arena (or outlive it): a head is a value that
  * is built, edited through these functions, and read. One thread.
  */
@@ -42,7 +42,7 @@ struct head {
 	enum method method;
 	struct slice method_text;
 	struct slice scheme;    /* "http" or "https"; empty where the wire had none */
-	struct slice authority; /* normalised (U-03, U-04); from Host in HTTP/1; may be empty in 1.0 */
+	struct slice authority; /* normalised (U-03, U-04); from Host in H1; may be empty in 1.0 */
 	struct slice path;      /* normalised (U-05, U-06); "*" with OPTIONS */
 	struct slice query;     /* without '?' */
 	bool has_query;
@@ -53,8 +53,9 @@ struct head {
 	bool has_declared_length; /* Content-Length of a response to HEAD or of a 304 (MM-04) */
 	uint64_t declared_length;
 	/* What the wire said of the connection, turned into facts by the receiving codec: */
-	bool close;           /* Connection: close, or HTTP/1.0. In a response that is sent it asks an HTTP/1
-	                       * server codec to Close: whoever forwards a received head clears it. */
+	/* Connection: close, or HTTP/1.0. In a response that is sent it asks an HTTP/1 server codec
+	 * to Close: whoever forwards a received head clears it. */
+	bool close;
 	bool te_trailers;     /* the peer accepts trailers */
 	bool expect_continue; /* a body follows only after 100 */
 	struct field *fields;

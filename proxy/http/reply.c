@@ -18,6 +18,7 @@ static struct slice reply_cut(struct slice text, size_t most)
 	return slice_make(text.data, text.size < most ? text.size : most);
 }
 
+/* The caller's sentence, or the one of the table. */
 static struct slice reply_message(const struct reply *reply)
 {
 	struct slice text = reply->message.size > 0
@@ -76,6 +77,7 @@ static void reply_put_reason(const struct reply *reply, struct buf *buf)
 	}
 }
 
+/* Texts are cut by the caller; escapes are the only growth left. */
 static void reply_put_member(struct buf *buf, const char *name, struct slice text)
 {
 	buf_appendf(buf, ",\"%s\":\"", name);

@@ -65,6 +65,7 @@ static int target_hex_value(uint8_t byte)
 	return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
 }
 
+/* Upper-case digits, so that one byte has one spelling (U-06). */
 static uint8_t *target_put_escape(uint8_t *place, uint8_t byte)
 {
 	static const char digits[] = "0123456789ABCDEF";
@@ -246,6 +247,7 @@ bool target_path_ambiguous(struct slice normalised_path)
 	return false;
 }
 
+/* 1 to 65535, in at most five digits (U-03). */
 static bool target_check_port(struct slice port)
 {
 	uint64_t value;
@@ -254,6 +256,7 @@ static bool target_check_port(struct slice port)
 	       value > 0;
 }
 
+/* A name or an IPv4 address: both are made of unreserved bytes. */
 static bool target_check_name(struct slice host)
 {
 	for (size_t i = 0; i < host.size; i++) {
@@ -356,6 +359,7 @@ static bool target_check_query(struct slice query)
 	return true;
 }
 
+/* Path and query of the origin form, or what follows an authority. */
 static enum reason target_parse_path(struct head *head, struct slice text)
 {
 	size_t mark = slice_find(text, '?');

@@ -17,7 +17,8 @@ MUST_CHECK enum reason target_parse(struct head *head, struct slice target);
 MUST_CHECK bool target_normalise_authority(struct arena *arena, struct slice text,
 	struct slice *ret_authority);
 /* U-05, U-06. False: bad_target. */
-MUST_CHECK bool target_normalise_path(struct arena *arena, struct slice path, struct slice *ret_path);
+MUST_CHECK bool target_normalise_path(
+	struct arena *arena, struct slice path, struct slice *ret_path);
 /* U-07: true when the path is ambiguous. */
 bool target_path_ambiguous(struct slice normalised_path);
 /* Splits "host[:port]"; port 0 when there is none. */

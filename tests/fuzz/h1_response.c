@@ -1,6 +1,6 @@
 /*
- * Responses into the client codec, after a GET or a HEAD, ended by FIN or RST. What the owner is told
- * does not depend on where the input was split. The first byte chooses all of that.
+ * Responses into the client codec, after a GET or a HEAD, ended by FIN or RST. What the owner is
+ * told does not depend on where the input was split. The first byte chooses all of that.
  */
 #include <stdio.h>
 #include <stdlib.h>

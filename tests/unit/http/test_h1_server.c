@@ -234,7 +234,7 @@ static void server_respond(
 		h1_peer_run(peer);
 	}
 	peer->stream = NULL;
-	stream_reset(stream, REASON_upstream_truncated);
+	stream_reset(stream, cut ? REASON_upstream_truncated : REASON_ok);
 	h1_peer_run(peer);
 	arena_fini(&arena);
 }
@@ -647,6 +647,33 @@ static void test_let_go(void **state)
 	h1_peer_fini(&peer);
 }
 
+/* T-10, D-05: a response that is queued whole is dropped when nobody waits for it any more. */
+static void test_let_go_for_a_reason(void **state)
+{
+	static const enum reason reasons[] = {REASON_ok, REASON_flush_timeout};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(reasons); i++) {
+		struct h1_peer peer;
+		struct head form = {.kind = HEAD_RESPONSE, .status = 200, .body = BODY_LENGTH};
+		struct arena arena;
+
+		h1_peer_init(&peer, false);
+		peer.hold = true;
+		server_feed(&peer, server_get);
+		arena_init(&arena);
+		form.arena = &arena;
+		assert_int_equal(peer.codec->ops->send_head(peer.stream, &form, true), 0);
+		arena_fini(&arena);
+		stream_reset(peer.stream, reasons[i]);
+		peer.stream = NULL;
+		assert_int_equal(peer.codec->has_output, reasons[i] == REASON_ok);
+		assert_int_equal(peer.codec->closing, reasons[i] != REASON_ok);
+		h1_peer_run(&peer);
+		h1_peer_fini(&peer);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -664,6 +691,7 @@ int main(void)
 		cmocka_unit_test(test_body),
 		cmocka_unit_test(test_early_answer),
 		cmocka_unit_test(test_let_go),
+		cmocka_unit_test(test_let_go_for_a_reason),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
