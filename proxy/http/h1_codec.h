@@ -16,6 +16,7 @@
 
 enum {
 	H1_PIPELINE_BYTES = 16 * 1024, /* waiting behind a request under way (H1-36) */
+	H1_TRICKLE_BYTES = 4 * 1024,   /* a partial head up to this is copied together (SN-09) */
 	H1_CHUNK_BYTES = 16 * 1024,    /* data of one chunk sent (H1-42) */
 	H1_COPY_BYTES = 1024,	       /* shorter spans are copied, not pinned (B-06) */
 	H1_HEAD_OUT_BYTES = 128 * 1024 /* longest head sent: every accepted head fits (H2-33) */

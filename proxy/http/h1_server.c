@@ -79,10 +79,15 @@ static bool h1_server_read_head(struct h1 *h1)
 		h1_server_refuse(h1, &message, message.head->method == METHOD_HEAD);
 		return false;
 	}
-	if (used > 0) {
-		h1_server_start(h1, message.head);
+	if (used == 0) {
+		/* B-06, SN-09: a short head that trickles in must not hold a block. */
+		if (h1->codec.in.size <= H1_TRICKLE_BYTES) {
+			chain_compact(&h1->codec.in, h1->codec.pool);
+		}
+		return false;
 	}
-	return used > 0;
+	h1_server_start(h1, message.head);
+	return true;
 }
 
 /* A byte of a head has come; the one empty line that may stand before it is none (H1-02). */
