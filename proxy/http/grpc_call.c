@@ -69,6 +69,7 @@ static void send_status(struct grpc_call *call, int status, struct slice text)
 {
 	struct stream *stream = call->stream;
 	struct head head;
+	int error;
 	struct buf buf;
 
 	head_init(&head, &stream->arena, HEAD_TRAILERS);
@@ -82,9 +83,8 @@ static void send_status(struct grpc_call *call, int status, struct slice text)
 	}
 	buf_fini(&buf);
 	/* Two short fields always fit (H2-33). */
-	if (stream->codec->ops->send_head(stream, &head, true)) {
-		ASSERT(!"status trailers refused");
-	}
+	error = stream->codec->ops->send_head(stream, &head, true);
+	ASSERT(error == 0);
 }
 
 /* A failure found here: the peer learns the status, a client's stream is cancelled. */
@@ -292,6 +292,7 @@ void grpc_call_accept(
 	struct grpc_call *call, struct stream *stream, const struct grpc_call_options *options)
 {
 	struct head head;
+	int error;
 
 	ASSERT(!stream->codec->client || !stream->head_out);
 	call_init(call, options, true);
@@ -300,9 +301,8 @@ void grpc_call_accept(
 	head.status = 200;
 	head.body = BODY_UNKNOWN;
 	head_add_token(&head, TOKEN_content_type, SLICE("application/grpc"));
-	if (stream->codec->ops->send_head(stream, &head, false)) {
-		ASSERT(!"response head refused");
-	}
+	error = stream->codec->ops->send_head(stream, &head, false);
+	ASSERT(error == 0);
 	call->head_sent = true;
 	if (stream->ended_in) {
 		call->ops->on_half_close(call);
