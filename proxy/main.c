@@ -13,15 +13,16 @@
 #include "control/parent.h"
 #include "filters/filters.h"
 
-#define EXIT_USAGE 2
+#define EXIT_USAGE  2
+#define PLUGINS_MAX 32
 
 static int proxy_main(
 	const struct launch *launch, const struct parent_identity *identity, int channel)
 {
 	struct control_plugin admin = admin_plugin();
-	struct control_setup setup = {
-		.admin = &admin, .filters = filters_all, .filter_count = filters_count};
+	struct control_setup setup = {.admin = &admin};
 
+	setup.filters = filters_all(&setup.filter_count);
 	return control_main(&setup, launch, identity, channel);
 }
 
@@ -62,6 +63,9 @@ static const char *verb_of_name(const char *program)
 
 int main(int argc, char **argv)
 {
+	const struct config_filter_plugin *plugins[PLUGINS_MAX];
+	struct cli_setup setup = {
+		.plugins = plugins, .plugin_count = filters_plugins(plugins, PLUGINS_MAX)};
 	const char *verb = argc > 0 ? verb_of_name(argv[0]) : NULL;
 	int skip = verb ? 1 : 2;
 
@@ -69,5 +73,5 @@ int main(int argc, char **argv)
 	if (strcmp(verb, "run") == 0 || strcmp(verb, "proxy") == 0) {
 		return run_daemon(verb, argc - skip, argv + skip);
 	}
-	return cli_main(verb, argc > skip ? argc - skip : 0, argv + skip);
+	return cli_main(&setup, verb, argc > skip ? argc - skip : 0, argv + skip);
 }

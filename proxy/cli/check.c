@@ -91,8 +91,8 @@ int check_run(struct command *command)
 	bool strict = command_flag(command, "--strict", 0) != NULL;
 	enum config_report_format format =
 		command->output == OUTPUT_JSONL ? CONFIG_REPORT_JSONL : CONFIG_REPORT_TEXT;
-	int code = offline_load(
-		command->word_count > 0 ? command->words[0] : NULL, strict, format, &config);
+	int code = offline_load(command, command->word_count > 0 ? command->words[0] : NULL, strict,
+		format, &config);
 
 	if (code != CLI_DONE || format == CONFIG_REPORT_JSONL) {
 		if (code == CLI_DONE) {

@@ -6,6 +6,8 @@
 #ifndef PILLION_CLI_CLI_H
 #define PILLION_CLI_CLI_H
 
+#include <stddef.h>
+
 /* Exit codes of CL-04. */
 enum {
 	CLI_DONE = 0,
@@ -16,7 +18,14 @@ enum {
 	CLI_CONFIG = 78,
 };
 
+struct config_filter_plugin;
+
+struct cli_setup {
+	const struct config_filter_plugin *const *plugins; /* option tables, for check and config */
+	size_t plugin_count;
+};
+
 /* arguments: those after the verb. Returns the exit code. */
-int cli_main(const char *verb, int count, char **arguments);
+int cli_main(const struct cli_setup *setup, const char *verb, int count, char **arguments);
 
 #endif

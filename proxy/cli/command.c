@@ -187,9 +187,11 @@ static bool wants_help(int count, char **arguments)
 	return false;
 }
 
-static int run_row(const struct command_row *row, int count, char **arguments)
+static int run_row(
+	const struct cli_setup *setup, const struct command_row *row, int count, char **arguments)
 {
-	struct command command = {.verb = row->verb, .flags = arguments, .flag_count = count};
+	struct command command = {
+		.setup = setup, .verb = row->verb, .flags = arguments, .flag_count = count};
 	int code;
 
 	if (wants_help(count, arguments)) {
@@ -219,7 +221,7 @@ static int run_row(const struct command_row *row, int count, char **arguments)
 	return row->run(&command);
 }
 
-int cli_main(const char *verb, int count, char **arguments)
+int cli_main(const struct cli_setup *setup, const char *verb, int count, char **arguments)
 {
 	const struct command_row *row;
 
@@ -244,14 +246,14 @@ int cli_main(const char *verb, int count, char **arguments)
 		if (skip) {
 			moved[1] = arguments[0];
 		}
-		return cli_main(arguments[skip], used + 1 + skip, moved);
+		return cli_main(setup, arguments[skip], used + 1 + skip, moved);
 	}
 	if (strcmp(verb, "help") == 0 || strcmp(verb, "--help") == 0 || strcmp(verb, "-h") == 0) {
 		print_help(stdout);
 		return CLI_DONE;
 	}
 	row = find_row(strcmp(verb, "--version") == 0 ? "version" : verb);
-	return row ? run_row(row, count, arguments) : unknown_verb(verb);
+	return row ? run_row(setup, row, count, arguments) : unknown_verb(verb);
 }
 
 int command_error(const struct command *command, int exit_code, unsigned pil, const char *message)

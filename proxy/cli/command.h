@@ -17,6 +17,7 @@
 enum command_output { OUTPUT_TABLE, OUTPUT_WIDE, OUTPUT_JSON, OUTPUT_JSONL };
 
 struct command {
+	const struct cli_setup *setup;
 	const char *verb;
 	const char *words[COMMAND_WORDS_MAX]; /* what is not a flag, in order */
 	int word_count;

@@ -35,7 +35,8 @@ static int show_file(struct command *command)
 		.pointer = command_flag(command, "--pointer", 0)};
 	struct config *config;
 	struct buf text;
-	int code = offline_load(command_flag(command, "-c", 0), false, CONFIG_REPORT_TEXT, &config);
+	int code = offline_load(
+		command, command_flag(command, "-c", 0), false, CONFIG_REPORT_TEXT, &config);
 
 	if (code != CLI_DONE) {
 		return code;
@@ -62,7 +63,7 @@ int config_run(struct command *command)
 	}
 	if (strcmp(verb, "schema") == 0) {
 		buf_init(&text);
-		config_schema_print(NULL, 0, &text);
+		config_schema_print(command->setup->plugins, command->setup->plugin_count, &text);
 		(void)fputs(buf_string(&text), stdout);
 		buf_fini(&text);
 		return CLI_DONE;

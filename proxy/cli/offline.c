@@ -7,12 +7,14 @@
 
 extern char **environ;
 
-int offline_load(
-	const char *file, bool strict, enum config_report_format format, struct config **ret_config)
+int offline_load(const struct command *command, const char *file, bool strict,
+	enum config_report_format format, struct config **ret_config)
 {
 	struct config_sources sources = {.file = file,
 		.stdin_allowed = true,
 		.environment = (const char *const *)environ,
+		.plugins = command->setup->plugins,
+		.plugin_count = command->setup->plugin_count,
 		.fallback_name = "check"};
 	struct config_report report;
 	struct config *config = NULL;

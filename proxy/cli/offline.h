@@ -6,8 +6,10 @@
 
 #include "config/load.h"
 
+struct command;
+
 /* Prints the report to standard error (jsonl: to standard output). CLI_DONE or CLI_CONFIG. */
-int offline_load(const char *file, bool strict, enum config_report_format format,
-	struct config **ret_config);
+int offline_load(const struct command *command, const char *file, bool strict,
+	enum config_report_format format, struct config **ret_config);
 
 #endif

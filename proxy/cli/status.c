@@ -75,8 +75,8 @@ static int show(struct command *command, const char *address)
 		answer.status != 200) {
 		char message[600];
 
-		(void)snprintf(message, sizeof message, "no pillion answers at %.255s (%s)", address,
-			answer.error);
+		(void)snprintf(message, sizeof message, "no pillion answers at %.255s (%s)",
+			address, answer.error);
 		answer_fini(&answer);
 		return command_error(command, CLI_NOT_REACHED, 4001, message);
 	}
