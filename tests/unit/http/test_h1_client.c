@@ -52,7 +52,8 @@ static void client_check(const struct h1_row *row, size_t piece, size_t split)
 	client_verdict(&peer, &verdict);
 	same = slice_equal(buf_slice(&verdict), row->verdict);
 	/* How many surplus bytes are seen before the close depends on the split. */
-	if (!same && memchr(row->verdict.data, '+', row->verdict.size) != NULL && place > 0) {
+	if (!same && memchr(row->verdict.data, '+', row->verdict.size) != NULL &&
+		piece + split > 0) {
 		size_t size = slice_find(row->verdict, '+') - 1;
 
 		same = verdict.size >= size && memcmp(verdict.data, row->verdict.data, size) == 0;
