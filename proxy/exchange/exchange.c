@@ -158,6 +158,21 @@ static void exchange_up_reset(struct stream *stream, enum reason why)
 const struct stream_ops exchange_up_ops = {
 	exchange_up_head, exchange_up_body, exchange_up_sent, exchange_up_reset};
 
+/* A filter that never looks at requests has begun at once; so the access log, which stands first,
+ * hears of every exchange, even of one whose client leaves before its turn came (C-13). */
+static void exchange_add_listener_filters(struct exchange *x)
+{
+	if (x->listener == NULL) {
+		return;
+	}
+	pipe_add_filters(x, &x->listener->filters);
+	x->listener_filters = x->filter_count;
+	while (x->begun_filters < x->filter_count &&
+		x->filters[x->begun_filters].ops->on_request == NULL) {
+		x->begun_filters++;
+	}
+}
+
 void exchange_start(struct exchange *x, struct stream *stream, struct head *head, bool end)
 {
 	struct loop *loop = x->server->options.loop;
@@ -166,6 +181,7 @@ void exchange_start(struct exchange *x, struct stream *stream, struct head *head
 	task_init(&x->task, exchange_run);
 	timer_init(&x->timer, exchange_timer_fire);
 	list_init(&x->egress_node);
+	x->server->stats->exchanges++;
 	x->down = stream;
 	x->times.start = clock_monotonic_ns();
 	x->deadline_ns = UINT64_MAX;
@@ -192,6 +208,7 @@ void exchange_start(struct exchange *x, struct stream *stream, struct head *head
 	replay_init(&x->req.replay, &x->server->replay, x->snapshot->replay_bytes);
 	stream->ops = &exchange_down_ops;
 	stream->owner = x;
+	exchange_add_listener_filters(x);
 	loop_queue(loop, &x->task);
 }
 

@@ -168,17 +168,6 @@ bool exchange_begin(struct exchange *x)
 
 	ASSERT(!x->begun);
 	x->begun = true;
-	x->begun_filters = 0;
-	if (x->listener != NULL) {
-		pipe_add_filters(x, &x->listener->filters);
-		x->listener_filters = x->filter_count;
-		/* A filter that never looks at requests has begun; so the access log, which stands
-		 * first, hears of every exchange (C-13). */
-		while (x->begun_filters < x->filter_count &&
-			x->filters[x->begun_filters].ops->on_request == NULL) {
-			x->begun_filters++;
-		}
-	}
 	why = exchange_may_pass(x);
 	if (why == REASON_ok && !exchange_read_deadline(x)) {
 		why = REASON_bad_deadline;

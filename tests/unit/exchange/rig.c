@@ -312,10 +312,19 @@ static void served_on_head(struct stream *stream, struct head *head, bool end)
 	struct rig_served *served = stream->owner;
 
 	if (head->kind == HEAD_REQUEST) {
+		const struct field *id = head_find_name(head, SLICE("x-id"));
+		uint64_t number;
+
 		served->head = head;
 		served->origin->requests++;
 		snprintf(served->path, sizeof(served->path), "%.*s", (int)head->path.size,
 			(const char *)head->path.data);
+		/* Whoever says "not processed" executes nothing. */
+		if (id != NULL && slice_parse_u64(id->value, RIG_CALLS - 1, &number) &&
+			strstr(served->path, "not-processed") == NULL &&
+			strstr(served->path, "421") == NULL) {
+			served->origin->rig->executed[number]++;
+		}
 		if (strncmp(served->path, "/early/", 7) == 0) {
 			/* An answer before the body was read. */
 			served->answered = true;

@@ -63,6 +63,10 @@ struct rig_call { /* one request of a client */
 	struct buf body;
 	struct slice send; /* body still to send */
 	bool slow;	   /* credits only when told */
+	bool safe;	   /* of the request: may be executed more than once */
+	bool echo;	   /* the answer is the body that was sent */
+	size_t sent_size;
+	unsigned id;
 	bool ends_with_trailers;
 	size_t owed;
 };
@@ -96,6 +100,8 @@ struct rig {
 	size_t throttle;
 	/* What the second request that origins get is answered by, once; see rig_origin.behave. */
 	const char *second;
+	/* A ledger: how often each id (field x-id) was executed. */
+	unsigned executed[RIG_CALLS];
 };
 
 struct rig_request {
