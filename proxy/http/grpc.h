@@ -1,8 +1,8 @@
 /*
- * grpc: the one gRPC framing of the project (codec.md GR-01): five-byte prefix and message, over the
- * streams of codec.h; used by translation, the registry, the broker and reflection. `grpc_reader`
- * cuts messages out of chains; `grpc_call` is a whole bidirectional message stream with a bounded
- * send queue. One thread, that of the stream.
+ * grpc: the one gRPC framing of the project (codec.md GR-01): five-byte prefix and message, over
+ * the streams of codec.h; used by translation, the registry, the broker and reflection.
+ * `grpc_reader` cuts messages out of chains; `grpc_call` is a whole bidirectional message stream
+ * with a bounded send queue. One thread, that of the stream.
  */
 #ifndef PILLION_HTTP_GRPC_H
 #define PILLION_HTTP_GRPC_H
@@ -23,21 +23,25 @@ struct grpc_reader {
 void grpc_reader_init(struct grpc_reader *reader, size_t message_max);
 void grpc_reader_fini(struct grpc_reader *reader);
 /* Moves bytes from `in` as needed. 1: a whole message, contiguous in *ret_message until the next
- * call; 0: more bytes needed; -EMSGSIZE: length above message_max (nothing was allocated); -EBADMSG. */
-MUST_CHECK int grpc_reader_next(struct grpc_reader *reader, struct block_pool *pool, struct chain *in,
-	bool *ret_compressed, struct slice *ret_message);
+ * call; 0: more bytes needed; -EMSGSIZE: length above message_max (nothing was allocated);
+ * -EBADMSG. */
+MUST_CHECK int grpc_reader_next(struct grpc_reader *reader, struct block_pool *pool,
+	struct chain *in, bool *ret_compressed, struct slice *ret_message);
 bool grpc_reader_empty(const struct grpc_reader *reader); /* no partial message is held */
 
 struct grpc_call;
 
 struct grpc_call_ops {
-	/* Uncompressed messages only; valid during the call. May be called for a stream with none. */
+	/* Uncompressed messages only; valid during the call. May be called for a stream with none.
+	 */
 	void (*on_message)(struct grpc_call *call, struct slice message);
 	void (*on_half_close)(struct grpc_call *call); /* the peer sends no more */
-	/* The end, once, also after a refusal or reset: gRPC status and text. The call may be freed after
-	 * this returned (grpc_call_fini by the owner, not inside a codec callback: bury or queue it). */
+	/* The end, once, also after a refusal or reset: gRPC status and text. The call may be freed
+	 * after this returned (grpc_call_fini by the owner, not inside a codec callback: bury or
+	 * queue it). */
 	void (*on_closed)(struct grpc_call *call, int status, struct slice text);
-	void (*on_drained)(struct grpc_call *call); /* the send queue fell below half of its bound; or NULL */
+	void (*on_drained)(
+		struct grpc_call *call); /* the send queue fell below half of its bound; or NULL */
 };
 
 struct grpc_call {
@@ -45,8 +49,8 @@ struct grpc_call {
 	const struct grpc_call_ops *ops;
 	void *owner;
 	struct grpc_reader reader;
-	size_t queue_max;    /* bytes; grpc_call_send refuses beyond it */
-	size_t credit_held;  /* received bytes not yet credited while paused */
+	size_t queue_max;   /* bytes; grpc_call_send refuses beyond it */
+	size_t credit_held; /* received bytes not yet credited while paused */
 	bool server;
 	bool head_sent;
 	bool closed;
@@ -62,8 +66,8 @@ struct grpc_call_options {
 };
 
 /* Server: takes over a request stream whose head came; sends the response head at once. */
-void grpc_call_accept(struct grpc_call *call, struct stream *stream,
-	const struct grpc_call_options *options);
+void grpc_call_accept(
+	struct grpc_call *call, struct stream *stream, const struct grpc_call_options *options);
 /* Client: opens a stream on an HTTP/2 client codec: POST path. 0, or -EAGAIN (no spare stream). */
 struct grpc_request {
 	struct slice path;
