@@ -273,6 +273,7 @@ static void on_request(struct unary *unary, struct slice body)
 	struct admin_call *call = unary_owner(unary);
 	const struct head *head = unary_head(unary);
 
+	call->unary = unary;
 	call->query = decode_query(head->query);
 	if (body.size > 0) {
 		call->body = mem_alloc(body.size + 1);

@@ -221,32 +221,47 @@ static int run_row(
 	return row->run(&command);
 }
 
+static bool is_own_word(const char *verb)
+{
+	return strcmp(verb, "--help") == 0 || strcmp(verb, "-h") == 0 ||
+	       strcmp(verb, "--version") == 0;
+}
+
+/* Global flags may stand before the verb: pillion --addr X --timeout 2s status. They are put behind
+ * it, at the front, where a "--" of the verb cannot hide them. */
+static int run_after_flags(
+	const struct cli_setup *setup, const char *flag, int count, char **arguments)
+{
+	char *words[COMMAND_WORDS_MAX * 2];
+	int used = 0;
+	int at = -1; /* flag is the word before arguments[0] */
+	const char *word = flag;
+
+	while (word[0] == '-' && !is_own_word(word)) {
+		bool valued =
+			!strchr(word, '=') && strcmp(word, "-q") != 0 && strcmp(word, "-v") != 0;
+
+		if (at + 1 + valued >= count || used + 2 > COMMAND_WORDS_MAX) {
+			return unknown_verb(flag);
+		}
+		words[used++] = (char *)(uintptr_t)word;
+		if (valued) {
+			words[used++] = arguments[++at];
+		}
+		word = arguments[++at];
+	}
+	for (int i = at + 1; i < count && used < (int)ARRAY_SIZE(words); i++) {
+		words[used++] = arguments[i];
+	}
+	return cli_main(setup, word, used, words);
+}
+
 int cli_main(const struct cli_setup *setup, const char *verb, int count, char **arguments)
 {
 	const struct command_row *row;
 
-	/* Global flags may stand before the verb: pillion --addr X status. */
-	if (verb[0] == '-' && strcmp(verb, "--help") != 0 && strcmp(verb, "-h") != 0 &&
-		strcmp(verb, "--version") != 0) {
-		char *moved[COMMAND_WORDS_MAX * 2];
-		int skip = strchr(verb, '=') || strcmp(verb, "-q") == 0 || strcmp(verb, "-v") == 0
-				   ? 0
-				   : 1;
-		int used = 0;
-
-		if (count <= skip || count + 2 > (int)ARRAY_SIZE(moved)) {
-			return unknown_verb(verb);
-		}
-		for (int i = skip + 1; i < count; i++) {
-			moved[used++] = arguments[i];
-		}
-		/* At the front, where a "--" of the verb cannot hide them. */
-		memmove(moved + 1 + skip, moved, (size_t)used * sizeof *moved);
-		moved[0] = (char *)(uintptr_t)verb;
-		if (skip) {
-			moved[1] = arguments[0];
-		}
-		return cli_main(setup, arguments[skip], used + 1 + skip, moved);
+	if (verb[0] == '-' && !is_own_word(verb)) {
+		return run_after_flags(setup, verb, count, arguments);
 	}
 	if (strcmp(verb, "help") == 0 || strcmp(verb, "--help") == 0 || strcmp(verb, "-h") == 0) {
 		print_help(stdout);
