@@ -209,6 +209,8 @@ void exchange_start(struct exchange *x, struct stream *stream, struct head *head
 	stream->ops = &exchange_down_ops;
 	stream->owner = x;
 	exchange_add_listener_filters(x);
+	/* Judged now, so that who came last is refused, not who is looked at first. */
+	x->overloaded = !exchange_has_room(x);
 	loop_queue(loop, &x->task);
 }
 

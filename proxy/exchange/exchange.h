@@ -100,7 +100,7 @@ struct exchange {
 	enum forward_peer peer;
 	enum http_version version;
 	bool inbound, to_app, raw, grpc, head_method, idempotent, streaming;
-	bool begun, routed, running, resolving, finished;
+	bool overloaded, begun, routed, running, resolving, finished;
 	bool ending; /* exchange_run ends it with ending_why, before it returns */
 	enum reason ending_why;
 	enum reason down_lost; /* the client is gone; ok: it is not */

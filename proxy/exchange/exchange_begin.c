@@ -52,12 +52,13 @@ static bool exchange_max_forwards(struct exchange *x)
 }
 
 /* B7, LM-04: more than the worker may hold is refused before anything is done for it. */
-static bool exchange_has_room(const struct exchange *x)
+bool exchange_has_room(const struct exchange *x)
 {
 	const struct exchange_server *server = x->server;
 	uint32_t most = x->snapshot->exchange.exchanges_max;
 
-	if (most != 0 && server->exchange_count > most / server->options.workers + 1) {
+	if (most != 0 && server->exchange_count >
+				 (most + server->options.workers - 1) / server->options.workers) {
 		return false;
 	}
 	return server->options.buffers_max == 0 ||
@@ -76,7 +77,7 @@ static enum reason exchange_may_pass(struct exchange *x)
 	const struct head *head = x->req.head;
 	struct slice via = slice_from_string(x->server->via[x->inbound][x->version]);
 
-	if (!exchange_has_room(x)) {
+	if (x->overloaded) {
 		return REASON_overloaded;
 	}
 	if (head_find(head, TOKEN_via) != NULL && forward_is_loop(head, via)) {

@@ -18,6 +18,7 @@ void exchange_step(struct exchange *x);
 void exchange_finish(struct exchange *x, enum reason why);
 /* exchange_begin.c */
 bool exchange_begin(struct exchange *x);
+bool exchange_has_room(const struct exchange *x);
 bool exchange_choose(struct exchange *x);
 bool exchange_is_streaming(struct slice content_type);
 void exchange_resolved(struct exchange *x, enum reason why, const struct address *address);

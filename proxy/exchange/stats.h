@@ -52,7 +52,7 @@ struct server_stats {
 	struct stats_listener *listeners[STATS_LISTENERS_MAX];
 	struct histogram overhead[2]; /* [inbound] */
 	uint64_t streams;	      /* downstream, now */
-	uint64_t exchanges; /* ever begun; each ends in one record (C-13) */
+	uint64_t exchanges;	      /* ever begun; each ends in one record (C-13) */
 	uint64_t stripped_headers, trailers_dropped;
 	uint64_t replay_dropped;
 	uint64_t records_dropped;

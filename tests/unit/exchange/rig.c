@@ -86,6 +86,7 @@ void rig_init(struct rig *rig)
 	rig_listener(rig, 2, "orders-port", LISTENER_SERVICE, "127.0.0.1:9101");
 	rig->listeners[2].service = "orders";
 	rig->snapshot = snapshot;
+	rig->snapshots = 1;
 	atomic_init(&snapshot->refs, 1);
 	snapshot->generation = 7;
 	arena_init(&snapshot->arena);
@@ -107,6 +108,17 @@ void rig_init(struct rig *rig)
 	snapshot->replay_total = 16 * 1024 * 1024;
 	snapshot->destroy = rig_destroy_snapshot;
 	snapshot->attached = rig;
+}
+
+struct config_snapshot *rig_copy_snapshot(struct rig *rig)
+{
+	struct config_snapshot *copy = mem_copy(rig->snapshot, sizeof(*copy));
+
+	atomic_init(&copy->refs, 1);
+	arena_init(&copy->arena);
+	map_init(&copy->services);
+	rig->snapshots++;
+	return copy;
 }
 
 /* ---- origins ---- */
@@ -449,6 +461,7 @@ void rig_start(struct rig *rig)
 	struct exchange_server_options options = {
 		.loop = rig->loop,
 		.workers = 1,
+		.resolver = rig->resolver,
 		.snapshot = rig->snapshot,
 		.buffers_max = 64 * 1024 * 1024,
 		.on_unknown_service = rig_on_unknown,
@@ -511,11 +524,13 @@ static void call_free(struct rig_call *call)
 
 void rig_fini(struct rig *rig)
 {
+	for (unsigned i = 0; i < rig->client_count; i++) {
+		rig_client_close(rig->clients[i]);
+	}
 	for (unsigned i = 0; i < rig->call_count; i++) {
 		call_free(rig->calls[i]);
 	}
 	for (unsigned i = 0; i < rig->client_count; i++) {
-		rig_client_close(rig->clients[i]);
 		mem_free(rig->clients[i]);
 	}
 	rig_turn(rig, 4);
@@ -533,7 +548,7 @@ void rig_fini(struct rig *rig)
 	}
 	snapshot_unref(rig->snapshot);
 	rig_turn(rig, 8);
-	assert_int_equal(rig->destroyed, 1);
+	assert_int_equal(rig->destroyed, rig->snapshots);
 	loop_destroy(rig->loop);
 	block_pool_fini(&rig->pool); /* invariant B, on our side */
 }

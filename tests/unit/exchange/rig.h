@@ -96,7 +96,8 @@ struct rig {
 	struct rig_client *clients[RIG_CLIENTS];
 	unsigned call_count, client_count, asked_unknown, origin_bytes;
 	struct access_options access;
-	uint64_t destroyed;
+	uint64_t destroyed, snapshots;
+	struct resolver *resolver;
 	size_t throttle;
 	/* What the second request that origins get is answered by, once; see rig_origin.behave. */
 	const char *second;
@@ -121,6 +122,8 @@ void rig_init(struct rig *rig);
 /* Server and origins; call after the snapshot was changed as wanted. */
 void rig_start(struct rig *rig);
 void rig_fini(struct rig *rig);
+/* A snapshot like the first one, with one reference. */
+struct config_snapshot *rig_copy_snapshot(struct rig *rig);
 /* A service with instances on the first `count` origins. */
 void rig_service(
 	struct rig *rig, const char *name, unsigned count, enum instance_protocol protocol);
