@@ -15,6 +15,7 @@ static void write_entry(struct raft *raft, const struct raft_entry *entry)
 	}
 }
 
+/* The leader's own log only ever grows: nothing is truncated in its term. */
 uint64_t append_entry(struct raft *raft, enum raft_entry_kind kind, struct raft_payload *payload)
 {
 	struct raft_entry entry = {.index = raft_log_last(&raft->log) + 1,
@@ -43,6 +44,7 @@ enum raft_refusal append_propose(struct raft *raft, const struct raft_propose *p
 		return RAFT_TRANSFERRING;
 	}
 	ASSERT(propose->count > 0);
+	ASSERT(propose != NULL);
 	if (propose->count > RAFT_APPEND_ENTRIES_MAX) {
 		return RAFT_TOO_LARGE;
 	}
@@ -91,6 +93,7 @@ bool append_try_commit(struct raft *raft)
 void append_broadcast(struct raft *raft)
 {
 	ASSERT(raft->role == RAFT_LEADER);
+	ASSERT(raft->leader == raft->options.id);
 	for (uint32_t i = 0; i < raft->peer_count; i++) {
 		if (raft->peers[i].id != raft->options.id) {
 			append_send(raft, &raft->peers[i], true);
@@ -129,6 +132,7 @@ bool append_send(struct raft *raft, struct raft_progress *peer, bool allow_empty
 
 	ASSERT(raft->role == RAFT_LEADER);
 	ASSERT(peer->id != raft->options.id);
+	ASSERT(peer->next <= raft_log_last(&raft->log) + 1);
 	if (progress_is_paused(peer)) {
 		return false;
 	}
@@ -184,6 +188,7 @@ static void write_entries(struct raft *raft, const struct raft_message *message)
 	}
 }
 
+/* RM-10, on the follower. The answer leaves when what it promises is durable (RC-05). */
 void append_on_request(struct raft *raft, const struct raft_message *message)
 {
 	uint64_t prev = message->index, last = raft_log_last(&raft->log);
@@ -210,6 +215,7 @@ void append_on_request(struct raft *raft, const struct raft_message *message)
 	raft_send(raft, answer);
 }
 
+/* RM-12: the follower's hint skipped its terms, we skip ours: one probe per term, not per entry. */
 static void on_rejection(
 	struct raft *raft, struct raft_progress *peer, const struct raft_message *message)
 {
@@ -234,6 +240,7 @@ static void on_rejection(
 static void move_state(struct raft *raft, struct raft_progress *peer, uint64_t index)
 {
 	ASSERT(peer->match >= index);
+	ASSERT(raft->role == RAFT_LEADER);
 	switch (peer->state) {
 	case RAFT_PROBE:
 		progress_become_replicate(peer);
@@ -255,6 +262,7 @@ void append_on_response(struct raft *raft, const struct raft_message *message)
 	struct raft_progress *peer = progress_find(raft, message->from);
 
 	ASSERT(message->term == raft->hard.term);
+	ASSERT(message->from != raft->options.id);
 	if (raft->role != RAFT_LEADER || peer == NULL) {
 		return;
 	}
@@ -291,6 +299,7 @@ void append_on_response(struct raft *raft, const struct raft_message *message)
 void append_broadcast_heartbeat(struct raft *raft)
 {
 	ASSERT(raft->role == RAFT_LEADER);
+	ASSERT(raft->commit <= raft_log_last(&raft->log));
 	raft->read_round = raft->read_position;
 	for (uint32_t i = 0; i < raft->peer_count; i++) {
 		struct raft_progress *peer = &raft->peers[i];
@@ -307,6 +316,7 @@ void append_broadcast_heartbeat(struct raft *raft)
 	}
 }
 
+/* RM-14, on the follower. The echo proves to the leader that it leads still (RM-16). */
 void append_on_heartbeat(struct raft *raft, const struct raft_message *message)
 {
 	ASSERT(message->term == raft->hard.term);
@@ -326,11 +336,13 @@ void append_on_heartbeat(struct raft *raft, const struct raft_message *message)
 				.context = message->context});
 }
 
+/* An answer shows that the way is open again: what was paused goes on, losses are found out. */
 void append_on_heartbeat_response(struct raft *raft, const struct raft_message *message)
 {
 	struct raft_progress *peer = progress_find(raft, message->from);
 
 	ASSERT(message->term == raft->hard.term);
+	ASSERT(message->from != raft->options.id);
 	if (raft->role != RAFT_LEADER || peer == NULL) {
 		return;
 	}

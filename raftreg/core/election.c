@@ -20,6 +20,7 @@ void election_restart_timer(struct raft *raft, bool draw)
 	ASSERT(raft->election_timeout_ms > 0);
 }
 
+/* The one place where a role changes, so that an illegal way is seen where it is taken. */
 static void set_role(struct raft *raft, enum raft_role role)
 {
 	/* The only ways up: a leader was a candidate before; a leader never stands for election. */
@@ -32,16 +33,20 @@ static void set_role(struct raft *raft, enum raft_role role)
 	raft->role = role;
 }
 
+/* Also what a candidate does that lost, a leader that no quorum answered, anybody that learned of a
+ * higher term. Leader 0: not known yet. */
 void election_become_follower(struct raft *raft, uint64_t term, uint64_t leader)
 {
 	ASSERT(term >= raft->hard.term);
 	ASSERT(leader != raft->options.id);
+	ASSERT(raft->peer_count <= RAFT_PEERS_MAX);
 	raft_reset(raft, term);
 	set_role(raft, RAFT_FOLLOWER);
 	raft->leader = leader;
 	trace_line(raft, "follow %llu in term %llu", U(leader), U(term));
 }
 
+/* The leader of our term spoke: RM-01. The timer starts again, without a draw. */
 void election_heard(struct raft *raft, uint64_t from)
 {
 	/* Two leaders in one term: Raft's first promise is broken (RC-09). */
@@ -55,9 +60,11 @@ void election_heard(struct raft *raft, uint64_t from)
 	election_restart_timer(raft, false);
 }
 
+/* RM-04: who may stand for election. */
 bool election_is_promotable(const struct raft *raft)
 {
 	ASSERT(raft->options.id != 0);
+	ASSERT(raft->applied <= raft->commit);
 	if (!member_conf_is_voter(&raft->conf, raft->options.id)) {
 		return false;
 	}
@@ -70,6 +77,7 @@ bool election_is_promotable(const struct raft *raft)
 	return !member_has_unapplied(raft);
 }
 
+/* RM-06. The empty entry is what makes older entries commit, and tells when reads may begin. */
 static void become_leader(struct raft *raft)
 {
 	ASSERT(raft->role == RAFT_CANDIDATE);
@@ -102,6 +110,7 @@ static void poll_ballots(struct raft *raft)
 	enum quorum_result result = quorum_vote(&raft->conf, reports, count);
 
 	ASSERT(raft->role == RAFT_PRE_CANDIDATE || raft->role == RAFT_CANDIDATE);
+	ASSERT(count == raft->peer_count);
 	switch (result) {
 	case QUORUM_PENDING:
 		break;
@@ -118,11 +127,13 @@ static void poll_ballots(struct raft *raft)
 	}
 }
 
+/* Counts as uncertain when we may have lost what we acknowledged (RI-06). */
 static void vote_self(struct raft *raft)
 {
 	struct raft_progress *self = progress_find(raft, raft->options.id);
 
 	ASSERT(self != NULL);
+	ASSERT(raft->role != RAFT_LEADER);
 	self->ballot = raft->hard.uncertain ? QUORUM_UNCERTAIN : QUORUM_GRANTED;
 }
 
@@ -177,6 +188,7 @@ void election_campaign(struct raft *raft, bool transfer)
 	request_ballots(raft, RAFT_VOTE, transfer);
 }
 
+/* RC-06: one's own vote, as every vote, counts only when a crash can no longer undo it. */
 void election_on_persisted(struct raft *raft)
 {
 	ASSERT(raft->durable_term <= raft->hard.term);
@@ -223,6 +235,7 @@ bool election_on_higher_term(struct raft *raft, const struct raft_message *messa
 void election_on_lower_term(struct raft *raft, const struct raft_message *message)
 {
 	ASSERT(message->term < raft->hard.term);
+	ASSERT(message->from != raft->options.id);
 	if (message->kind == RAFT_APPEND || message->kind == RAFT_HEARTBEAT) {
 		raft_send(
 			raft, (struct raft_message){.kind = RAFT_APPEND_RESP, .to = message->from});
@@ -307,9 +320,12 @@ void election_on_response(struct raft *raft, const struct raft_message *message)
 	poll_ballots(raft);
 }
 
+/* RM-18: the leader found that we have all of its log and wants us to take over. A learner, or who
+ * has a change to apply, does not. */
 void election_on_timeout_now(struct raft *raft)
 {
 	ASSERT(raft->restored);
+	ASSERT(raft->hard.term > 0);
 	if (raft->role == RAFT_FOLLOWER && election_is_promotable(raft)) {
 		election_campaign(raft, true);
 	}
@@ -337,9 +353,11 @@ void election_check_quorum(struct raft *raft)
 	}
 }
 
+/* RC-02: a timeout has passed when now - start >= length. */
 static bool has_passed(const struct raft *raft, uint64_t start_ms, uint64_t length_ms)
 {
 	ASSERT(raft->now_ms >= start_ms);
+	ASSERT(length_ms > 0);
 	return raft->now_ms - start_ms >= length_ms;
 }
 
@@ -347,6 +365,7 @@ static bool has_passed(const struct raft *raft, uint64_t start_ms, uint64_t leng
 void election_on_deadline(struct raft *raft)
 {
 	ASSERT(raft->restored);
+	ASSERT(raft->election_timeout_ms > 0);
 	if (raft->role != RAFT_LEADER) {
 		if (!has_passed(raft, raft->election_start_ms, raft->election_timeout_ms)) {
 			return;
@@ -383,6 +402,8 @@ void election_try_handover(struct raft *raft, const struct raft_progress *peer)
 	}
 }
 
+/* RM-18. Proposals are refused until it is over, so that the target can catch up with a log that
+ * stands still; it is given up after E. */
 enum raft_refusal election_transfer(struct raft *raft, uint64_t target)
 {
 	if (raft->role != RAFT_LEADER) {
@@ -406,5 +427,6 @@ enum raft_refusal election_transfer(struct raft *raft, uint64_t target)
 		append_send(raft, peer, true);
 	}
 	ASSERT(raft->transfer_target != 0);
+	ASSERT(raft->transfer_target != raft->options.id);
 	return RAFT_OK;
 }

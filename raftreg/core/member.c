@@ -10,10 +10,12 @@
 
 /* Changes (RM-22) */
 
+/* One line of RM-22. False when a set is full or the operation unknown. */
 static bool apply_operation(struct raft_conf *conf, const struct raft_operation *operation)
 {
 	uint64_t id = operation->id;
 
+	ASSERT(conf != NULL);
 	if (id == 0) {
 		return true;
 	}
@@ -49,6 +51,7 @@ static uint32_t count_missing(const struct raft_ids *set, const struct raft_ids 
 	return missing;
 }
 
+/* The incoming half becomes the configuration; who was staged is a learner from now on. */
 static enum raft_change_error leave_joint(struct raft_conf *conf)
 {
 	if (!member_conf_is_joint(conf)) {
@@ -59,15 +62,18 @@ static enum raft_change_error leave_joint(struct raft_conf *conf)
 	memset(&conf->staged, 0, sizeof(conf->staged));
 	conf->auto_leave = false;
 	ASSERT(!member_conf_is_joint(conf));
+	ASSERT(conf->staged.count <= conf->outgoing.count);
 	return RAFT_CHANGE_OK;
 }
 
+/* What a newer program may have written is not guessed at: no effect, on every replica alike. */
 static bool is_known(const struct raft_change *change)
 {
 	unsigned transition = (unsigned)change->transition;
 	bool known = transition <= RAFT_TRANSITION_JOINT_EXPLICIT &&
 		     change->operation_count <= RAFT_OPERATIONS_MAX;
 
+	ASSERT(change != NULL);
 	for (uint32_t i = 0; known && i < change->operation_count; i++) {
 		unsigned kind = (unsigned)change->operations[i].kind;
 
@@ -76,12 +82,15 @@ static bool is_known(const struct raft_change *change)
 	return known;
 }
 
+/* RM-21 and RM-22. Works on a copy, so that an error leaves nothing half done. */
 enum raft_change_error member_conf_change(
 	const struct raft_conf *conf, const struct raft_change *change, struct raft_conf *ret_conf)
 {
 	struct raft_conf next = *conf;
 	bool joint = change->transition != RAFT_TRANSITION_AUTO || change->operation_count > 1;
 
+	ASSERT(conf != NULL);
+	ASSERT(ret_conf != NULL);
 	if (!is_known(change)) {
 		return RAFT_CHANGE_UNKNOWN;
 	}
@@ -121,16 +130,6 @@ enum raft_change_error member_conf_change(
 	return RAFT_CHANGE_OK;
 }
 
-const char *member_change_error_name(enum raft_change_error error)
-{
-	static const char *const names[] = {"ok", "unknown", "already joint", "not joint",
-		"no voters", "too many voters differ", "removes all voters", "limit"};
-	unsigned number = (unsigned)error;
-
-	ASSERT(number < sizeof(names) / sizeof(names[0]));
-	return names[number];
-}
-
 /* Encoding */
 
 struct raft_payload *member_change_encode(const struct raft_change *change)
@@ -158,10 +157,12 @@ struct raft_payload *member_change_encode(const struct raft_change *change)
 	return payload;
 }
 
+/* Bytes of a log entry: they come from other replicas and from disk, so everything is checked. */
 bool member_change_decode(const struct raft_payload *payload, struct raft_change *ret_change)
 {
 	struct raft_change change = {.transition = RAFT_TRANSITION_AUTO};
 
+	ASSERT(ret_change != NULL);
 	if (payload == NULL || payload->length < CHANGE_HEAD_BYTES ||
 		payload->bytes[0] != CHANGE_FORMAT || payload->bytes[2] > RAFT_OPERATIONS_MAX ||
 		payload->bytes[3] != 0) {
@@ -230,12 +231,14 @@ enum raft_refusal member_request(struct raft *raft, const struct raft_change *ch
 	raft_payload_unref(payload);
 	append_broadcast(raft);
 	ASSERT(raft->pending_conf > raft->applied);
+	ASSERT(change != NULL);
 	return RAFT_OK;
 }
 
 bool member_has_unapplied(const struct raft *raft)
 {
 	ASSERT(raft->applied <= raft->commit);
+	ASSERT(raft->commit <= raft_log_last(&raft->log));
 	for (uint64_t index = raft->applied + 1; index <= raft->commit; index++) {
 		const struct raft_entry *entry = raft_log_at(&raft->log, index);
 
@@ -284,6 +287,7 @@ void member_switch(struct raft *raft, const struct raft_conf *conf)
 	ASSERT(raft->conf.voters.count > 0);
 }
 
+/* RM-20: on each node when that node applies it, so that a truncation never has to take it back. */
 static void apply_entry(struct raft *raft, const struct raft_entry *entry)
 {
 	struct raft_change change;
@@ -291,6 +295,7 @@ static void apply_entry(struct raft *raft, const struct raft_entry *entry)
 	enum raft_change_error error = RAFT_CHANGE_UNKNOWN;
 
 	ASSERT(entry->kind == RAFT_ENTRY_CONF);
+	ASSERT(entry->index == raft->applied);
 	if (member_change_decode(entry->payload, &change)) {
 		error = member_conf_change(&raft->conf, &change, &next);
 	}
@@ -306,6 +311,7 @@ static void apply_entry(struct raft *raft, const struct raft_entry *entry)
 void member_on_applied(struct raft *raft, uint64_t index)
 {
 	ASSERT(index <= raft->apply_given);
+	ASSERT(raft->applied <= raft->apply_given);
 	while (raft->applied < index) {
 		const struct raft_entry *entry = raft_log_at(&raft->log, raft->applied + 1);
 

@@ -10,6 +10,7 @@
 bool member_ids_has(const struct raft_ids *set, uint64_t id)
 {
 	ASSERT(set->count <= RAFT_IDS_MAX);
+	ASSERT(set != NULL);
 	for (uint32_t i = 0; i < set->count; i++) {
 		if (set->ids[i] == id) {
 			return true;
@@ -66,8 +67,11 @@ void member_ids_add_all(struct raft_ids *set, const struct raft_ids *other)
 	}
 }
 
+/* Ascending, no doubles, no zero: the form in which sets are compared and matched. */
 static bool is_sorted(const struct raft_ids *set, uint32_t count_max)
 {
+	ASSERT(count_max <= RAFT_IDS_MAX);
+	ASSERT(set != NULL);
 	if (set->count > count_max) {
 		return false;
 	}
@@ -82,6 +86,7 @@ static bool is_sorted(const struct raft_ids *set, uint32_t count_max)
 static bool equal_ids(const struct raft_ids *a, const struct raft_ids *b)
 {
 	ASSERT(a->count <= RAFT_IDS_MAX);
+	ASSERT(b->count <= RAFT_IDS_MAX);
 	return a->count == b->count && memcmp(a->ids, b->ids, a->count * sizeof(a->ids[0])) == 0;
 }
 
@@ -96,12 +101,15 @@ bool member_conf_is_joint(const struct raft_conf *conf)
 bool member_conf_is_voter(const struct raft_conf *conf, uint64_t id)
 {
 	ASSERT(conf != NULL);
+	ASSERT(conf->voters.count <= RAFT_IDS_MAX);
 	return member_ids_has(&conf->voters, id) || member_ids_has(&conf->outgoing, id);
 }
 
+/* Staged ids are outgoing voters, too, so they need no question of their own. */
 bool member_conf_has(const struct raft_conf *conf, uint64_t id)
 {
 	ASSERT(conf != NULL);
+	ASSERT(conf->learners.count <= RAFT_IDS_MAX);
 	return member_conf_is_voter(conf, id) || member_ids_has(&conf->learners, id);
 }
 
@@ -123,8 +131,10 @@ void member_conf_all(const struct raft_conf *conf, struct raft_ids *ret_ids)
 	member_ids_add_all(ret_ids, &conf->learners);
 }
 
+/* For what comes from a snapshot file or the network. The bounds are those of RR-01. */
 bool member_conf_is_valid(const struct raft_conf *conf)
 {
+	ASSERT(conf != NULL);
 	if (!is_sorted(&conf->voters, RAFT_VOTERS_MAX) ||
 		!is_sorted(&conf->outgoing, RAFT_VOTERS_MAX) ||
 		!is_sorted(&conf->learners, RAFT_LEARNERS_MAX) ||
@@ -148,4 +158,16 @@ bool member_conf_is_valid(const struct raft_conf *conf)
 		}
 	}
 	return conf->voters.count > 0;
+}
+
+/* For the log of the node and for traces. */
+const char *member_change_error_name(enum raft_change_error error)
+{
+	static const char *const names[] = {"ok", "unknown", "already joint", "not joint",
+		"no voters", "too many voters differ", "removes all voters", "limit"};
+	unsigned number = (unsigned)error;
+
+	ASSERT(number < sizeof(names) / sizeof(names[0]));
+	ASSERT(names[number] != NULL);
+	return names[number];
 }

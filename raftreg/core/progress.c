@@ -20,6 +20,7 @@ const char *raft_progress_state_name(enum raft_progress_state state)
 struct raft_progress *progress_find(struct raft *raft, uint64_t id)
 {
 	ASSERT(raft->peer_count <= RAFT_PEERS_MAX);
+	ASSERT(raft->options.id != 0);
 	for (uint32_t i = 0; i < raft->peer_count; i++) {
 		if (raft->peers[i].id == id) {
 			ASSERT(id != 0);
@@ -32,6 +33,7 @@ struct raft_progress *progress_find(struct raft *raft, uint64_t id)
 void progress_clear(struct raft *raft)
 {
 	ASSERT(raft->peer_count <= RAFT_PEERS_MAX);
+	ASSERT(raft->options.id != 0);
 	for (uint32_t i = 0; i < raft->peer_count; i++) {
 		free(raft->peers[i].inflight);
 	}
@@ -39,6 +41,7 @@ void progress_clear(struct raft *raft)
 	raft->peer_count = 0;
 }
 
+/* RM-23: called whenever the configuration changes, on every replica. */
 void progress_rebuild(struct raft *raft)
 {
 	struct raft_progress old[RAFT_PEERS_MAX];
@@ -77,6 +80,7 @@ void progress_rebuild(struct raft *raft)
 void progress_reset_all(struct raft *raft)
 {
 	ASSERT(raft->peer_count <= RAFT_PEERS_MAX);
+	ASSERT(raft->options.id != 0);
 	for (uint32_t i = 0; i < raft->peer_count; i++) {
 		struct raft_inflight *inflight = raft->peers[i].inflight;
 		uint64_t id = raft->peers[i].id;
@@ -115,11 +119,13 @@ void progress_become_probe(struct raft_progress *peer)
 	ASSERT(peer->next > peer->match);
 }
 
+/* The peer is known to have match: from there on entries are sent without waiting for answers. */
 void progress_become_replicate(struct raft_progress *peer)
 {
 	enter(peer, RAFT_REPLICATE);
 	peer->next = peer->match + 1;
 	ASSERT(peer->inflight_count == 0);
+	ASSERT(peer->next == peer->match + 1);
 }
 
 void progress_become_snapshot(struct raft_progress *peer, uint64_t index)
@@ -135,6 +141,7 @@ void progress_become_snapshot(struct raft_progress *peer, uint64_t index)
 bool progress_is_paused(const struct raft_progress *peer)
 {
 	ASSERT(peer->id != 0);
+	ASSERT(peer->next > peer->match);
 	switch (peer->state) {
 	case RAFT_PROBE:
 	case RAFT_REPLICATE:
@@ -145,9 +152,11 @@ bool progress_is_paused(const struct raft_progress *peer)
 	return true;
 }
 
+/* One APPEND may pass the limit of bytes, or an entry larger than it could never be sent. */
 bool progress_is_full(const struct raft *raft, const struct raft_progress *peer)
 {
 	ASSERT(peer->inflight_count <= raft->options.inflight_messages_max);
+	ASSERT(raft->options.inflight_messages_max > 0);
 	return peer->inflight_count == raft->options.inflight_messages_max ||
 	       peer->inflight_bytes >= raft->options.inflight_bytes_max;
 }
@@ -204,6 +213,7 @@ void progress_free_inflight(const struct raft *raft, struct raft_progress *peer,
 	}
 }
 
+/* Match only rises: what a peer once acknowledged it has (but see RM-15). */
 bool progress_accept(struct raft_progress *peer, uint64_t index)
 {
 	ASSERT(peer->next > peer->match);
@@ -217,6 +227,7 @@ bool progress_accept(struct raft_progress *peer, uint64_t index)
 	return true;
 }
 
+/* RM-12. A late or doubled rejection must not set the peer back. */
 bool progress_reject(struct raft_progress *peer, uint64_t rejected, uint64_t base)
 {
 	ASSERT(peer->next > peer->match);

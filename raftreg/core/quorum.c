@@ -22,6 +22,7 @@ static uint64_t majority_index(
 	uint64_t sorted[RAFT_IDS_MAX];
 
 	ASSERT(voters->count <= RAFT_IDS_MAX);
+	ASSERT(count <= RAFT_PEERS_MAX);
 	if (voters->count == 0) {
 		return UINT64_MAX;
 	}
@@ -44,6 +45,7 @@ uint64_t quorum_index(
 	const struct raft_conf *conf, const struct quorum_report *reports, size_t count)
 {
 	ASSERT(conf != NULL);
+	ASSERT(conf->voters.count <= RAFT_IDS_MAX);
 	ASSERT(count <= RAFT_PEERS_MAX);
 	return check_min(majority_index(&conf->voters, reports, count),
 		majority_index(&conf->outgoing, reports, count));

@@ -13,6 +13,7 @@ struct raft_payload *raft_payload_create(const void *bytes, uint32_t length)
 		trace_grow(NULL, &room, 1, sizeof(struct raft_payload) + (size_t)length);
 
 	ASSERT(payload != NULL);
+	ASSERT(length < UINT32_MAX);
 	atomic_init(&payload->references, 1);
 	payload->length = length;
 	if (bytes != NULL && length > 0) {
@@ -42,6 +43,7 @@ void raft_payload_unref(struct raft_payload *payload)
 	uint32_t old = atomic_fetch_sub_explicit(&payload->references, 1, memory_order_acq_rel);
 
 	ASSERT(old > 0);
+	ASSERT(payload->length < UINT32_MAX);
 	if (old == 1) {
 		free(payload);
 	}
@@ -50,17 +52,20 @@ void raft_payload_unref(struct raft_payload *payload)
 void raft_entry_ref(const struct raft_entry *entry)
 {
 	ASSERT(entry != NULL);
+	ASSERT(entry->index > 0);
 	raft_payload_ref(entry->payload);
 }
 
 void raft_entry_unref(const struct raft_entry *entry)
 {
 	ASSERT(entry != NULL);
+	ASSERT(entry->index > 0);
 	raft_payload_unref(entry->payload);
 }
 
 /* Names */
 
+/* For traces; an unknown number has a name as well. */
 const char *raft_message_name(enum raft_message_kind kind)
 {
 	static const char *const names[] = {"?", "PREVOTE", "PREVOTE_RESP", "VOTE", "VOTE_RESP",
@@ -102,12 +107,15 @@ const char *raft_refusal_text(enum raft_refusal refusal)
 
 /* Shared steps */
 
+/* Whether a test took this guard away (RC-13). */
 bool raft_flag(const struct raft *raft, enum raft_test_flag flag)
 {
 	ASSERT(flag != 0);
+	ASSERT(raft != NULL);
 	return (raft->options.test_flags & (uint32_t)flag) != 0;
 }
 
+/* Sending is only collecting: effects are handed out when the step is over. */
 void raft_send(struct raft *raft, struct raft_message message)
 {
 	struct raft_output *out = &raft->out;
@@ -125,6 +133,7 @@ void raft_send(struct raft *raft, struct raft_message message)
 	out->messages[out->message_count++] = message;
 }
 
+/* Term and vote change nowhere else; the step then becomes one to persist. */
 void raft_set_hard(struct raft *raft, uint64_t term, uint64_t vote)
 {
 	ASSERT(term >= raft->hard.term);
@@ -138,6 +147,7 @@ void raft_set_hard(struct raft *raft, uint64_t term, uint64_t vote)
 	raft->out.hard = true;
 }
 
+/* Commit never falls, and takes what is committed out of the limit for proposals (RC-07). */
 void raft_commit_to(struct raft *raft, uint64_t index)
 {
 	ASSERT(index <= raft_log_last(&raft->log));
@@ -172,6 +182,7 @@ void raft_reset(struct raft *raft, uint64_t term)
 static struct raft_pending *pending_at(const struct raft *raft, size_t i)
 {
 	ASSERT(i < raft->pending_count);
+	ASSERT(raft->pending_start + raft->pending_count <= raft->pending_capacity);
 	return &raft->pending[raft->pending_start + i];
 }
 
@@ -217,6 +228,7 @@ static void clip_durable(struct raft *raft)
 		}
 	}
 	ASSERT(raft->durable <= raft_log_last(&raft->log));
+	ASSERT(raft->pending_count <= RAFT_PENDING_MAX);
 }
 
 /* RI-06: certain again when nothing that was acknowledged before the loss can be missing. That an
@@ -231,6 +243,7 @@ static void try_become_certain(struct raft *raft)
 		return;
 	}
 	ASSERT(raft->hard.term >= raft->recovered_term);
+	ASSERT(raft->durable_term <= raft->hard.term);
 	bool newer = raft_log_term(&raft->log, index) > raft->recovered_term;
 	bool caught_up = raft->certain_index > 0 && raft->certain_term == raft->hard.term &&
 			 index >= raft->certain_index;
@@ -242,9 +255,11 @@ static void try_become_certain(struct raft *raft)
 	}
 }
 
+/* The disk is done up to seq. Several sequences may be reported by the highest of them. */
 static void on_persisted(struct raft *raft, uint64_t seq)
 {
 	ASSERT(seq <= raft->seq);
+	ASSERT(raft->pending_count <= RAFT_PENDING_MAX);
 	while (raft->pending_count > 0 && pending_at(raft, 0)->seq <= seq) {
 		const struct raft_pending *pending = pending_at(raft, 0);
 
@@ -274,6 +289,7 @@ static void on_persisted(struct raft *raft, uint64_t seq)
 
 /* Events */
 
+/* There are no defaults here: what the configuration may say is checked where it is read. */
 static void check_options(const struct raft_options *options)
 {
 	ASSERT(options->id != 0);
@@ -289,6 +305,7 @@ struct raft *raft_create(const struct raft_options *options)
 {
 	size_t room = 0;
 
+	ASSERT(options != NULL);
 	check_options(options);
 	struct raft *raft = trace_grow(NULL, &room, 1, sizeof(*raft));
 
@@ -309,6 +326,7 @@ void raft_destroy(struct raft *raft)
 		return;
 	}
 	ASSERT(raft->options.id != 0);
+	ASSERT(raft->peer_count <= RAFT_PEERS_MAX);
 	raft_log_fini(&raft->log);
 	progress_clear(raft);
 	free(raft->pending);
@@ -319,6 +337,9 @@ void raft_destroy(struct raft *raft)
 	free(raft);
 }
 
+/* Everything recovered is durable; applied is what the snapshot holds, the rest is applied again.
+ * Commit is only a hint, but one that safety needs: an entry of kind CONF was sent along with the
+ * commit of the change before it, so who has the second knows the first (RM-04). */
 static void on_restore(struct raft *raft, const struct raft_restore *restore)
 {
 	ASSERT(restore->hard.term > 0 || restore->hard.vote == 0);
@@ -353,6 +374,7 @@ static void on_restore(struct raft *raft, const struct raft_restore *restore)
 	raft->restored = true;
 }
 
+/* RM-01 and RM-02 first, for every kind alike; then the kinds. */
 static void on_receive(struct raft *raft, const struct raft_message *message)
 {
 	ASSERT(message->to == raft->options.id);
@@ -402,11 +424,13 @@ static void on_receive(struct raft *raft, const struct raft_message *message)
 	}
 }
 
+/* RT-06: a connection broke. What was sent into it may be lost, so one entry asks first. */
 static void on_unreachable(struct raft *raft, uint64_t id)
 {
 	struct raft_progress *peer = progress_find(raft, id);
 
 	ASSERT(id != 0);
+	ASSERT(raft->restored);
 	if (raft->role == RAFT_LEADER && peer != NULL && id != raft->options.id &&
 		peer->state == RAFT_REPLICATE) {
 		progress_become_probe(peer);
@@ -432,18 +456,22 @@ static void on_peer_reset(struct raft *raft, uint64_t id, uint64_t last)
 	append_send(raft, peer, true);
 }
 
+/* RM-08: safe, for no lease rests on stickiness; pre-votes are only granted earlier. */
 static void on_forget_leader(struct raft *raft)
 {
 	ASSERT(raft->restored);
+	ASSERT(raft->leader != raft->options.id || raft->role == RAFT_LEADER);
 	if (raft->role == RAFT_FOLLOWER && raft->leader != 0) {
 		trace_line(raft, "forget leader %llu", (unsigned long long)raft->leader);
 		raft->leader = 0;
 	}
 }
 
+/* A wish, not an order: pre-vote and the rules of promotion hold for it as for a timeout. */
 static enum raft_refusal on_campaign(struct raft *raft)
 {
 	ASSERT(raft->restored);
+	ASSERT(raft->options.id != 0);
 	if (raft->role == RAFT_LEADER) {
 		return RAFT_OK;
 	}
@@ -457,15 +485,19 @@ static enum raft_refusal on_campaign(struct raft *raft)
 	return RAFT_OK;
 }
 
+/* There is one timer (RC-04): which of its reasons is over is seen from the clock alone. */
 static void on_deadline(struct raft *raft)
 {
 	ASSERT(raft->restored);
+	ASSERT(raft->election_timeout_ms > 0);
 	read_expire(raft);
 	election_on_deadline(raft);
 }
 
+/* One branch for each kind of event; only the five requests may refuse. */
 static enum raft_refusal dispatch(struct raft *raft, const struct raft_event *event)
 {
+	ASSERT(event != NULL);
 	switch (event->kind) {
 	case RAFT_RESTORE:
 		on_restore(raft, &event->u.restore);
@@ -514,11 +546,13 @@ static enum raft_refusal dispatch(struct raft *raft, const struct raft_event *ev
 
 /* Effects */
 
+/* What the last step lent is lent no longer. */
 static void begin_step(struct raft *raft)
 {
 	struct raft_output *out = &raft->out;
 
 	ASSERT(out->message_count <= out->message_capacity);
+	ASSERT(out->read_count <= out->read_capacity);
 	out->hard = out->install = out->conf = false;
 	out->truncate_from = out->append_from = out->accepted = 0;
 	out->message_count = out->read_count = 0;
@@ -528,10 +562,13 @@ static void begin_step(struct raft *raft)
 	}
 }
 
+/* A total order, so the result does not depend on the sorting of the C library (RC-01). */
 static int compare_messages(const void *a, const void *b)
 {
 	const struct raft_message *x = a, *y = b;
 
+	ASSERT(x != y);
+	ASSERT(x->to != 0 && y->to != 0);
 	if (x->to != y->to) {
 		return x->to < y->to ? -1 : 1;
 	}
@@ -543,6 +580,7 @@ static int compare_messages(const void *a, const void *b)
 static bool must_wait(const struct raft *raft, const struct raft_message *message)
 {
 	ASSERT(raft->durable_term <= raft->hard.term);
+	ASSERT(message->kind >= RAFT_PREVOTE && message->kind <= RAFT_READ_INDEX_RESP);
 	if (raft->pending_count == 0) {
 		return false;
 	}
@@ -573,11 +611,13 @@ static void finish_messages(struct raft *raft)
 	}
 }
 
+/* The earliest of what this role waits for. */
 static uint64_t next_deadline(const struct raft *raft)
 {
 	uint64_t deadline = read_deadline(raft);
 
 	ASSERT(raft->election_timeout_ms > 0 || !raft->restored);
+	ASSERT(raft->options.heartbeat_ms > 0);
 	if (raft->role != RAFT_LEADER) {
 		return check_min(deadline, raft->election_start_ms + raft->election_timeout_ms);
 	}
@@ -589,6 +629,7 @@ static uint64_t next_deadline(const struct raft *raft)
 	return deadline;
 }
 
+/* Closes the sequence first, for messages wait for its number. */
 static void finish_step(struct raft *raft, struct raft_effects *ret_effects)
 {
 	struct raft_output *out = &raft->out;
@@ -651,127 +692,23 @@ enum raft_refusal raft_step(
 const struct raft_entry *raft_entry_at(const struct raft *raft, uint64_t index)
 {
 	ASSERT(raft->restored);
+	ASSERT(raft->log.count <= raft->log.capacity);
 	return raft_log_at(&raft->log, index);
 }
 
 const struct raft_conf *raft_conf_active(const struct raft *raft)
 {
 	ASSERT(raft->restored);
+	ASSERT(raft->peer_count <= RAFT_PEERS_MAX);
 	return &raft->conf;
-}
-
-const char *raft_check(const struct raft *raft)
-{
-	ASSERT(raft->restored);
-	return trace_find_breach(raft);
-}
-
-uint64_t raft_hash(const struct raft *raft)
-{
-	ASSERT(raft->restored);
-	return trace_hash_state(raft);
-}
-
-const char *raft_trace(const struct raft *raft)
-{
-	return raft->trace != NULL ? raft->trace : "";
 }
 
 void raft_force_timeout(struct raft *raft, uint32_t timeout_ms)
 {
 	ASSERT(timeout_ms == 0 || timeout_ms >= raft->options.heartbeat_ms);
+	ASSERT(raft->restored);
 	raft->forced_timeout_ms = timeout_ms;
 	if (timeout_ms > 0) {
 		raft->election_timeout_ms = timeout_ms;
 	}
-}
-
-void raft_trace_enable(struct raft *raft, bool enabled)
-{
-	ASSERT(raft != NULL);
-	if (enabled && raft->trace == NULL) {
-		size_t room = 0;
-
-		raft->trace = trace_grow(NULL, &room, RAFT_TRACE_MAX, 1);
-		raft->trace[0] = '\0';
-	}
-	raft->tracing = enabled;
-}
-
-static void *clone_array(const void *array, size_t count, size_t size)
-{
-	size_t room = 0;
-
-	ASSERT(size > 0);
-	if (array == NULL || count == 0) {
-		return NULL;
-	}
-	return memcpy(trace_grow(NULL, &room, count, size), array, count * size);
-}
-
-struct raft *raft_clone(const struct raft *raft)
-{
-	struct raft *clone = clone_array(raft, 1, sizeof(*raft));
-
-	ASSERT(raft->restored);
-	memset(&clone->log, 0, sizeof(clone->log));
-	raft_log_copy(&clone->log, &raft->log);
-	for (uint32_t i = 0; i < raft->peer_count; i++) {
-		clone->peers[i].inflight = clone_array(raft->peers[i].inflight,
-			raft->options.inflight_messages_max, sizeof(struct raft_inflight));
-	}
-	clone->pending = clone_array(raft->pending, raft->pending_capacity, sizeof(*raft->pending));
-	clone->waits = clone_array(raft->waits, raft->wait_capacity, sizeof(*raft->waits));
-	memset(&clone->out, 0, sizeof(clone->out));
-	clone->trace = NULL;
-	clone->trace_length = 0;
-	raft_trace_enable(clone, raft->tracing);
-	return clone;
-}
-
-static void fill_peers(const struct raft *raft, struct raft_status *status)
-{
-	ASSERT(raft->peer_count <= RAFT_PEERS_MAX);
-	for (uint32_t i = 0; i < raft->peer_count; i++) {
-		const struct raft_progress *peer = &raft->peers[i];
-
-		status->peers[i] = (struct raft_peer_status){.id = peer->id,
-			.voter = member_conf_is_voter(&raft->conf, peer->id),
-			.learner = member_ids_has(&raft->conf.learners, peer->id),
-			.active = peer->active,
-			.paused = progress_is_paused(peer),
-			.state = peer->state,
-			.match = peer->match,
-			.next = peer->next,
-			.pending_snapshot = peer->pending,
-			.inflight_bytes = peer->inflight_bytes,
-			.inflight_messages = peer->inflight_count,
-			.heard_ms = peer->heard_ms};
-	}
-}
-
-void raft_status_get(const struct raft *raft, struct raft_status *ret_status)
-{
-	ASSERT(raft->restored);
-	*ret_status = (struct raft_status){.id = raft->options.id,
-		.term = raft->hard.term,
-		.vote = raft->hard.vote,
-		.leader = raft->leader,
-		.role = raft->role,
-		.uncertain = raft->hard.uncertain,
-		.commit_index = raft->commit,
-		.applied_index = raft->applied,
-		.durable_index = raft->durable,
-		.first_index = raft_log_first(&raft->log),
-		.last_index = raft_log_last(&raft->log),
-		.last_term = raft_log_last_term(&raft->log),
-		.snapshot_index = raft->snapshot.index,
-		.snapshot_term = raft->snapshot.term,
-		.transfer_target = raft->transfer_target,
-		.pending_conf_index = raft->pending_conf,
-		.uncommitted_bytes = raft->uncommitted_bytes,
-		.persist_seq = raft->seq,
-		.read_count = raft->wait_count,
-		.peer_count = raft->peer_count};
-	fill_peers(raft, ret_status);
 }

@@ -6,6 +6,7 @@
 #include "raftreg/core/raft.h"
 #include "raftreg/core/raft_log.h"
 
+/* Gives back the references of the entries at places from..to. */
 static void drop_entries(struct raft_log *log, size_t from, size_t to)
 {
 	ASSERT(from <= to);
@@ -38,18 +39,22 @@ void raft_log_reset(struct raft_log *log, uint64_t index, uint64_t term)
 uint64_t raft_log_first(const struct raft_log *log)
 {
 	ASSERT(log->before_index < UINT64_MAX);
+	ASSERT(log->start + log->count <= log->capacity);
 	return log->before_index + 1;
 }
 
 uint64_t raft_log_last(const struct raft_log *log)
 {
 	ASSERT(log->count <= UINT64_MAX - log->before_index);
+	ASSERT(log->start + log->count <= log->capacity);
 	return log->before_index + log->count;
 }
 
+/* The position before the first entry counts: its term came with the snapshot. */
 bool raft_log_knows(const struct raft_log *log, uint64_t index)
 {
 	ASSERT(log != NULL);
+	ASSERT(log->start + log->count <= log->capacity);
 	return index >= log->before_index && index - log->before_index <= log->count;
 }
 
@@ -70,12 +75,16 @@ uint64_t raft_log_term(const struct raft_log *log, uint64_t index)
 
 uint64_t raft_log_last_term(const struct raft_log *log)
 {
+	ASSERT(log != NULL);
+	ASSERT(log->start + log->count <= log->capacity);
 	return raft_log_term(log, raft_log_last(log));
 }
 
+/* Log Matching: who has the same (index, term) has the same log up to there. */
 bool raft_log_matches(const struct raft_log *log, uint64_t index, uint64_t term)
 {
 	ASSERT(log != NULL);
+	ASSERT(index > 0 || term == 0 || log->before_index == 0);
 	return raft_log_knows(log, index) && raft_log_term(log, index) == term;
 }
 
@@ -90,6 +99,7 @@ const struct raft_entry *raft_log_at(const struct raft_log *log, uint64_t index)
 	return entry;
 }
 
+/* The only way in, for leader, follower and recovery. */
 void raft_log_append(struct raft_log *log, const struct raft_entry *entry)
 {
 	ASSERT(entry->index == raft_log_last(log) + 1);
@@ -107,6 +117,7 @@ void raft_log_append(struct raft_log *log, const struct raft_entry *entry)
 	log->count++;
 }
 
+/* Memory only: the driver writes a truncation as a record of its own (RS-04). */
 void raft_log_truncate(struct raft_log *log, uint64_t from)
 {
 	ASSERT(from > log->before_index);
@@ -117,6 +128,7 @@ void raft_log_truncate(struct raft_log *log, uint64_t from)
 	log->count = keep;
 }
 
+/* The last dropped position keeps its term, for the entry after it is sent with it as prev. */
 void raft_log_compact(struct raft_log *log, uint64_t index)
 {
 	ASSERT(index <= raft_log_last(log));

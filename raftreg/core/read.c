@@ -6,12 +6,15 @@
 static struct raft_wait *wait_at(const struct raft *raft, size_t i)
 {
 	ASSERT(i < raft->wait_count);
+	ASSERT(raft->wait_start + raft->wait_count <= raft->wait_capacity);
 	return &raft->waits[raft->wait_start + i];
 }
 
+/* The queue is a window that wanders through its memory; it is moved back before it grows. */
 static void push_wait(struct raft *raft, struct raft_wait wait)
 {
 	ASSERT(raft->wait_count < RAFT_READS_MAX);
+	ASSERT(wait.index == 0 || wait.position > 0);
 	if (raft->wait_start > raft->wait_count) {
 		memmove(raft->waits, raft->waits + raft->wait_start,
 			raft->wait_count * sizeof(*raft->waits));
@@ -27,6 +30,7 @@ static void push_wait(struct raft *raft, struct raft_wait wait)
 static void pop_wait(struct raft *raft)
 {
 	ASSERT(raft->wait_count > 0);
+	ASSERT(raft->wait_start < raft->wait_capacity);
 	raft->wait_start++;
 	raft->wait_count--;
 	if (raft->wait_count == 0) {
@@ -61,9 +65,11 @@ static void answer(struct raft *raft, const struct raft_wait *wait, bool failed)
 	ASSERT(out->read_count <= out->read_capacity);
 }
 
+/* Nobody here can answer them any more: the driver asks again, of whoever leads then. */
 void read_fail_all(struct raft *raft)
 {
 	ASSERT(raft->wait_count <= RAFT_READS_MAX);
+	ASSERT(raft->wait_count == 0 || raft->waits != NULL);
 	while (raft->wait_count > 0) {
 		if (!wait_at(raft, 0)->done) {
 			answer(raft, wait_at(raft, 0), true);
@@ -72,9 +78,11 @@ void read_fail_all(struct raft *raft)
 	}
 }
 
+/* Whether the commit index is known to hold all that was ever acknowledged. */
 static bool knows_commit(const struct raft *raft)
 {
 	ASSERT(raft->role == RAFT_LEADER);
+	ASSERT(raft->commit <= raft_log_last(&raft->log));
 	return raft_log_term(&raft->log, raft->commit) == raft->hard.term;
 }
 
@@ -85,6 +93,7 @@ void read_try_confirm(struct raft *raft)
 	struct raft_progress *self = progress_find(raft, raft->options.id);
 
 	ASSERT(raft->role == RAFT_LEADER);
+	ASSERT(raft->read_confirmed <= raft->read_position);
 	if (self != NULL) {
 		self->read_ack = raft->read_position;
 	}
@@ -120,9 +129,11 @@ static void place(struct raft *raft, struct raft_wait *wait)
 	wait->position = ++raft->read_position;
 }
 
+/* RM-16: a read gets its index and position at once, or waits for the first commit of the term. */
 static enum raft_refusal request_on_leader(struct raft *raft, uint64_t from, uint64_t cookie)
 {
 	ASSERT(raft->role == RAFT_LEADER);
+	ASSERT(raft->leader == raft->options.id);
 	if (raft->wait_count == RAFT_READS_MAX) {
 		return RAFT_TOO_MUCH;
 	}
@@ -138,9 +149,11 @@ static enum raft_refusal request_on_leader(struct raft *raft, uint64_t from, uin
 	return RAFT_OK;
 }
 
+/* Reads that came before the first commit of this term begin only now, as if they came now. */
 void read_on_commit(struct raft *raft)
 {
 	ASSERT(raft->role == RAFT_LEADER);
+	ASSERT(raft->wait_count <= RAFT_READS_MAX);
 	if (raft->wait_count == 0 || wait_at(raft, raft->wait_count - 1)->position > 0) {
 		return;
 	}
@@ -152,6 +165,7 @@ void read_on_commit(struct raft *raft)
 	read_try_confirm(raft);
 }
 
+/* RM-17: the core asks the leader, but never forwards what could be done twice. */
 enum raft_refusal read_request(struct raft *raft, uint64_t cookie)
 {
 	ASSERT(raft->restored);
@@ -192,15 +206,18 @@ void read_ask_certainty(struct raft *raft)
 			.kind = RAFT_READ_INDEX, .to = raft->leader, .context = raft->certain_id});
 }
 
+/* RM-17, the leader's side: as its own read, but the answer goes to the follower. */
 void read_on_index_request(struct raft *raft, const struct raft_message *message)
 {
 	ASSERT(message->term == raft->hard.term);
+	ASSERT(message->from != raft->options.id);
 	if (raft->role == RAFT_LEADER) {
 		/* Too many: dropped, the follower asks again after its time limit. */
 		(void)request_on_leader(raft, message->from, message->context);
 	}
 }
 
+/* Answers may come doubled, late, out of order, or for a life of ours that is over. */
 void read_on_index_response(struct raft *raft, const struct raft_message *message)
 {
 	ASSERT(message->term == raft->hard.term);
@@ -248,9 +265,11 @@ void read_expire(struct raft *raft)
 	}
 }
 
+/* When the oldest read fails (RM-17); reads rise in time along the queue. */
 uint64_t read_deadline(const struct raft *raft)
 {
 	ASSERT(raft->wait_count <= RAFT_READS_MAX);
+	ASSERT(raft->options.election_ms > 0);
 	if (raft->role == RAFT_LEADER || raft->wait_count == 0) {
 		return UINT64_MAX;
 	}

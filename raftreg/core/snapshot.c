@@ -3,6 +3,7 @@
 
 #define U(x) ((unsigned long long)(x))
 
+/* Only the description goes here; the driver streams its file beside (RT-08). */
 bool snapshot_send(struct raft *raft, uint64_t to)
 {
 	ASSERT(raft->role == RAFT_LEADER);
@@ -57,6 +58,8 @@ static bool is_installable(struct raft *raft, const struct raft_snapshot *snapsh
 	return true;
 }
 
+/* RM-19. Comes only when the file is complete, verified and durable, so only its adoption is left.
+ */
 void snapshot_on_message(struct raft *raft, const struct raft_message *message)
 {
 	ASSERT(message->term == raft->hard.term);
@@ -70,6 +73,7 @@ void snapshot_on_message(struct raft *raft, const struct raft_message *message)
 			.kind = RAFT_APPEND_RESP, .to = message->from, .index = raft->commit});
 }
 
+/* Our own, written in the background while entries were applied further. */
 void snapshot_on_made(struct raft *raft, const struct raft_snapshot_made *made)
 {
 	const struct raft_snapshot *snapshot = &made->snapshot;
@@ -88,6 +92,7 @@ void snapshot_on_made(struct raft *raft, const struct raft_snapshot_made *made)
 		U(raft->log.before_index));
 }
 
+/* RM-19: the transport says how it ended, which is not yet what the peer has. */
 void snapshot_on_done(struct raft *raft, uint64_t id, bool ok)
 {
 	struct raft_progress *peer = progress_find(raft, id);

@@ -56,11 +56,14 @@ void trace_line(struct raft *raft, const char *format, ...)
 
 /* Invariants, one function per part; NULL: all hold. */
 
+/* The log by itself: contiguous, terms rising, bytes counted rightly. */
 static const char *check_log(const struct raft *raft)
 {
 	const struct raft_log *log = &raft->log;
 	uint64_t term = log->before_term, bytes = 0;
 
+	ASSERT(raft != NULL);
+	ASSERT(log->start + log->count <= log->capacity);
 	for (size_t i = 0; i < log->count; i++) {
 		const struct raft_entry *entry = &log->base[log->start + i];
 
@@ -81,8 +84,10 @@ static const char *check_log(const struct raft *raft)
 	return NULL;
 }
 
+/* The order of the indexes of one replica. */
 static const char *check_indexes(const struct raft *raft)
 {
+	ASSERT(raft != NULL);
 	if (raft->applied > raft->apply_given || raft->apply_given > raft->commit) {
 		return "applied <= given <= commit does not hold";
 	}
@@ -104,10 +109,12 @@ static const char *check_indexes(const struct raft *raft)
 	return NULL;
 }
 
+/* What each role implies. */
 static const char *check_role(const struct raft *raft)
 {
 	bool voter = member_conf_is_voter(&raft->conf, raft->options.id);
 
+	ASSERT(raft->options.id != 0);
 	switch (raft->role) {
 	case RAFT_FOLLOWER:
 		if (raft->leader == raft->options.id) {
@@ -134,10 +141,13 @@ static const char *check_role(const struct raft *raft)
 	return "unknown role";
 }
 
+/* One row of RM-09's table, and that the window lies between match and next. */
 static const char *check_peer(const struct raft *raft, const struct raft_progress *peer)
 {
 	uint64_t bytes = 0, index = peer->match;
 
+	ASSERT(raft->role == RAFT_LEADER);
+	ASSERT(peer->inflight_count <= raft->options.inflight_messages_max);
 	if (peer->next <= peer->match || peer->next > raft_log_last(&raft->log) + 1) {
 		return "peer: next outside (match, last + 1]";
 	}
@@ -161,10 +171,12 @@ static const char *check_peer(const struct raft *raft, const struct raft_progres
 	return bytes != peer->inflight_bytes ? "peer: window bytes wrong" : NULL;
 }
 
+/* Peers are exactly the ids of the configuration. */
 static const char *check_peers(const struct raft *raft)
 {
 	struct raft_ids ids;
 
+	ASSERT(raft->peer_count <= RAFT_PEERS_MAX);
 	if (raft->peer_count > 0 && !member_conf_is_valid(&raft->conf)) {
 		return "configuration not valid";
 	}
@@ -186,8 +198,11 @@ static const char *check_peers(const struct raft *raft)
 	return NULL;
 }
 
+/* Queues: reads and sequences rise. */
 static const char *check_waits(const struct raft *raft)
 {
+	ASSERT(raft->wait_count <= RAFT_READS_MAX);
+	ASSERT(raft->pending_count <= RAFT_PENDING_MAX);
 	for (size_t i = 0; i + 1 < raft->wait_count; i++) {
 		const struct raft_wait *wait = &raft->waits[raft->wait_start + i];
 
@@ -210,6 +225,7 @@ const char *trace_find_breach(const struct raft *raft)
 	const char *(*const checks[])(const struct raft *) = {
 		check_log, check_indexes, check_role, check_peers, check_waits};
 
+	ASSERT(raft != NULL);
 	for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
 		const char *breach = checks[i](raft);
 
@@ -232,6 +248,7 @@ static void mix_bytes(uint64_t *hash, const void *bytes, size_t length)
 {
 	const uint8_t *at = bytes;
 
+	ASSERT(length == 0 || bytes != NULL);
 	for (size_t i = 0; i < length; i++) {
 		mix(hash, at[i]);
 	}
@@ -239,14 +256,17 @@ static void mix_bytes(uint64_t *hash, const void *bytes, size_t length)
 
 static void mix_ids(uint64_t *hash, const struct raft_ids *set)
 {
+	ASSERT(set->count <= RAFT_IDS_MAX);
 	mix(hash, set->count);
 	for (uint32_t i = 0; i < set->count; i++) {
 		mix(hash, set->ids[i]);
 	}
 }
 
+/* Contents count, not where in memory they lie. */
 static void mix_log(uint64_t *hash, const struct raft_log *log)
 {
+	ASSERT(log->start + log->count <= log->capacity);
 	mix(hash, log->before_index);
 	mix(hash, log->before_term);
 	for (size_t i = 0; i < log->count; i++) {
@@ -266,6 +286,7 @@ static void mix_peer(uint64_t *hash, const struct raft *raft, const struct raft_
 		peer->pending, peer->sent_commit, peer->read_ack, peer->paused, peer->active,
 		(uint64_t)peer->ballot, peer->inflight_count, peer->inflight_bytes};
 
+	ASSERT(peer->id != 0);
 	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
 		mix(hash, values[i]);
 	}
@@ -276,6 +297,8 @@ static void mix_peer(uint64_t *hash, const struct raft *raft, const struct raft_
 	}
 }
 
+/* All that a later step may depend on, so equal hashes mean equal futures; not the clock, which
+ * only ever comes in with events. */
 uint64_t trace_hash_state(const struct raft *raft)
 {
 	uint64_t hash = 0;
@@ -289,6 +312,7 @@ uint64_t trace_hash_state(const struct raft *raft)
 		raft->read_id, raft->recovered_term, raft->certain_id, raft->certain_index,
 		raft->certain_term, raft->rng.s[0], raft->rng.s[1], raft->rng.s[2], raft->rng.s[3]};
 
+	ASSERT(raft->options.id != 0);
 	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
 		mix(&hash, values[i]);
 	}

@@ -37,57 +37,59 @@ static void assert_log(struct cluster *cluster, uint64_t id, const char *digits)
 }
 
 /* RM-10, RM-11. The log begins at index 2 behind a snapshot at (1, 1); the message is of term 5. */
+static const struct {
+	const char *log;
+	uint64_t known_commit;
+	uint64_t prev, prev_term;
+	const char *entries;
+	uint64_t commit;
+	bool reject;
+	uint64_t index, hint, hint_term, truncate;
+	const char *log_after;
+	uint64_t commit_after;
+} follower_rows[] = {
+	{"11", 1, 3, 1, "2", 1, false, 4, 0, 0, 0, "112", 1},
+	{"11", 1, 3, 1, "", 1, false, 3, 0, 0, 0, "11", 1},
+	{"11", 1, 1, 1, "11", 3, false, 3, 0, 0, 0, "11", 3},
+	/* No conflict never shortens (TRAP-08). */
+	{"1122", 1, 1, 1, "1", 1, false, 2, 0, 0, 0, "1122", 1},
+	{"1122", 1, 2, 1, "", 9, false, 2, 0, 0, 0, "1122", 2},
+	/* The first mismatch is cut, what matches stays. */
+	{"1122", 1, 2, 1, "13", 1, false, 4, 0, 0, 4, "113", 1},
+	{"1122", 1, 3, 1, "33", 1, false, 5, 0, 0, 4, "1133", 1},
+	{"1122", 1, 1, 1, "45", 9, false, 3, 0, 0, 2, "45", 3},
+	/* The commit goes no farther than what is known to match. */
+	{"1122", 1, 3, 1, "2", 5, false, 4, 0, 0, 0, "1122", 4},
+	/* Below the commit: the answer is the commit. */
+	{"1122", 4, 2, 1, "12", 4, false, 4, 0, 0, 0, "1122", 4},
+	/* Rejections with a hint. */
+	{"11", 1, 9, 5, "5", 1, true, 9, 3, 1, 0, "11", 1},
+	{"1122", 1, 5, 1, "5", 1, true, 5, 3, 1, 0, "1122", 1},
+	{"1122", 1, 5, 4, "5", 1, true, 5, 5, 2, 0, "1122", 1},
+	{"2233", 1, 4, 1, "5", 1, true, 4, 1, 1, 0, "2233", 1},
+	{"", 1, 7, 2, "", 1, true, 7, 1, 1, 0, "", 1},
+};
+
 static void test_follower_table(void **state)
 {
-	static const struct {
-		const char *log;
-		uint64_t known_commit;
-		uint64_t prev, prev_term;
-		const char *entries;
-		uint64_t commit;
-		bool reject;
-		uint64_t index, hint, hint_term, truncate;
-		const char *log_after;
-		uint64_t commit_after;
-	} rows[] = {
-		{"11", 1, 3, 1, "2", 1, false, 4, 0, 0, 0, "112", 1},
-		{"11", 1, 3, 1, "", 1, false, 3, 0, 0, 0, "11", 1},
-		{"11", 1, 1, 1, "11", 3, false, 3, 0, 0, 0, "11", 3},
-		/* No conflict never shortens (TRAP-08). */
-		{"1122", 1, 1, 1, "1", 1, false, 2, 0, 0, 0, "1122", 1},
-		{"1122", 1, 2, 1, "", 9, false, 2, 0, 0, 0, "1122", 2},
-		/* The first mismatch is cut, what matches stays. */
-		{"1122", 1, 2, 1, "13", 1, false, 4, 0, 0, 4, "113", 1},
-		{"1122", 1, 3, 1, "33", 1, false, 5, 0, 0, 4, "1133", 1},
-		{"1122", 1, 1, 1, "45", 9, false, 3, 0, 0, 2, "45", 3},
-		/* The commit goes no farther than what is known to match. */
-		{"1122", 1, 3, 1, "2", 5, false, 4, 0, 0, 0, "1122", 4},
-		/* Below the commit: the answer is the commit. */
-		{"1122", 4, 2, 1, "12", 4, false, 4, 0, 0, 0, "1122", 4},
-		/* Rejections with a hint. */
-		{"11", 1, 9, 5, "5", 1, true, 9, 3, 1, 0, "11", 1},
-		{"1122", 1, 5, 1, "5", 1, true, 5, 3, 1, 0, "1122", 1},
-		{"1122", 1, 5, 4, "5", 1, true, 5, 5, 2, 0, "1122", 1},
-		{"2233", 1, 4, 1, "5", 1, true, 4, 1, 1, 0, "2233", 1},
-		{"", 1, 7, 2, "", 1, true, 7, 1, 1, 0, "", 1},
-	};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(rows); i++) {
+	for (size_t i = 0; i < COUNT(follower_rows); i++) {
 		struct cluster *cluster = cluster_create(3, 0);
 		struct raft_entry entries[8] = {{0}};
 		uint64_t terms[8], log_terms[8];
-		size_t count = parse_terms(rows[i].entries, terms);
+		size_t count = parse_terms(follower_rows[i].entries, terms);
 
-		cluster_start_log(cluster, 1, 3, log_terms, parse_terms(rows[i].log, log_terms));
+		cluster_start_log(
+			cluster, 1, 3, log_terms, parse_terms(follower_rows[i].log, log_terms));
 		cluster_receive(cluster, 1,
 			(struct raft_message){.kind = RAFT_HEARTBEAT,
 				.from = 2,
 				.term = 5,
-				.commit = rows[i].known_commit});
+				.commit = follower_rows[i].known_commit});
 		cluster_drop_all(cluster);
 		for (size_t k = 0; k < count; k++) {
-			entries[k] = (struct raft_entry){.index = rows[i].prev + 1 + k,
+			entries[k] = (struct raft_entry){.index = follower_rows[i].prev + 1 + k,
 				.term = terms[k],
 				.kind = RAFT_ENTRY_DATA};
 		}
@@ -95,25 +97,28 @@ static void test_follower_table(void **state)
 			(struct raft_message){.kind = RAFT_APPEND,
 				.from = 2,
 				.term = 5,
-				.index = rows[i].prev,
-				.log_term = rows[i].prev_term,
-				.commit = rows[i].commit,
+				.index = follower_rows[i].prev,
+				.log_term = follower_rows[i].prev_term,
+				.commit = follower_rows[i].commit,
 				.entries = entries,
 				.entry_count = count});
 		const struct raft_message *answer = cluster_find(cluster, RAFT_APPEND_RESP, 2);
 
 		assert_non_null(answer);
-		if (answer->reject != rows[i].reject || answer->index != rows[i].index ||
-			answer->hint_index != rows[i].hint ||
-			answer->log_term != rows[i].hint_term) {
+		if (answer->reject != follower_rows[i].reject ||
+			answer->index != follower_rows[i].index ||
+			answer->hint_index != follower_rows[i].hint ||
+			answer->log_term != follower_rows[i].hint_term) {
 			fail_msg("row %zu: answer %d %llu hint %llu/%llu", i, answer->reject,
 				(unsigned long long)answer->index,
 				(unsigned long long)answer->hint_index,
 				(unsigned long long)answer->log_term);
 		}
-		assert_int_equal(cluster->nodes[1].effects.truncate_from, rows[i].truncate);
-		assert_log(cluster, 1, rows[i].log_after);
-		assert_int_equal(cluster_status(cluster, 1).commit_index, rows[i].commit_after);
+		assert_int_equal(
+			cluster->nodes[1].effects.truncate_from, follower_rows[i].truncate);
+		assert_log(cluster, 1, follower_rows[i].log_after);
+		assert_int_equal(
+			cluster_status(cluster, 1).commit_index, follower_rows[i].commit_after);
 		cluster_destroy(cluster);
 	}
 }

@@ -107,84 +107,86 @@ static void test_clock_back(void **state)
 }
 
 /* RM-03. The receiver is in term 3 with a log of terms 1, 2, 2 (last index 4). */
+static const struct {
+	const char *what;
+	enum raft_message_kind kind;
+	uint64_t voted, term, index, log_term;
+	bool leader_known, transfer, answered, granted;
+	uint64_t term_after;
+} grant_rows[] = {
+	{"same log", RAFT_VOTE, 0, 3, 4, 2, false, false, true, true, 3},
+	{"longer", RAFT_VOTE, 0, 3, 9, 2, false, false, true, true, 3},
+	{"newer and shorter", RAFT_VOTE, 0, 3, 1, 3, false, false, true, true, 3},
+	{"shorter", RAFT_VOTE, 0, 3, 3, 2, false, false, true, false, 3},
+	{"older and longer", RAFT_VOTE, 0, 3, 9, 1, false, false, true, false, 3},
+	{"voted for it", RAFT_VOTE, 2, 3, 4, 2, false, false, true, true, 3},
+	{"voted for another", RAFT_VOTE, 3, 3, 4, 2, false, false, true, false, 3},
+	{"leader known", RAFT_VOTE, 0, 3, 4, 2, true, false, true, false, 3},
+	{"higher term", RAFT_VOTE, 3, 4, 4, 2, false, false, true, true, 4},
+	{"higher term, bad log", RAFT_VOTE, 3, 4, 1, 1, false, false, true, false, 4},
+	{"sticky", RAFT_VOTE, 0, 4, 4, 2, true, false, false, false, 3},
+	{"sticky but transfer", RAFT_VOTE, 0, 4, 4, 2, true, true, true, true, 4},
+	{"lower term", RAFT_VOTE, 0, 2, 9, 9, false, false, false, false, 3},
+	{"pre: above", RAFT_PREVOTE, 3, 4, 4, 2, false, false, true, true, 3},
+	{"pre: above, bad log", RAFT_PREVOTE, 0, 4, 3, 2, false, false, true, false, 3},
+	{"pre: sticky", RAFT_PREVOTE, 0, 4, 4, 2, true, false, false, false, 3},
+	{"pre: own term, free", RAFT_PREVOTE, 0, 3, 4, 2, false, false, true, true, 3},
+	{"pre: own term, voted", RAFT_PREVOTE, 3, 3, 4, 2, false, false, true, false, 3},
+	{"pre: lower", RAFT_PREVOTE, 0, 2, 9, 9, false, false, true, false, 3},
+};
+
 static void test_grant_table(void **state)
 {
-	static const struct {
-		const char *what;
-		enum raft_message_kind kind;
-		uint64_t voted, term, index, log_term;
-		bool leader_known, transfer, answered, granted;
-		uint64_t term_after;
-	} rows[] = {
-		{"same log", RAFT_VOTE, 0, 3, 4, 2, false, false, true, true, 3},
-		{"longer", RAFT_VOTE, 0, 3, 9, 2, false, false, true, true, 3},
-		{"newer and shorter", RAFT_VOTE, 0, 3, 1, 3, false, false, true, true, 3},
-		{"shorter", RAFT_VOTE, 0, 3, 3, 2, false, false, true, false, 3},
-		{"older and longer", RAFT_VOTE, 0, 3, 9, 1, false, false, true, false, 3},
-		{"voted for it", RAFT_VOTE, 2, 3, 4, 2, false, false, true, true, 3},
-		{"voted for another", RAFT_VOTE, 3, 3, 4, 2, false, false, true, false, 3},
-		{"leader known", RAFT_VOTE, 0, 3, 4, 2, true, false, true, false, 3},
-		{"higher term", RAFT_VOTE, 3, 4, 4, 2, false, false, true, true, 4},
-		{"higher term, bad log", RAFT_VOTE, 3, 4, 1, 1, false, false, true, false, 4},
-		{"sticky", RAFT_VOTE, 0, 4, 4, 2, true, false, false, false, 3},
-		{"sticky but transfer", RAFT_VOTE, 0, 4, 4, 2, true, true, true, true, 4},
-		{"lower term", RAFT_VOTE, 0, 2, 9, 9, false, false, false, false, 3},
-		{"pre: above", RAFT_PREVOTE, 3, 4, 4, 2, false, false, true, true, 3},
-		{"pre: above, bad log", RAFT_PREVOTE, 0, 4, 3, 2, false, false, true, false, 3},
-		{"pre: sticky", RAFT_PREVOTE, 0, 4, 4, 2, true, false, false, false, 3},
-		{"pre: own term, free", RAFT_PREVOTE, 0, 3, 4, 2, false, false, true, true, 3},
-		{"pre: own term, voted", RAFT_PREVOTE, 3, 3, 4, 2, false, false, true, false, 3},
-		{"pre: lower", RAFT_PREVOTE, 0, 2, 9, 9, false, false, true, false, 3},
-	};
 	static const uint64_t terms[] = {1, 2, 2};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(rows); i++) {
+	for (size_t i = 0; i < COUNT(grant_rows); i++) {
 		struct cluster *cluster = cluster_create(3, 0);
 		enum raft_message_kind answer_kind =
-			rows[i].kind == RAFT_VOTE ? RAFT_VOTE_RESP : RAFT_PREVOTE_RESP;
+			grant_rows[i].kind == RAFT_VOTE ? RAFT_VOTE_RESP : RAFT_PREVOTE_RESP;
 		uint64_t vote_before;
 
 		cluster_start_log(cluster, 1, 3, terms, 3);
 		/* Into term 3, with or without a vote. */
 		cluster_receive(cluster, 1,
 			(struct raft_message){.kind = RAFT_VOTE,
-				.from = rows[i].voted ? rows[i].voted : 3,
+				.from = grant_rows[i].voted ? grant_rows[i].voted : 3,
 				.term = 3,
-				.index = rows[i].voted ? 4 : 0,
-				.log_term = rows[i].voted ? 2 : 0});
-		if (rows[i].leader_known) {
+				.index = grant_rows[i].voted ? 4 : 0,
+				.log_term = grant_rows[i].voted ? 2 : 0});
+		if (grant_rows[i].leader_known) {
 			cluster_receive(cluster, 1,
 				(struct raft_message){
 					.kind = RAFT_HEARTBEAT, .from = 3, .term = 3});
 		}
 		vote_before = cluster_status(cluster, 1).vote;
-		assert_int_equal(vote_before, rows[i].voted);
+		assert_int_equal(vote_before, grant_rows[i].voted);
 		cluster_drop_all(cluster);
 		cluster_receive(cluster, 1,
-			(struct raft_message){.kind = rows[i].kind,
+			(struct raft_message){.kind = grant_rows[i].kind,
 				.from = 2,
-				.term = rows[i].term,
-				.index = rows[i].index,
-				.log_term = rows[i].log_term,
-				.transfer = rows[i].transfer});
+				.term = grant_rows[i].term,
+				.index = grant_rows[i].index,
+				.log_term = grant_rows[i].log_term,
+				.transfer = grant_rows[i].transfer});
 		const struct raft_message *answer = cluster_find(cluster, answer_kind, 2);
 
-		if ((answer != NULL) != rows[i].answered) {
-			fail_msg("row '%s': answered or not", rows[i].what);
+		if ((answer != NULL) != grant_rows[i].answered) {
+			fail_msg("row '%s': answered or not", grant_rows[i].what);
 		}
-		if (answer != NULL && answer->reject == rows[i].granted) {
-			fail_msg("row '%s': granted or not", rows[i].what);
+		if (answer != NULL && answer->reject == grant_rows[i].granted) {
+			fail_msg("row '%s': granted or not", grant_rows[i].what);
 		}
 		if (answer != NULL) {
 			/* A grant carries the request's term, a rejection ours. */
-			assert_int_equal(
-				answer->term, rows[i].granted ? rows[i].term : rows[i].term_after);
+			assert_int_equal(answer->term, grant_rows[i].granted
+							       ? grant_rows[i].term
+							       : grant_rows[i].term_after);
 		}
-		assert_int_equal(cluster_status(cluster, 1).term, rows[i].term_after);
-		if (rows[i].granted && rows[i].kind == RAFT_VOTE) {
+		assert_int_equal(cluster_status(cluster, 1).term, grant_rows[i].term_after);
+		if (grant_rows[i].granted && grant_rows[i].kind == RAFT_VOTE) {
 			assert_int_equal(cluster_status(cluster, 1).vote, 2);
-		} else if (rows[i].term_after == 3) {
+		} else if (grant_rows[i].term_after == 3) {
 			assert_int_equal(cluster_status(cluster, 1).vote, vote_before);
 		}
 		cluster_destroy(cluster);
