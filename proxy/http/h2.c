@@ -69,6 +69,7 @@ static void h2_fail(struct h2 *h2, enum reason why)
 	codec->draining = true;
 	codec->want_read = false;
 	codec->again = false;
+	codec->linger = !codec->client; /* a RST would take the GOAWAY away from the peer */
 	chain_clear(&codec->in);
 	h2_stream_lose_all(h2, why);
 }
@@ -240,11 +241,21 @@ static void h2_receive(struct codec *codec, bool end_of_input, uint64_t now_ms)
 	h2_changed(h2);
 }
 
+/* SETTINGS go first, even before a farewell. */
+static void write_first_flight(struct h2 *h2, struct chain *out)
+{
+	chain_append_copy(out, h2->codec.pool, h2->first_flight, h2->first_flight_size);
+	h2->codec.produced += h2->first_flight_size;
+	h2->first_flight_size = 0;
+}
+
 /* RFC 9113 6.8, by hand: the library may be in any state. */
 static void write_farewell(struct h2 *h2, struct chain *out)
 {
 	uint32_t id = (uint32_t)nghttp2_session_get_last_proc_stream_id(h2->session);
-	uint32_t error = h2_error_for_close(h2->codec.close_reason);
+	uint32_t error = h2->close_error != H2_NO_ERROR
+				 ? h2->close_error
+				 : h2_error_for_close(h2->codec.close_reason);
 	uint8_t frame[GOAWAY_SIZE] = {0, 0, 8, NGHTTP2_GOAWAY, 0, 0, 0, 0, 0, (uint8_t)(id >> 24),
 		(uint8_t)(id >> 16), (uint8_t)(id >> 8), (uint8_t)id, (uint8_t)(error >> 24),
 		(uint8_t)(error >> 16), (uint8_t)(error >> 8), (uint8_t)error};
@@ -263,8 +274,8 @@ static void h2_produce(struct codec *codec, struct chain *out, size_t max)
 	h2->depth++;
 	h2->out = out;
 	h2->out_limit = out->size + max;
-	/* The first flight (SETTINGS) goes out even before a farewell. */
-	if (!h2->failed || (codec->produced == 0 && !h2->farewell_sent)) {
+	write_first_flight(h2, out);
+	if (!h2->failed) {
 		code = h2_send_all(h2);
 	}
 	if (code < 0 || h2->verdict != REASON_ok) {

@@ -110,10 +110,34 @@ static void note_window_update(struct h2 *h2)
 	}
 }
 
+/* RFC 9113 5.1: nothing follows the end of a direction. The library forgets a stream when both are
+ * over (it keeps closed ones only for the old priorities), so the last few are remembered here.
+ * What arrives after a reset of ours is in none of them: the peer could not know. */
+static void note_ended(struct h2 *h2)
+{
+	struct h2_scan *scan = &h2->scan;
+	bool opens_or_fills = scan->type == NGHTTP2_DATA || scan->type == NGHTTP2_HEADERS;
+
+	if (opens_or_fills) {
+		for (size_t i = 0; i < H2_ENDED_IDS; i++) {
+			if (scan->ended[i] == scan->stream_id && scan->stream_id != 0) {
+				h2->verdict = REASON_h2_protocol;
+				h2->close_error = H2_STREAM_CLOSED;
+				return;
+			}
+		}
+	}
+	if (scan->type == NGHTTP2_RST_STREAM ||
+		(opens_or_fills && scan->flags & NGHTTP2_FLAG_END_STREAM)) {
+		scan->ended[scan->ended_next++ % H2_ENDED_IDS] = scan->stream_id;
+	}
+}
+
 static void note_frame(struct h2 *h2)
 {
 	struct h2_scan *scan = &h2->scan;
 
+	note_ended(h2);
 	switch (scan->type) {
 	case NGHTTP2_HEADERS:
 	case NGHTTP2_CONTINUATION:
@@ -140,7 +164,14 @@ static void note_frame(struct h2 *h2)
 	case NGHTTP2_GOAWAY:
 	case NGHTTP2_PUSH_PROMISE:
 		break;
-	default: /* PRIORITY, PRIORITY_UPDATE and whatever is not known */
+	case NGHTTP2_PRIORITY:
+		if (scan->stream_id == 0) { /* RFC 9113 6.3, which the library skips */
+			h2->verdict = REASON_h2_protocol;
+			return;
+		}
+		h2_budget_charge(h2);
+		break;
+	default: /* PRIORITY_UPDATE and whatever is not known */
 		h2_budget_charge(h2);
 		break;
 	}

@@ -7,18 +7,18 @@
 #define STATUS_CONTINUE	 100
 #define STATUS_SWITCHING 101
 
-int h2_client_begin(struct h2 *h2, const nghttp2_frame *frame)
+struct h2_stream *h2_client_begin(struct h2 *h2, const nghttp2_frame *frame)
 {
 	struct h2_stream *stream =
 		nghttp2_session_get_stream_user_data(h2->session, frame->hd.stream_id);
 	enum head_kind kind;
 
 	if (!stream) {
-		return 0;
+		return NULL;
 	}
 	if (!stream->owned || stream->phase == H2_PHASE_ENDED || stream->phase == H2_PHASE_FAILED) {
 		stream->head = NULL;
-		return 0;
+		return NULL;
 	}
 	kind = stream->phase == H2_PHASE_HEAD ? HEAD_RESPONSE : HEAD_TRAILERS;
 	if (kind == HEAD_RESPONSE) {
@@ -29,7 +29,7 @@ int h2_client_begin(struct h2 *h2, const nghttp2_frame *frame)
 	stream->head = arena_alloc(&stream->stream.arena, sizeof(struct head));
 	head_init(stream->head, &stream->stream.arena, kind);
 	stream->head->version = HTTP_2;
-	return 0;
+	return stream;
 }
 
 /* X-07, H1-33, H1-34. */

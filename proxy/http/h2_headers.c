@@ -5,7 +5,6 @@
 #include "http/h2_internal.h"
 
 #include <errno.h>
-#include <stdio.h>
 
 #include "base/mem.h"
 #include "http/fields.h"
@@ -232,12 +231,17 @@ static void add_fields(struct nv_list *list, const struct head *head)
 	}
 }
 
-static struct slice number_text(char *text, uint64_t number)
+/* Decimal digits at the end of `text`. */
+static struct slice number_text(char text[NUMBER_SIZE], uint64_t number)
 {
-	int size = snprintf(text, NUMBER_SIZE, "%llu", (unsigned long long)number);
+	size_t at = NUMBER_SIZE;
 
-	ASSERT(size > 0 && size < NUMBER_SIZE);
-	return slice_make(text, (size_t)size);
+	do {
+		text[--at] = (char)('0' + number % 10);
+		number /= 10;
+	} while (number > 0);
+	ASSERT(at > 0); /* 20 digits at most */
+	return slice_make(text + at, NUMBER_SIZE - at);
 }
 
 /* X-01: pseudo-fields come from the head alone; `:scheme` is that of the new hop, which is plain as

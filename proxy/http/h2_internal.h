@@ -17,6 +17,8 @@
 #include "base/list.h"
 #include "http/h2_stream.h"
 
+enum { H2_ENDED_IDS = 64, H2_FIRST_FLIGHT = 128 };
+
 /* Where in the frames of the input we are (h2_budget.c). */
 struct h2_scan {
 	uint32_t preface_left;
@@ -32,12 +34,16 @@ struct h2_scan {
 	uint32_t last_id;   /* server: highest stream id of a HEADERS */
 	uint32_t gap_begin; /* ids that were skipped last */
 	uint32_t gap_end;
+	uint32_t ended_next;
+	uint32_t ended[H2_ENDED_IDS]; /* streams that the peer ended or reset lately */
 };
 
 struct h2 {
 	struct codec codec;
 	nghttp2_session *session;
-	size_t memory; /* bytes nghttp2 holds (H2-06) */
+	size_t memory;			       /* bytes nghttp2 holds (H2-06) */
+	uint8_t first_flight[H2_FIRST_FLIGHT]; /* what the library said at birth */
+	size_t first_flight_size;
 	struct list_node streams;
 	struct list_node touched;   /* with events for their owners */
 	struct list_node turns;	    /* with DATA, waiting for their turn (H2-32) */
@@ -53,9 +59,11 @@ struct h2 {
 	uint64_t frame_begin;	     /* codec.produced before the frame being sent */
 	struct h2_stream *head_sent; /* its head is the frame being sent */
 	uint64_t now_ms;
-	size_t accepted;     /* DATA bytes to return to the connection window (B-03) */
-	enum reason verdict; /* marked by a callback; REASON_ok: none */
-	int depth;	     /* receive or produce is on the stack */
+	size_t accepted;	   /* DATA bytes to return to the connection window (B-03) */
+	enum h2_error close_error; /* of the GOAWAY, where the word alone does not say it */
+	enum reason verdict;	   /* marked by a callback; REASON_ok: none */
+	int depth;		   /* receive or produce is on the stack */
+	struct h2_stream *block;   /* whose header block is being received */
 	struct h2_scan scan;
 	/* Budget. */
 	uint64_t tokens_milli;

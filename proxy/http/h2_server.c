@@ -10,26 +10,36 @@
 
 #define METHOD_MAX 32 /* H1-04 */
 
-int h2_server_begin(struct h2 *h2, const nghttp2_frame *frame)
+/* Trailers, or HEADERS where none are wanted. */
+static struct h2_stream *begin_trailers(struct h2 *h2, int32_t id)
+{
+	struct h2_stream *stream = nghttp2_session_get_stream_user_data(h2->session, id);
+
+	if (!stream) {
+		return NULL;
+	}
+	stream->head = NULL;
+	if (!stream->owned || stream->phase != H2_PHASE_BODY) {
+		return NULL;
+	}
+	stream->head = arena_alloc(&stream->stream.arena, sizeof(struct head));
+	head_init(stream->head, &stream->stream.arena, HEAD_TRAILERS);
+	return stream;
+}
+
+struct h2_stream *h2_server_begin(struct h2 *h2, const nghttp2_frame *frame)
 {
 	int32_t id = frame->hd.stream_id;
 	struct h2_stream *stream;
 
 	if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
-		stream = nghttp2_session_get_stream_user_data(h2->session, id);
-		if (stream && stream->owned && stream->phase == H2_PHASE_BODY) {
-			stream->head = arena_alloc(&stream->stream.arena, sizeof(struct head));
-			head_init(stream->head, &stream->stream.arena, HEAD_TRAILERS);
-		} else if (stream) {
-			stream->head = NULL;
-		}
-		return 0;
+		return begin_trailers(h2, id);
 	}
 	if (h2->codec.streams_active >= h2->codec.limits->h2_streams) {
 		/* H2-30: nothing was done, the same request may be sent again. */
 		nghttp2_submit_rst_stream(
 			h2->session, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
-		return 0;
+		return NULL;
 	}
 	stream = h2_stream_create(h2);
 	stream->id = id;
@@ -38,7 +48,7 @@ int h2_server_begin(struct h2 *h2, const nghttp2_frame *frame)
 	head_init(stream->head, &stream->stream.arena, HEAD_REQUEST);
 	stream->head->version = HTTP_2;
 	nghttp2_session_set_stream_user_data(h2->session, id, stream);
-	return 0;
+	return stream;
 }
 
 static bool method_valid(struct slice method)

@@ -92,21 +92,24 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
 
 	(void)session;
 	h2_budget_block(h2);
+	h2->block = NULL;
 	if (frame->hd.type != NGHTTP2_HEADERS) {
 		return 0; /* a PUSH_PROMISE is refused by the library (H2-02) */
 	}
-	return h2->codec.client ? h2_client_begin(h2, frame) : h2_server_begin(h2, frame);
+	h2->block = h2->codec.client ? h2_client_begin(h2, frame) : h2_server_begin(h2, frame);
+	return 0;
 }
 
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, nghttp2_rcbuf *name,
 	nghttp2_rcbuf *value, uint8_t flags, void *context)
 {
 	struct h2 *h2 = context;
-	struct h2_stream *stream = find_stream(h2, frame->hd.stream_id);
+	struct h2_stream *stream = h2->block;
 	nghttp2_vec name_bytes = nghttp2_rcbuf_get_buf(name);
 	nghttp2_vec value_bytes = nghttp2_rcbuf_get_buf(value);
 
 	(void)session;
+	(void)frame;
 	if (!h2_budget_field(h2, name_bytes.len + value_bytes.len)) {
 		return answer(h2);
 	}
@@ -361,4 +364,16 @@ void h2_session_create(struct h2 *h2)
 		abort();
 	}
 	submit_first_flight(h2);
+	/* Taken out now, so that a connection that fails at once need not ask the library again. */
+	for (;;) {
+		const uint8_t *bytes;
+		ssize_t size = nghttp2_session_mem_send(h2->session, &bytes);
+
+		if (size <= 0) {
+			break;
+		}
+		ASSERT(h2->first_flight_size + (size_t)size <= H2_FIRST_FLIGHT);
+		memcpy(h2->first_flight + h2->first_flight_size, bytes, (size_t)size);
+		h2->first_flight_size += (size_t)size;
+	}
 }

@@ -10,7 +10,8 @@
 #include "base/mem.h"
 #include "http/h2_internal.h"
 
-#define SPARE_MAX 8 /* objects kept for the next requests of a connection */
+#define SPARE_MAX  8 /* objects kept for the next requests of a connection */
+#define SPARE_IDLE 2
 
 struct h2_stream *h2_stream_create(struct h2 *h2)
 {
@@ -66,6 +67,9 @@ static void stream_leave(struct h2 *h2)
 static void stream_bury(struct h2_stream *stream)
 {
 	ASSERT(!stream->owned && !stream->open && !list_linked(&stream->flush));
+	if (stream->h2->block == stream) {
+		stream->h2->block = NULL;
+	}
 	h2_stream_unready(stream);
 	list_unlink(&stream->touch);
 	list_unlink(&stream->node);
@@ -82,7 +86,7 @@ void h2_stream_reap(struct h2 *h2)
 	while ((node = list_pop_front(&h2->graveyard))) {
 		struct h2_stream *stream = LIST_ENTRY(node, struct h2_stream, node);
 
-		if (h2->spare_count < SPARE_MAX && h2->codec.streams_active > 0) {
+		if (h2->spare_count < SPARE_MAX) {
 			arena_reset(&stream->stream.arena);
 			list_push_back(&h2->spare, &stream->node);
 			h2->spare_count++;
@@ -90,14 +94,11 @@ void h2_stream_reap(struct h2 *h2)
 			stream_free(stream);
 		}
 	}
-	if (h2->codec.streams_active > 0) {
-		return;
+	/* B-09: an idle connection keeps little for later. */
+	while (h2->codec.streams_active == 0 && h2->spare_count > SPARE_IDLE) {
+		stream_free(LIST_ENTRY(list_pop_front(&h2->spare), struct h2_stream, node));
+		h2->spare_count--;
 	}
-	/* B-09: an idle connection keeps nothing for later. */
-	while ((node = list_pop_front(&h2->spare))) {
-		stream_free(LIST_ENTRY(node, struct h2_stream, node));
-	}
-	h2->spare_count = 0;
 }
 
 void h2_stream_free_all(struct h2 *h2)
@@ -114,6 +115,10 @@ void h2_stream_free_all(struct h2 *h2)
 	}
 	h2->codec.streams_active = 0;
 	h2_stream_reap(h2);
+	while (h2->spare_count > 0) {
+		stream_free(LIST_ENTRY(list_pop_front(&h2->spare), struct h2_stream, node));
+		h2->spare_count--;
+	}
 }
 
 void h2_stream_touch(struct h2_stream *stream)

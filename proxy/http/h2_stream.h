@@ -98,9 +98,10 @@ void h2_stream_send_more(struct stream *stream, bool end);
 void h2_stream_credit(struct stream *stream, size_t bytes);
 void h2_stream_reset(struct stream *stream, enum reason why);
 /* h2_server.c and h2_client.c */
-int h2_server_begin(struct h2 *h2, const nghttp2_frame *frame);
+/* The stream whose fields are wanted, or NULL. */
+struct h2_stream *h2_server_begin(struct h2 *h2, const nghttp2_frame *frame);
 void h2_server_head(struct h2_stream *stream, bool end);
-int h2_client_begin(struct h2 *h2, const nghttp2_frame *frame);
+struct h2_stream *h2_client_begin(struct h2 *h2, const nghttp2_frame *frame);
 void h2_client_head(struct h2_stream *stream, bool end);
 /* h2_headers.c */
 void h2_headers_field(struct h2_stream *stream, struct slice name, struct slice value, bool never);

@@ -240,6 +240,32 @@ static void farewells(void **state)
 	}
 }
 
+/* A request and a fault in the very first bytes, before anything was sent. */
+static void early_fault(void **state)
+{
+	struct rig rig;
+	struct buf text;
+
+	(void)state;
+	rig_init(&rig, false);
+	buf_init(&text);
+	rig_preface(&rig);
+	rig_headers(&rig, 1, SLICE(RIG_POST), false);
+	rig_headers(&rig, 3, SLICE(RIG_POST "|te:gzip"), false);
+	rig_frame(&rig, NGHTTP2_HEADERS, 5, 5, SLICE("\xff\xff\xff\xff\xff\xff"));
+	rig_frame(&rig, NGHTTP2_PRIORITY, 0, 0, SLICE("12345"));
+	rig_feed(&rig, 40);
+	rig_headers(&rig, 7, SLICE(RIG_GET), true);
+	rig_feed(&rig, 0);
+	rig_output(&rig, &text);
+	assert_int_equal(strncmp(buf_string(&text), "S;W0 983041;", 12), 0);
+	assert_non_null(strstr(buf_string(&text), "G "));
+	assert_true(rig.codec->closing && rig.codec->linger);
+	assert_non_null(strstr(rig_log(&rig), "0> reset h2_protocol"));
+	buf_fini(&text);
+	rig_fini(&rig);
+}
+
 /* The peer leaves while streams are open. */
 static void end_of_input(void **state)
 {
@@ -317,6 +343,7 @@ int main(void)
 		cmocka_unit_test(drain),
 		cmocka_unit_test(drain_idle),
 		cmocka_unit_test(farewells),
+		cmocka_unit_test(early_fault),
 		cmocka_unit_test(end_of_input),
 		cmocka_unit_test(late_owner),
 		cmocka_unit_test(memory),

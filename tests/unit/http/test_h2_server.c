@@ -508,16 +508,74 @@ static void stream_ids(void **state)
 	rig_fini(&rig);
 	rig_start(&rig, false);
 	rig_headers(&rig, 1, SLICE(RIG_GET), true);
-	rig_data(&rig, 1, 5, true);
 	rig_feed(&rig, 0);
-	assert_non_null(strstr(rig_output(&rig, &text), "G 1 5;"));
+	rig_frame(&rig, NGHTTP2_PRIORITY, 0, 0, SLICE("\0\0\0\3\1"));
+	rig_feed(&rig, 0);
+	assert_non_null(strstr(rig_output(&rig, &text), "G 1 1;"));
 	rig_fini(&rig);
 	buf_fini(&text);
+}
+
+/* RFC 9113 5.1: DATA, HEADERS after the client's END_STREAM or RST_STREAM, while the stream lives
+ * and after it is gone; but not after a reset of ours. */
+static void after_the_end(void **state)
+{
+	(void)state;
+	for (int row = 0; row < 8; row++) {
+		struct rig rig;
+		struct buf text;
+
+		rig_start(&rig, false);
+		buf_init(&text);
+		rig_headers(&rig, 1, SLICE(RIG_POST), (row & 1) == 0);
+		if (row & 1) {
+			rig_u32_frame(&rig, NGHTTP2_RST_STREAM, 1, NGHTTP2_CANCEL);
+		}
+		rig_feed(&rig, 0);
+		if (row & 2 && (row & 1) == 0) {
+			rig_answer(&rig, 0, 204, 0, true);
+			rig_let_go(rig.streams[0], REASON_ok);
+			rig_output(&rig, &text);
+		}
+		if (row & 4) {
+			rig_headers(&rig, 1, SLICE("x:1"), true);
+		} else {
+			rig_data(&rig, 1, 5, true);
+		}
+		rig_feed(&rig, 0);
+		assert_non_null(strstr(rig_output(&rig, &text), "G 1 5;"));
+		assert_int_equal(rig.codec->close_reason, REASON_h2_protocol);
+		buf_fini(&text);
+		rig_fini(&rig);
+	}
+}
+
+static void after_our_reset(void **state)
+{
+	struct rig rig;
+	struct buf text;
+
+	(void)state;
+	rig_start(&rig, false);
+	buf_init(&text);
+	rig_headers(&rig, 1, SLICE(RIG_POST), false);
+	rig_feed(&rig, 0);
+	rig_let_go(rig.streams[0], REASON_deadline_exceeded);
+	assert_string_equal(rig_output(&rig, &text), "R1 8;");
+	rig_data(&rig, 1, 16000, false);
+	rig_headers(&rig, 1, SLICE("x:1"), true);
+	rig_feed(&rig, 0);
+	assert_string_equal(rig_output(&rig, &text), "");
+	assert_false(rig.codec->closing);
+	buf_fini(&text);
+	rig_fini(&rig);
 }
 
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(after_the_end),
+		cmocka_unit_test(after_our_reset),
 		cmocka_unit_test(heads),
 		cmocka_unit_test(empty_name),
 		cmocka_unit_test(bodies),
