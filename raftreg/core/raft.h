@@ -8,6 +8,11 @@
  * whose .after is reached; then RAFT_PERSISTED; apply up to apply_index, then RAFT_APPLIED; arm the
  * timer. Messages with .after == 0 leave at once. Entries to apply are read by raft_entry_at. After
  * an `install` the driver drops its state and log at once and goes on from the snapshot.
+ *
+ * Two things more on which safety rests. Entries are written together with the commit_index of the
+ * same effects, and recovery gives back the highest one as commit_hint: who holds a membership
+ * change then knows that the one before it is committed (RM-04). And messages of a peer's earlier
+ * life, or meant for one's own, are dropped by the driver (RT-03).
  */
 #ifndef PILLION_RAFTREG_CORE_RAFT_H
 #define PILLION_RAFTREG_CORE_RAFT_H

@@ -38,6 +38,7 @@ static void test_phases(void **state)
 	status = cluster_status(cluster, 1);
 	assert_int_equal(status.role, RAFT_LEADER);
 	assert_int_equal(status.last_index, 2); /* its empty entry */
+	assert_int_equal(cluster_peer(&status, 1)->match, 2);
 	assert_int_equal(status.commit_index, 2);
 	assert_int_equal(cluster_status(cluster, 2).leader, 1);
 	assert_int_equal(cluster_status(cluster, 3).vote, 1);
@@ -55,6 +56,9 @@ static void test_single_voter(void **state)
 	assert_int_equal(cluster_status(cluster, 1).role, RAFT_CANDIDATE);
 	cluster_persist(cluster, 1, 1);
 	assert_int_equal(cluster_status(cluster, 1).role, RAFT_LEADER);
+	struct raft_status status = cluster_status(cluster, 1);
+
+	assert_int_equal(cluster_peer(&status, 1)->match, 1); /* RM-06: the last durable */
 	/* So does its own entry. */
 	assert_int_equal(cluster_status(cluster, 1).commit_index, 1);
 	cluster_persist(cluster, 1, 2);
@@ -218,6 +222,17 @@ static void test_grant_effects(void **state)
 	assert_int_equal(cluster_count(cluster, RAFT_VOTE_RESP, 2), 0);
 	cluster_persist(cluster, 1, 1);
 	assert_int_equal(cluster_count(cluster, RAFT_VOTE_RESP, 2), 1);
+	/* Also in the term that we are in already: a refused one does not, a granted one does. */
+	cluster_receive(cluster, 1, (struct raft_message){.kind = RAFT_VOTE, .from = 3, .term = 5});
+	assert_int_equal(cluster_status(cluster, 1).vote, 0);
+	deadline = cluster->nodes[1].effects.deadline_ms;
+	cluster->now_ms += 50;
+	cluster_receive(cluster, 1, (struct raft_message){.kind = RAFT_VOTE, .from = 3, .term = 5});
+	assert_int_equal(cluster->nodes[1].effects.deadline_ms, deadline);
+	cluster_receive(cluster, 1,
+		(struct raft_message){
+			.kind = RAFT_VOTE, .from = 2, .term = 5, .index = 1, .log_term = 1});
+	assert_int_equal(cluster->nodes[1].effects.deadline_ms, deadline + 50);
 	cluster_destroy(cluster);
 }
 
