@@ -565,6 +565,13 @@ void rig_cut_origins(struct rig *rig)
 
 /* ---- clients ---- */
 
+static void client_want(struct rig_client *client)
+{
+	transport_want(client->transport,
+		(client->eof || !client->codec->want_read ? 0 : TRANSPORT_READ) |
+			(client->out.size > 0 && !client->eof ? TRANSPORT_WRITE : 0));
+}
+
 static void client_run(struct task *task)
 {
 	struct rig_client *client = container_of(task, struct rig_client, task);
@@ -575,8 +582,7 @@ static void client_run(struct task *task)
 	if (client->codec->again) {
 		client->codec->ops->receive(client->codec, false, loop_now_ms(client->rig->loop));
 	}
-	transport_want(
-		client->transport, TRANSPORT_READ | (client->out.size > 0 ? TRANSPORT_WRITE : 0));
+	client_want(client);
 	loop_queue_write(client->rig->loop, &client->write_task);
 }
 
@@ -601,8 +607,7 @@ static void client_write(struct task *task)
 		}
 		chain_drop(&client->out, (size_t)n);
 	}
-	transport_want(
-		client->transport, TRANSPORT_READ | (client->out.size > 0 ? TRANSPORT_WRITE : 0));
+	client_want(client);
 	if (client->codec->has_output && client->out.size == 0) {
 		loop_queue(client->rig->loop, &client->task);
 	}
@@ -634,6 +639,7 @@ static void client_ready(struct transport *transport, int mask)
 		client->codec->ops->receive(client->codec, n < 0, loop_now_ms(client->rig->loop));
 	}
 	if (n < 0) {
+		client->eof = true;
 		transport_want(transport, 0);
 	}
 }

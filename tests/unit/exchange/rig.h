@@ -78,7 +78,7 @@ struct rig_client {
 	struct chain out;
 	struct task task, write_task;
 	size_t piece; /* most bytes of one write; 0: all */
-	bool closed;
+	bool closed, eof;
 };
 
 struct rig {
