@@ -254,25 +254,43 @@ static const uint8_t *bad_enum(struct json_reader *r, const uint8_t *p)
 	return json_reader_fault(r, p, CODEC_FAULT_JSON_ENUM, "no value of the enum", NULL);
 }
 
-static const uint8_t *read_enum(
-	struct json_reader *r, const uint8_t *p, const struct pool_field *field, uint64_t *ret_bits)
+/* JN-04: null, "NULL_VALUE" or 0, and nothing else. */
+static const uint8_t *read_null(struct json_reader *r, const uint8_t *p, uint64_t *ret_bits)
+{
+	const uint8_t *q = JSON_LITERAL(r, p, "null");
+
+	if (!q) {
+		q = JSON_LITERAL(r, p, "\"NULL_VALUE\"");
+	}
+	*ret_bits = 0;
+	if (!q && json_reader_is(r, p, '0')) {
+		q = read_integer(r, p, POOL_ENUM, ret_bits);
+	}
+	if (q) {
+		return q;
+	}
+	(void)json_reader_unexpected(r, p, "null");
+	if (r->path.kind == CODEC_FAULT_JSON_TYPE) {
+		r->path.kind = CODEC_FAULT_JSON_WKT;
+	}
+	return NULL;
+}
+
+static const uint8_t *read_enum(struct json_reader *r, const uint8_t *p,
+	const struct pool_field *field, uint64_t *ret_bits)
 {
 	const struct pool_enum *enumeration = r->pool->enums + field->sub;
 	const struct pool_value *value;
 	struct slice name;
 	const uint8_t *q;
 
-	if (json_reader_is(r, p, 'n') && field->flags & POOL_NULL) {
-		*ret_bits = 0;
-		q = JSON_LITERAL(r, p, "null");
-		return q ? q : bad_type(r, p, POOL_ENUM);
-	}
 	if (json_reader_is(r, p, '"')) {
 		q = json_string_view(r, p + 1, &name);
 		if (!q) {
 			return NULL;
 		}
-		value = pool_value_by_name(r->pool, enumeration, name, r->options->enum_any_case);
+		value = pool_value_by_name(
+			r->pool, enumeration, name, r->options->enum_any_case);
 		if (!value && !r->options->ignore_unknown) {
 			return bad_enum(r, p);
 		}
@@ -314,7 +332,8 @@ const uint8_t *json_scalar_read(
 	case POOL_BOOL:
 		return read_bool(r, p, ret_bits);
 	case POOL_ENUM:
-		return read_enum(r, p, field, ret_bits);
+		return field->flags & POOL_NULL ? read_null(r, p, ret_bits)
+						: read_enum(r, p, field, ret_bits);
 	case POOL_STRING:
 	case POOL_GROUP:
 	case POOL_MESSAGE:

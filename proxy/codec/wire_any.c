@@ -39,20 +39,15 @@ static bool bad_any(struct wire_printer *x, const uint8_t *place, const char *ru
 	return false;
 }
 
-/* The type behind the last slash, or NULL. */
-static const struct pool_message *find_type(const struct wire_printer *x, struct slice url)
+/* The name behind the last slash; empty where the reader would find none (WK-02). */
+static struct slice type_name(struct slice url)
 {
 	size_t slash = url.size;
-	uint32_t index;
 
 	while (slash > 0 && url.data[slash - 1] != '/') {
 		slash--;
 	}
-	if (slash == 0) {
-		return NULL;
-	}
-	index = descriptor_pool_find_message(x->pool, slice_from(url, slash));
-	return index == DESCRIPTOR_NONE ? NULL : x->pool->messages + index;
+	return slash == 0 ? slice_make(url.data, 0) : slice_from(url, slash);
 }
 
 /* Broken bytes of a payload are the Any's fault, whatever they are. */
@@ -97,6 +92,8 @@ bool wire_any_print(struct wire_printer *x, const struct wire_spans *spans)
 	struct slice url = slice_make(x->begin, 0);
 	struct slice value = slice_make(x->begin, 0);
 	const struct pool_message *message;
+	struct slice name;
+	uint32_t index;
 	bool printed;
 
 	if (!read_parts(x, spans, &url, &value)) {
@@ -109,8 +106,10 @@ bool wire_any_print(struct wire_printer *x, const struct wire_spans *spans)
 		wire_value_put(x, SLICE("{}"));
 		return value.size == 0 || bad_any(x, place, "an Any without a type");
 	}
-	message = find_type(x, url);
-	if (!message && x->options->any_unknown == CODEC_ANY_ERROR) {
+	name = type_name(url);
+	index = descriptor_pool_find_message(x->pool, name);
+	message = index == DESCRIPTOR_NONE ? NULL : x->pool->messages + index;
+	if (!message && (name.size == 0 || x->options->any_unknown == CODEC_ANY_ERROR)) {
 		return bad_any(x, url.data, "an Any of an unknown type");
 	}
 	wire_value_put(x, SLICE("{\"@type\":"));

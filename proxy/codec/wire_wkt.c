@@ -85,6 +85,9 @@ static bool print_time(struct wire_printer *x, const struct wire_spans *spans, b
 /* snake_case to camelCase; false: it would not come back. */
 static bool put_path(struct buf *text, struct slice path)
 {
+	if (path.size == 0 || slice_find(path, ',') < path.size) {
+		return false;
+	}
 	if (text->size > 0) {
 		buf_append_byte(text, ',');
 	}

@@ -340,6 +340,8 @@ static void test_presence(void **state)
 		{"{\"pNull\":\"NULL_VALUE\"}", "{\"pNull\":null}", NULL, NULL},
 		{"{\"pNull\":0}", "{\"pNull\":null}", NULL, NULL},
 		{"{\"wNull\":null}", "{}", NULL, NULL},
+		{"{\"wNull\":5}", NULL, "json_wkt", NULL},
+		{"{\"wNull\":\"NULL\"}", NULL, "json_wkt", NULL},
 		{"{\"wValue\":null}", "", NULL, NULL},
 		{"{\"fInt32\":null,\"fAll\":null,\"rInt32\":null,\"mString\":null,\"wAny\":null,"
 		 "\"wInt32\":null,\"wStruct\":null,\"oInt32\":null,\"fBytes\":null}",
