@@ -14,7 +14,7 @@ static bool access_log_configure(void *conf, const void *options, struct err *er
 		return true; /* everything is written, nothing is added */
 	}
 	if (log->success_per_mille < 0 || log->success_per_mille > 1000) {
-		err_set(err, 0, "the share of successes that are logged is not a percentage");
+		err_set(err, 1105, "the share of successes that are logged is not a percentage");
 		return false;
 	}
 	access->success_per_mille = log->success_per_mille;

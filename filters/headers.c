@@ -9,6 +9,10 @@
 #define HEADERS_OPERATIONS_MAX 64
 #define HEADERS_NAME_MAX       128
 #define HEADERS_VALUE_MAX      4096
+/* codes.def: value_form, value_range, header_barred */
+#define HEADERS_PIL_FORM   1104
+#define HEADERS_PIL_RANGE  1105
+#define HEADERS_PIL_BARRED 1222
 
 struct headers_edit {
 	CONFIG_LIST_OF(const char *) remove;
@@ -116,11 +120,12 @@ static bool headers_check_name(const char *text, struct err *err)
 		good = headers_is_tchar(name.data[i]);
 	}
 	if (!good) {
-		err_set(err, 0, "'%.80s' is not the name of a field", text);
+		err_set(err, HEADERS_PIL_FORM, "'%.80s' is not the name of a field", text);
 		return false;
 	}
 	if (headers_is_barred(name)) {
-		err_set(err, 0, "the field '%s' is not for filters to write", text);
+		err_set(err, HEADERS_PIL_BARRED, "the field '%s' is not for filters to write",
+			text);
 		return false;
 	}
 	return true;
@@ -153,17 +158,19 @@ static bool headers_check_value(const char *text, struct err *err)
 		uint8_t byte = value.data[i];
 
 		if ((byte < 0x20 && byte != '\t') || byte == 0x7f) {
-			err_set(err, 0, "the value of a field holds a control character");
+			err_set(err, HEADERS_PIL_FORM,
+				"the value of a field holds a control character");
 			return false;
 		}
 		if (byte == '$' && i + 1 < value.size && value.data[i + 1] == '{' &&
 			headers_variable(slice_from(value, i), &size) < 0) {
-			err_set(err, 0, "unknown variable in '%.80s'", text);
+			err_set(err, HEADERS_PIL_FORM, "unknown variable in '%.80s'", text);
 			return false;
 		}
 	}
 	if (value.size > HEADERS_VALUE_MAX) {
-		err_set(err, 0, "the value of a field is longer than %d bytes", HEADERS_VALUE_MAX);
+		err_set(err, HEADERS_PIL_RANGE, "the value of a field is longer than %d bytes",
+			HEADERS_VALUE_MAX);
 		return false;
 	}
 	return true;
@@ -224,7 +231,7 @@ static struct slice headers_expand(struct exchange *exchange, const char *text)
 	struct buf expanded;
 
 	if (slice_find(value, '$') == value.size) {
-		return value;
+		return slice_trim(value);
 	}
 	buf_init(&expanded);
 	while (value.size > 0) {
@@ -241,7 +248,8 @@ static struct slice headers_expand(struct exchange *exchange, const char *text)
 			value = slice_from(value, 1);
 		}
 	}
-	result = arena_copy(exchange_arena(exchange), buf_slice(&expanded));
+	/* A variable may be empty; blanks at the edges are not part of a value (RFC 9110 5.5). */
+	result = arena_copy(exchange_arena(exchange), slice_trim(buf_slice(&expanded)));
 	buf_fini(&expanded);
 	return result;
 }

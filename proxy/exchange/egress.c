@@ -10,18 +10,32 @@
 #include "base/mem.h"
 #include "net/resolver.h"
 
-static bool egress_name_listed(const struct config_snapshot *snapshot, struct slice host)
+/* "name", "name:port", "*.name": the last stands for any labels before it. */
+static bool egress_name_matches(struct slice entry, struct slice host, uint16_t port)
+{
+	size_t colon = slice_find(entry, ':');
+	uint64_t number;
+
+	if (colon < entry.size) {
+		if (!slice_parse_u64(slice_from(entry, colon + 1), UINT16_MAX, &number) ||
+			number != port) {
+			return false;
+		}
+		entry.size = colon;
+	}
+	if (slice_equal_fold(entry, host)) {
+		return true;
+	}
+	return entry.size > 2 && entry.data[0] == '*' && host.size > entry.size - 1 &&
+	       slice_equal_fold(
+		       slice_from(entry, 1), slice_from(host, host.size - (entry.size - 1)));
+}
+
+static bool egress_name_listed(
+	const struct config_snapshot *snapshot, struct slice host, uint16_t port)
 {
 	for (unsigned i = 0; i < snapshot->egress_name_count; i++) {
-		struct slice name = slice_from_string(snapshot->egress_names[i]);
-
-		if (slice_equal_fold(name, host)) {
-			return true;
-		}
-		/* "*.example.com" stands for any labels before it. */
-		if (name.size > 2 && name.data[0] == '*' && host.size > name.size - 1 &&
-			slice_equal_fold(slice_from(name, 1),
-				slice_from(host, host.size - (name.size - 1)))) {
+		if (egress_name_matches(slice_from_string(snapshot->egress_names[i]), host, port)) {
 			return true;
 		}
 	}
@@ -66,7 +80,8 @@ enum reason egress_judge(
 	const struct config_snapshot *snapshot, struct slice host, const struct address *address)
 {
 	ASSERT(address->size > 0);
-	if (egress_address_listed(snapshot, address) || egress_name_listed(snapshot, host)) {
+	if (egress_address_listed(snapshot, address) ||
+		egress_name_listed(snapshot, host, address_port(address))) {
 		return REASON_ok;
 	}
 	if (!snapshot->egress_allow || egress_address_refused(snapshot, address)) {
@@ -174,7 +189,7 @@ void egress_resolve(struct exchange *x)
 		exchange_resolved(x, egress_judge(x->snapshot, x->route.name, &address), &address);
 		return;
 	}
-	if (!x->snapshot->egress_allow && !egress_name_listed(x->snapshot, x->route.name) &&
+	if (!x->snapshot->egress_allow && !egress_name_listed(x->snapshot, x->route.name, port) &&
 		x->snapshot->egress_prefix_count == 0) {
 		exchange_resolved(x, REASON_egress_denied, NULL); /* no address could change it */
 		return;

@@ -55,7 +55,7 @@ static bool exchange_max_forwards(struct exchange *x)
 bool exchange_has_room(const struct exchange *x)
 {
 	const struct exchange_server *server = x->server;
-	uint32_t most = x->snapshot->exchange.exchanges_max;
+	uint32_t most = x->hold->limits.exchanges_max;
 
 	if (most != 0 && server->exchange_count >
 				 (most + server->options.workers - 1) / server->options.workers) {
@@ -94,8 +94,8 @@ static enum reason exchange_may_pass(struct exchange *x)
 	if (exchange_too_late(x)) {
 		return REASON_draining;
 	}
-	if (x->snapshot->exchange.body_bytes != 0 && head->body == BODY_LENGTH &&
-		head->length > x->snapshot->exchange.body_bytes) {
+	if (x->hold->limits.body_bytes != 0 && head->body == BODY_LENGTH &&
+		head->length > x->hold->limits.body_bytes) {
 		return REASON_body_too_large;
 	}
 	return REASON_ok;

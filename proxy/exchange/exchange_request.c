@@ -66,7 +66,8 @@ static void request_listener_passed(struct exchange *x, enum pipe_event event)
 		req->staged_end = pipe->end;
 		break;
 	case PIPE_TRAILERS:
-		req->staged_end = true;
+		/* False where a filter gives a body instead of them. */
+		req->staged_end = pipe->end;
 		break;
 	case PIPE_IDLE:
 	case PIPE_INTERIM:
@@ -122,9 +123,10 @@ static void request_service_passed(struct exchange *x, enum pipe_event event)
 		req->ready_end = pipe->end;
 		break;
 	case PIPE_TRAILERS:
-		req->served_end = true;
-		req->ready_end = true;
-		req->trailers_ready = req->trailers->field_count > 0;
+		/* False where a filter gives a body instead of them. */
+		req->served_end = pipe->end;
+		req->ready_end = pipe->end;
+		req->trailers_ready = req->trailers != NULL && req->trailers->field_count > 0;
 		break;
 	case PIPE_IDLE:
 	case PIPE_INTERIM:
@@ -299,7 +301,7 @@ static void request_compact(struct exchange *x)
 /* 413 where a body without a length passes the limit. */
 static bool request_too_large(struct exchange *x)
 {
-	uint64_t most = x->snapshot->exchange.body_bytes;
+	uint64_t most = x->hold->limits.body_bytes;
 
 	if (most == 0 || x->down->received <= most) {
 		return false;
@@ -356,6 +358,10 @@ void exchange_request_advance(struct exchange *x)
 	}
 	if (x->to_app && request_head_may_go(x)) {
 		exchange_attempt_begin(x);
+	}
+	if (req->hold_head && req->head_served) {
+		/* The head waits for the body, so the body cannot wait for the head. */
+		request_continue(x);
 	}
 	if (x->up_state == UP_READY && request_head_may_go(x)) {
 		request_send_head(x);

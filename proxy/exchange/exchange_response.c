@@ -117,8 +117,9 @@ static void response_passed(struct exchange *x, enum pipe_event event)
 		resp->ready_end = pipe->end;
 		break;
 	case PIPE_TRAILERS:
-		resp->ready_end = true;
-		resp->trailers_ready = resp->trailers->field_count > 0;
+		/* False where a filter gives a body instead of them. */
+		resp->ready_end = pipe->end;
+		resp->trailers_ready = resp->trailers != NULL && resp->trailers->field_count > 0;
 		break;
 	case PIPE_IDLE:
 		ASSERT(event != PIPE_IDLE);
@@ -170,6 +171,9 @@ static void response_send_head(struct exchange *x)
 	resp->sent = true;
 	resp->sent_end = end;
 	resp->status = head->status;
+	if (head->status >= 400 && x->reason == REASON_ok) {
+		x->reason = REASON_upstream_status; /* a filter found it in the answer */
+	}
 	x->times.response_sent = clock_monotonic_ns();
 	x->streaming = x->streaming || exchange_is_streaming(head_value(head, TOKEN_content_type));
 	/* F5: nothing can be repeated any more, so nothing is kept for it. */

@@ -22,7 +22,7 @@ static uint64_t timer_after(uint64_t since_ms, int64_t length_ms)
 /* T-05: the client sends nothing though it may. */
 static uint64_t timer_body(const struct exchange *x)
 {
-	const struct exchange_limits *limits = &x->snapshot->exchange;
+	const struct exchange_limits *limits = &x->hold->limits;
 	bool credit_out = x->down->received - x->down->credited < x->down->window;
 
 	if (x->req.ended || !credit_out || x->resp.own) {
@@ -45,7 +45,7 @@ static uint64_t timer_response(const struct exchange *x)
 /* T-09 and T-11: the answer began and does not go on. */
 static uint64_t timer_gap(const struct exchange *x)
 {
-	const struct exchange_limits *limits = &x->snapshot->exchange;
+	const struct exchange_limits *limits = &x->hold->limits;
 	uint64_t last = x->resp.last_ms;
 
 	if (x->up == NULL || x->resp.head == NULL || x->resp.ended) {

@@ -102,6 +102,36 @@ void exchange_hold_response_head(struct exchange *exchange)
 	exchange->resp.hold_head = true;
 }
 
+/* The end is what the event that passes says of it. */
+static void filter_add_body(struct pipe *pipe, struct head **trailers)
+{
+	ASSERT(pipe->event == PIPE_HEAD || pipe->event == PIPE_TRAILERS);
+	if (pipe->event == PIPE_TRAILERS) {
+		*trailers = NULL;
+	}
+	pipe->end = false;
+}
+
+void exchange_add_request_body(struct exchange *exchange)
+{
+	struct exchange_request *req = &exchange->req;
+	bool service = req->service_pipe.event != PIPE_IDLE;
+
+	filter_add_body(service ? &req->service_pipe : &req->listener_pipe, &req->trailers);
+}
+
+void exchange_add_response_body(struct exchange *exchange)
+{
+	ASSERT(!exchange->resp.sent_end);
+	filter_add_body(&exchange->resp.pipe, &exchange->resp.trailers);
+}
+
+bool exchange_is_answered(const struct exchange *exchange)
+{
+	return exchange->finished || exchange->ending || exchange->resp.own ||
+	       exchange->down_lost != REASON_ok;
+}
+
 void exchange_set_response_trailers(struct exchange *exchange, struct head *trailers)
 {
 	ASSERT(trailers->kind == HEAD_TRAILERS && !exchange->resp.sent_end);

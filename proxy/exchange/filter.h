@@ -75,6 +75,13 @@ void exchange_respond(
  * exchange_respond. */
 void exchange_hold_request_head(struct exchange *exchange);
 void exchange_hold_response_head(struct exchange *exchange);
+/* The head or the trailers under way end the message, but the filter has a body to give: trailers
+ * are dropped, and the body slots are called once more, with end. From on_request, on_response, or
+ * while the filter waits. */
+void exchange_add_request_body(struct exchange *exchange);
+void exchange_add_response_body(struct exchange *exchange);
+/* An answer was given meanwhile, or none can be given any more: a filter that waits lets go. */
+bool exchange_is_answered(const struct exchange *exchange);
 /* Sent instead of a plain end after the response body; in the exchange's arena. Trailers of the
  * upstream that a filter empties end the body plainly. */
 void exchange_set_response_trailers(struct exchange *exchange, struct head *trailers);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "config/config.h"
 #include "exchange/exchange_steps.h"
 #include "http/local.h"
 #include "net/transport.h"
@@ -23,11 +24,28 @@ void server_release(struct snapshot_hold *hold)
 	}
 }
 
+static void server_read_limits(const struct config_limits *limits, struct exchange_limits *ret)
+{
+	*ret = (struct exchange_limits){
+		.body_gap_ms = limits->body_gap_ms,
+		.response_gap_ms = limits->response_gap_ms,
+		.stream_idle_ms = limits->stream_idle_ms,
+		.body_bytes = limits->body_bytes,
+		.exchanges_max = (uint32_t)limits->exchanges_max,
+	};
+}
+
 struct snapshot_hold *server_hold_create(struct config_snapshot *snapshot)
 {
-	struct snapshot_hold *hold = mem_alloc(sizeof(*hold));
+	struct snapshot_hold *hold = mem_zalloc(sizeof(*hold));
 
-	*hold = (struct snapshot_hold){snapshot_ref(snapshot), 1};
+	hold->snapshot = snapshot_ref(snapshot);
+	hold->limits = snapshot->exchange;
+	hold->count = 1;
+	if (snapshot->config != NULL) {
+		server_read_limits(&snapshot->config->limits, &hold->limits);
+	}
+	ASSERT(hold->limits.body_gap_ms >= 0);
 	return hold;
 }
 

@@ -71,7 +71,7 @@ uint64_t exchange_server_last_outbound_ms(const struct exchange_server *server);
 /*
  * An in-process client (http/local.h): near = codec->ops->open(codec). to_app: requests go to the
  * own application as an inbound exchange that passes the app's filters unless raw (broker push,
- * reflection: LOCAL_TO_APP_RAW, never repeated); otherwise they are outbound calls by authority.
+ * reflection: LOCAL_TO_APP_RAW); otherwise they are outbound calls by authority.
  * The codec lives with the server and is pumped by it.
  */
 enum local_kind { LOCAL_TO_APP, LOCAL_OUTBOUND, LOCAL_TO_APP_RAW, LOCAL_KINDS };

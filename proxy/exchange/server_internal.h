@@ -31,6 +31,7 @@ enum {
 
 struct snapshot_hold { /* this worker's one reference to a snapshot */
 	struct config_snapshot *snapshot;
+	struct exchange_limits limits;
 	unsigned count;
 };
 

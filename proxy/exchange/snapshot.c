@@ -1,6 +1,8 @@
 #include "exchange/snapshot.h"
 
 #include "base/assert.h"
+#include "base/mem.h"
+#include "config/config.h"
 
 struct config_snapshot *snapshot_ref(struct config_snapshot *snapshot)
 {
@@ -12,15 +14,17 @@ struct config_snapshot *snapshot_ref(struct config_snapshot *snapshot)
 
 void snapshot_unref(struct config_snapshot *snapshot)
 {
-	if (snapshot == NULL) {
+	if (snapshot == NULL ||
+		atomic_fetch_sub_explicit(&snapshot->refs, 1, memory_order_acq_rel) != 1) {
 		return;
 	}
-	if (atomic_fetch_sub_explicit(&snapshot->refs, 1, memory_order_acq_rel) == 1) {
-		/* Control made the parts and knows how to take them apart, the struct included. */
-		if (snapshot->destroy != NULL) {
-			snapshot->destroy(snapshot);
-		}
+	if (snapshot->destroy != NULL) {
+		snapshot->destroy(snapshot);
 	}
+	map_fini(&snapshot->services);
+	config_destroy(snapshot->config);
+	arena_fini(&snapshot->arena);
+	mem_free(snapshot);
 }
 
 const struct service_snapshot *snapshot_service(

@@ -34,7 +34,8 @@ struct service_snapshot {
 	struct filter_chain filters;
 };
 
-/* Timers and bounds of exchanges (http.md 11 and 17); 0: off. Keys of the same name in `limits`. */
+/* Timers and bounds of exchanges (http.md 11 and 17); 0: off. Where the snapshot has a
+ * configuration they are taken from its `limits`, whatever stands here. */
 struct exchange_limits {
 	int64_t body_gap_ms;	 /* T-05 */
 	int64_t response_gap_ms; /* T-09 */
@@ -76,6 +77,8 @@ struct config_snapshot {
 	void *attached;
 };
 
+/* The last reference calls destroy, then frees services, config, arena and the struct, which the
+ * maker allocated with mem_zalloc. */
 struct config_snapshot *snapshot_ref(struct config_snapshot *snapshot);
 void snapshot_unref(struct config_snapshot *snapshot);
 /* The policy for a service name, "*" where it has none of its own. */

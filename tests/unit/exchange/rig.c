@@ -35,9 +35,6 @@ static void rig_destroy_snapshot(struct config_snapshot *snapshot)
 	struct rig *rig = snapshot->attached;
 
 	rig->destroyed++;
-	map_fini(&snapshot->services);
-	arena_fini(&snapshot->arena);
-	mem_free(snapshot);
 }
 
 static void rig_policy(struct service_policy *policy, const char *name)
@@ -828,6 +825,8 @@ struct rig_call *rig_call(struct rig_client *client, const struct rig_request *r
 	head.scheme = SLICE("http");
 	head.authority = slice_from_string(request->authority ? request->authority : "orders");
 	head.path = slice_from_string(request->path ? request->path : "/");
+	head.query = slice_from_string(request->query);
+	head.has_query = request->query != NULL;
 	for (unsigned i = 0; i + 1 < 16 && request->fields[i] != NULL; i += 2) {
 		head_add(&head, slice_from_string(request->fields[i]),
 			slice_from_string(request->fields[i + 1]));

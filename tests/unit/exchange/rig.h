@@ -108,6 +108,7 @@ struct rig {
 struct rig_request {
 	const char *method; /* NULL: GET */
 	const char *path;
+	const char *query; /* NULL: none */
 	const char *authority;
 	const char *body;	/* NULL: none */
 	size_t body_size;	/* 0: strlen(body) */
