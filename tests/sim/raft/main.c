@@ -1,5 +1,6 @@
-/* raft-sim --seed N [--steps M] [--trace], or --seeds A..B [--twice]. Exit 1 on the first
- * violation, with the seed that shows it. */
+/* raft-sim --seed N [--steps M] [--trace], or --seeds A..B [--twice]. --flags F takes guards of the
+ * core away (enum raft_test_flag), to see what they guard. Exit 1 on the first violation, with the
+ * seed that shows it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,7 @@
 #define STEPS_DEFAULT 40000u
 
 struct options {
-	uint64_t first, last, steps;
+	uint64_t first, last, steps, flags;
 	bool trace, twice, quiet;
 };
 
@@ -22,6 +23,8 @@ static uint64_t run_once(const struct options *options, uint64_t seed, struct to
 {
 	struct sim_world *world = sim_create(seed, options->steps, options->trace);
 	uint64_t hash;
+
+	world->options.test_flags = (uint32_t)options->flags;
 
 	sim_run(world);
 	hash = world->trace_hash;
@@ -65,6 +68,8 @@ static bool parse_options(int argc, char **argv, struct options *options)
 			options->quiet = true;
 		} else if (strcmp(argv[i], "--steps") == 0) {
 			options->steps = strtoull(value, &end, 10);
+		} else if (strcmp(argv[i], "--flags") == 0) {
+			options->flags = strtoull(value, &end, 10);
 		} else if (strcmp(argv[i], "--seed") == 0) {
 			options->first = options->last = strtoull(value, &end, 10);
 		} else if (strcmp(argv[i], "--seeds") == 0) {
@@ -93,10 +98,11 @@ int main(int argc, char **argv)
 
 	if (!parse_options(argc, argv, &options)) {
 		fprintf(stderr, "usage: raft-sim --seed N | --seeds A..B [--steps M] [--trace] "
-				"[--twice] [--quiet]\n");
+				"[--twice] [--quiet] [--flags F]\n");
 		return 2;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	printf("raft-sim, built by %s\n", __VERSION__);
 	clock_t start = clock();
 
 	for (uint64_t seed = options.first; seed <= options.last; seed++) {
