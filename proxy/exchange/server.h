@@ -43,8 +43,8 @@ struct exchange_server_options {
 };
 
 struct exchange_server *exchange_server_create(const struct exchange_server_options *options);
-/* Cuts what is left (REASON_shutdown) and frees; connections need some turns to close, so the loop
- * must turn EXCHANGE_SERVER_TURNS times more before it is destroyed. */
+/* Cuts what is left (REASON_shutdown) and frees. Connections need some turns to close: usually 4,
+ * at most EXCHANGE_SERVER_TURNS, before the loop may be destroyed. */
 enum { EXCHANGE_SERVER_TURNS = 80 };
 void exchange_server_destroy(struct exchange_server *server);
 
@@ -80,6 +80,7 @@ struct codec *exchange_server_local(struct exchange_server *server, enum local_k
 /* options.slots[slot] as given at creation. */
 void *exchange_server_slot(struct exchange_server *server, unsigned slot);
 struct upstream *exchange_server_upstream(struct exchange_server *server);
+void *exchange_server_slot(struct exchange_server *server, unsigned slot);
 struct block_pool *exchange_server_pool(struct exchange_server *server);
 struct loop *exchange_server_loop(struct exchange_server *server);
 struct config_snapshot *exchange_server_snapshot(struct exchange_server *server);

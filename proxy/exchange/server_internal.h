@@ -25,7 +25,7 @@ enum {
 	SERVER_EGRESS_MAX = 256,  /* external names remembered, and asked for */
 	SERVER_EGRESS_MS = 10000, /* how long an answer is believed */
 	SERVER_VIA_SIZE = 32,
-	SERVER_DISPOSE_TURNS_MIN = 8,
+	SERVER_DISPOSE_TURNS_MIN = 3,
 	SERVER_DISPOSE_TURNS = 64, /* looks for blocks that buried connections still hold */
 };
 
