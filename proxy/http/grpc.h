@@ -77,11 +77,15 @@ struct grpc_request {
 };
 MUST_CHECK int grpc_call_open(struct grpc_call *call, struct codec *codec,
 	const struct grpc_request *request, const struct grpc_call_options *options);
-/* Queues one message; -ENOBUFS beyond queue_max (nothing queued), -EPIPE when closed. */
+/* Queues one message; -ENOBUFS beyond queue_max (nothing queued; on_drained follows), -EPIPE when
+ * closed. An empty queue takes any message, so a bound below the largest one stops nothing for
+ * ever.
+ */
 MUST_CHECK int grpc_call_send(struct grpc_call *call, struct slice message);
 size_t grpc_call_queued(const struct grpc_call *call);
 void grpc_call_pause(struct grpc_call *call, bool paused); /* stops crediting, so the peer stops */
-/* Server: status trailers. Client: half-close (status ignored). */
+/* Server: status trailers after what is queued; the call is closed by that, on_closed runs before
+ * the return. Client: half-close (status ignored); on_closed comes with the server's status. */
 void grpc_call_finish(struct grpc_call *call, int status, struct slice text);
 /* Lets go at once (RST_STREAM CANCEL); on_closed does not run. Idempotent; frees the reader. */
 void grpc_call_fini(struct grpc_call *call);
