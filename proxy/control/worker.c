@@ -83,7 +83,7 @@ static void *thread_main(void *argument)
 	exchange_server_destroy(worker->server);
 	worker->server = NULL;
 	/* Graveyards of what was just cut. */
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < EXCHANGE_SERVER_TURNS; i++) {
 		loop_turn(worker->loop, 0);
 	}
 	return NULL;
