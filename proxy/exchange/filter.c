@@ -163,11 +163,6 @@ void exchange_credit_response(struct exchange *exchange, size_t bytes)
 	exchange_mark(exchange);
 }
 
-bool exchange_is_answered(const struct exchange *exchange)
-{
-	return exchange->resp.own || exchange->resp.sent || exchange->ending || exchange->finished;
-}
-
 bool exchange_is_inbound(const struct exchange *exchange)
 {
 	return exchange->inbound;

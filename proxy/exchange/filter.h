@@ -88,9 +88,6 @@ void exchange_set_response_trailers(struct exchange *exchange, struct head *trai
 /* Kept bytes that a filter gathers against a budget of its own are credited by this (FL-04). */
 void exchange_credit_request(struct exchange *exchange, size_t bytes);
 void exchange_credit_response(struct exchange *exchange, size_t bytes);
-/* An answer is on its way already, or the end is: exchange_reply and exchange_respond are too late.
- */
-bool exchange_is_answered(const struct exchange *exchange);
 /* Facts for filters. */
 bool exchange_is_inbound(const struct exchange *exchange);
 bool exchange_to_app(const struct exchange *exchange); /* the upstream is the own application */
