@@ -80,7 +80,6 @@ struct codec *exchange_server_local(struct exchange_server *server, enum local_k
 /* options.slots[slot] as given at creation. */
 void *exchange_server_slot(struct exchange_server *server, unsigned slot);
 struct upstream *exchange_server_upstream(struct exchange_server *server);
-void *exchange_server_slot(struct exchange_server *server, unsigned slot);
 struct block_pool *exchange_server_pool(struct exchange_server *server);
 struct loop *exchange_server_loop(struct exchange_server *server);
 struct config_snapshot *exchange_server_snapshot(struct exchange_server *server);

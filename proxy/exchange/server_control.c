@@ -108,12 +108,6 @@ void *exchange_server_slot(struct exchange_server *server, unsigned slot)
 	return server->options.slots[slot];
 }
 
-void *exchange_server_slot(struct exchange_server *server, unsigned slot)
-{
-	ASSERT(slot < ARRAY_SIZE(server->options.slots));
-	return server->options.slots[slot];
-}
-
 struct block_pool *exchange_server_pool(struct exchange_server *server)
 {
 	return &server->pool;
