@@ -60,8 +60,11 @@ struct raft_event {
 	enum raft_event_kind kind;
 	union {
 		struct raft_restore restore;
-		/* RECEIVE: checked by the transport (RT-05); a SNAPSHOT only with its file
-		 * complete, verified and durable (RM-19). */
+		/* RECEIVE: checked by the transport (RT-05): to is us, from is not, term is not 0,
+		 * entries follow prev without a gap, their terms rise and are at most the
+		 * message's. A SNAPSHOT only with its file complete, verified and durable (RM-19),
+		 * its conf valid (member_conf_is_valid), its term at most the message's. A breach
+		 * aborts (RC-09). */
 		const struct raft_message *receive;
 		struct {
 			uint64_t seq; /* the highest durable one; older than known: ignored */
