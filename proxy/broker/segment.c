@@ -1,0 +1,278 @@
+#include "broker/segment.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/disk_ops.h"
+#include "base/mem.h"
+
+#define ZERO_PIECE   ((size_t)256 << 10)
+#define SCAN_PIECE   ((size_t)256 << 10)
+#define NUMBER_WIDTH 16
+
+void segment_name(uint64_t number, const char *suffix, char ret_name[SEGMENT_NAME_SIZE])
+{
+	int size = snprintf(
+		ret_name, SEGMENT_NAME_SIZE, "%016llx.%s", (unsigned long long)number, suffix);
+
+	ASSERT(size > 0 && size < SEGMENT_NAME_SIZE);
+}
+
+bool segment_parse_name(const char *name, const char *suffix, uint64_t *ret_number)
+{
+	struct slice text = slice_from_string(name);
+	uint64_t number = 0;
+	uint8_t bytes[8];
+
+	if (text.size != NUMBER_WIDTH + 1 + strlen(suffix) || text.data[NUMBER_WIDTH] != '.' ||
+		strcmp(name + NUMBER_WIDTH + 1, suffix) != 0 ||
+		!slice_parse_hex(slice_make(text.data, NUMBER_WIDTH), bytes, sizeof bytes)) {
+		return false;
+	}
+	for (size_t i = 0; i < sizeof bytes; i++) {
+		number = number << 8 | bytes[i];
+	}
+	*ret_number = number;
+	return true;
+}
+
+/* The blocks are written, not only reserved: appending then changes no metadata (B9-02). */
+static int fill(struct disk *disk, int file, const struct segment_header *header, uint64_t size)
+{
+	uint8_t *zeros = mem_zalloc(ZERO_PIECE);
+	int status = disk->ops->fallocate(disk, file, size);
+
+	for (uint64_t at = 0; status == 0 && at < size; at += ZERO_PIECE) {
+		size_t piece = size - at < ZERO_PIECE ? (size_t)(size - at) : ZERO_PIECE;
+
+		if (at == 0) {
+			record_encode_segment(header, zeros);
+		}
+		status = disk_write_all(disk, file, zeros, piece, at);
+		if (at == 0) {
+			memset(zeros, 0, SEGMENT_HEADER);
+		}
+	}
+	mem_free(zeros);
+	return status == 0 ? disk->ops->fdatasync(disk, file) : status;
+}
+
+int segment_create(struct disk *disk, const struct segment_header *header, uint64_t size,
+	struct segment **ret_segment)
+{
+	char temporary[SEGMENT_NAME_SIZE], name[SEGMENT_NAME_SIZE];
+	struct segment *segment;
+	int file, status;
+
+	ASSERT(size > SEGMENT_FIRST && size <= UINT32_MAX);
+	segment_name(header->number, "tmp", temporary);
+	segment_name(header->number, "seg", name);
+	(void)disk->ops->unlink(disk, temporary);
+	file = disk->ops->open(disk, temporary, DISK_WRITE | DISK_CREATE);
+	if (file < 0) {
+		return file;
+	}
+	status = fill(disk, file, header, size);
+	if (status == 0) {
+		status = disk->ops->rename(disk, temporary, name);
+	}
+	if (status == 0) {
+		status = disk->ops->fsync_dir(disk);
+	}
+	if (status < 0) {
+		(void)disk->ops->close(disk, file);
+		(void)disk->ops->unlink(disk, temporary);
+		return status;
+	}
+	segment = mem_zalloc(sizeof *segment);
+	list_init(&segment->node);
+	segment->header = *header;
+	segment->size = size;
+	segment->end = SEGMENT_FIRST;
+	segment->file = file;
+	*ret_segment = segment;
+	return 0;
+}
+
+void segment_destroy(struct segment *segment, struct disk *disk)
+{
+	if (!segment) {
+		return;
+	}
+	if (segment->file >= 0) {
+		(void)disk->ops->close(disk, segment->file);
+	}
+	list_unlink(&segment->node);
+	mem_free(segment);
+}
+
+int segment_read_header(struct segment_source *source, struct segment_header *ret_header)
+{
+	uint8_t bytes[SEGMENT_HEADER];
+	int status;
+
+	if (source->size < SEGMENT_FIRST) {
+		return -EBADMSG;
+	}
+	status = source->read(source, bytes, sizeof bytes, 0);
+	return status < 0 ? status : record_decode_segment(bytes, ret_header);
+}
+
+/* A part of the file in memory; moved forward as the scan goes. */
+struct window {
+	struct segment_source *source;
+	struct buf buf;
+	uint64_t base;
+};
+
+/* Makes [offset, offset + size) readable; it lies inside the file. */
+static int window_read(
+	struct window *window, uint64_t offset, uint64_t size, const uint8_t **ret_bytes)
+{
+	uint64_t left = window->source->size - offset;
+	size_t want;
+	int status;
+
+	ASSERT(size <= left);
+	if (offset >= window->base && offset + size <= window->base + window->buf.size) {
+		*ret_bytes = window->buf.data + (offset - window->base);
+		return 0;
+	}
+	want = (size_t)(size > SCAN_PIECE ? size : SCAN_PIECE);
+	want = want < left ? want : (size_t)left;
+	buf_clear(&window->buf);
+	status =
+		window->source->read(window->source, buf_reserve(&window->buf, want), want, offset);
+	if (status < 0) {
+		return status;
+	}
+	window->buf.size = want;
+	window->base = offset;
+	*ret_bytes = window->buf.data;
+	return 0;
+}
+
+/* 1: a record header that fits into the file; 0: none; -errno. */
+static int header_at(struct window *window, const struct segment_header *header, uint64_t offset,
+	struct record *ret_record)
+{
+	const uint8_t *bytes;
+	int status;
+
+	if (window->source->size - offset < RECORD_HEADER) {
+		return 0;
+	}
+	status = window_read(window, offset, RECORD_HEADER, &bytes);
+	if (status < 0) {
+		return status;
+	}
+	if (!record_decode(bytes, header->salt, ret_record) ||
+		ret_record->length > window->source->size - offset) {
+		return 0;
+	}
+	return 1;
+}
+
+/* The next place that holds a record, or the end of the file. */
+static int search(struct window *window, const struct segment_header *header, uint64_t offset,
+	uint64_t *ret_next, bool *ret_zeros)
+{
+	uint64_t size = window->source->size;
+	struct record record;
+
+	*ret_zeros = true;
+	for (; size - offset >= RECORD_ALIGN; offset += RECORD_ALIGN) {
+		static const uint8_t zeros[RECORD_ALIGN];
+		const uint8_t *bytes;
+		int status = window_read(window, offset, RECORD_ALIGN, &bytes);
+
+		if (status < 0) {
+			return status;
+		}
+		/* A header begins with its sum: eight zero bytes begin none worth a look. */
+		if (memcmp(bytes, zeros, sizeof zeros) == 0) {
+			continue;
+		}
+		*ret_zeros = false;
+		status = header_at(window, header, offset, &record);
+		if (status != 0) {
+			*ret_next = offset;
+			return status < 0 ? status : 0;
+		}
+	}
+	*ret_next = size;
+	return 0;
+}
+
+static int visit_record(struct window *window, const struct segment_visitor *visitor,
+	uint64_t offset, const struct record *record)
+{
+	struct segment_found found = {.record = *record, .offset = offset};
+	const uint8_t *bytes;
+	int status = window_read(window, offset, record->length, &bytes);
+
+	if (status < 0) {
+		return status;
+	}
+	found.attributes = slice_make(bytes + RECORD_HEADER, record->attributes);
+	found.body = slice_make(bytes + RECORD_HEADER + record->attributes,
+		record->length - RECORD_HEADER - record->attributes);
+	found.intact = record_pcrc(found.attributes, found.body) == record->pcrc;
+	visitor->on_record(visitor->owner, &found);
+	return 0;
+}
+
+/* B9-06: behind a bad place the records that follow are kept. */
+static int pass_damage(struct window *window, const struct segment_header *header,
+	const struct segment_visitor *visitor, uint64_t *offset)
+{
+	uint64_t next = *offset;
+	bool zeros;
+	int status = search(window, header, *offset, &next, &zeros);
+
+	if (status < 0) {
+		return status;
+	}
+	ASSERT(next >= *offset);
+	if (!zeros) {
+		visitor->on_damage(
+			visitor->owner, *offset, next - *offset, next == window->source->size);
+	} else if (next < window->source->size) {
+		/* Zeros with a record behind them: a batch of which only the tail arrived. */
+		visitor->on_damage(visitor->owner, *offset, next - *offset, false);
+	}
+	*offset = next;
+	return 0;
+}
+
+int segment_scan(struct segment_source *source, const struct segment_header *header,
+	const struct segment_visitor *visitor, uint64_t *ret_end)
+{
+	struct window window = {.source = source};
+	uint64_t offset = SEGMENT_FIRST, end = SEGMENT_FIRST;
+	int status = 0;
+
+	buf_init(&window.buf);
+	while (status == 0 && offset < source->size) {
+		struct record record;
+
+		status = header_at(&window, header, offset, &record);
+		if (status == 0) {
+			status = pass_damage(&window, header, visitor, &offset);
+			continue;
+		}
+		if (status > 0) {
+			status = visit_record(&window, visitor, offset, &record);
+			offset += record_padded(record.length);
+			end = offset;
+			/* Padding may lie beyond the end of a file that was cut. */
+			offset = offset > source->size ? source->size : offset;
+		}
+	}
+	buf_fini(&window.buf);
+	if (status < 0) {
+		return status;
+	}
+	*ret_end = end;
+	return 0;
+}
