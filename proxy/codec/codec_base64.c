@@ -1,3 +1,7 @@
+/*
+ * Both alphabets are read through one table of 256 bytes: no branch per character, and what is
+ * bad is collected in one mask that is looked at once.
+ */
 #include "codec/codec_base64.h"
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -23,6 +27,7 @@ static const uint8_t values[256] = {
 };
 /* clang-format on */
 
+/* Whole groups of three, then what is left. */
 uint8_t *codec_base64_write(const uint8_t *bytes, size_t size, bool padded, uint8_t *out)
 {
 	uint32_t group;
@@ -52,6 +57,7 @@ uint8_t *codec_base64_write(const uint8_t *bytes, size_t size, bool padded, uint
 	return out;
 }
 
+/* Bytes are written before they are known to be good: NULL takes them all back. */
 uint8_t *codec_base64_read(const uint8_t *text, size_t size, uint8_t *out)
 {
 	uint32_t group = 0;
@@ -94,6 +100,7 @@ uint8_t *codec_base64_read(const uint8_t *text, size_t size, uint8_t *out)
 	return out;
 }
 
+/* The exact size is known before. */
 void codec_base64_encode(struct slice bytes, bool padded, struct buf *ret_text)
 {
 	uint8_t *out = buf_reserve(ret_text, (bytes.size + 2) / 3 * 4);
@@ -103,6 +110,7 @@ void codec_base64_encode(struct slice bytes, bool padded, struct buf *ret_text)
 	ASSERT(ret_text->size <= ret_text->capacity);
 }
 
+/* Room for an incomplete group at the end as well. */
 bool codec_base64_decode(struct slice text, struct buf *ret_bytes)
 {
 	uint8_t *out = buf_reserve(ret_bytes, text.size / 4 * 3 + 3);

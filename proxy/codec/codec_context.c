@@ -1,8 +1,13 @@
+/*
+ * What is kept between messages is memory, never meaning: a context that was used for a million
+ * messages translates the next one to the same bytes as a fresh one (EN-08).
+ */
 #include "codec/codec_context.h"
 
 #include "base/mem.h"
 #include "codec/context_scratch.h"
 
+/* All buffers begin empty; the first messages warm them up. */
 struct codec_context *codec_context_create(uint64_t seed)
 {
 	struct codec_context *context = mem_zalloc(sizeof(*context));
@@ -27,6 +32,7 @@ void codec_context_destroy(struct codec_context *context)
 	mem_free(context);
 }
 
+/* A large copy is not kept from one message to the next. */
 struct slice codec_context_pad(struct codec_context *context, struct slice bytes)
 {
 	uint8_t *copy;

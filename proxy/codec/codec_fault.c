@@ -1,3 +1,7 @@
+/*
+ * The names are part of the interface: they label metrics and stand in logs, so they are never
+ * changed or used for something else (ER-07).
+ */
 #include "codec/codec_fault.h"
 
 #include <stdio.h>
@@ -11,6 +15,7 @@ void codec_fault_clear(struct codec_fault *fault)
 	fault->text[0] = 0;
 }
 
+/* The order of the table is that of the enum: both come from one list. */
 const char *codec_fault_name(enum codec_fault_kind kind)
 {
 #define FAULT_NAME(name, text) text,

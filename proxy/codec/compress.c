@@ -1,3 +1,7 @@
+/*
+ * A bomb is stopped by its ratio long before it reaches the cap (LM-03): the limits are looked at
+ * after each 16 KiB that come out.
+ */
 #include "codec/compress.h"
 
 #include <limits.h>
@@ -10,6 +14,7 @@
 #define ZLIB_WINDOW  15
 #define MEMORY_LEVEL 8
 
+/* A list of codings is not looked into: only one may stand there. */
 enum compress_coding compress_coding_find(struct slice name)
 {
 	name = slice_trim(name);
@@ -22,12 +27,14 @@ enum compress_coding compress_coding_find(struct slice name)
 	return slice_equal_fold(name, SLICE("deflate")) ? COMPRESS_DEFLATE : COMPRESS_UNKNOWN;
 }
 
+/* Always false, so that callers can return it. */
 static bool broken(struct codec_fault *ret_fault, const char *text)
 {
 	codec_fault_set(ret_fault, CODEC_FAULT_INFLATE, text);
 	return false;
 }
 
+/* LM-01 and LM-03; the fault says which. */
 static bool is_over(struct codec_fault *ret_fault, size_t size, size_t input, size_t max)
 {
 	if (size > max) {
@@ -70,6 +77,7 @@ static bool inflate_all(z_stream *stream, bool gzip, size_t input, size_t max,
 	}
 }
 
+/* An empty input is no stream: who allows an empty body asks before. */
 bool compress_inflate(enum compress_coding coding, struct slice bytes, size_t max,
 	struct buf *ret_bytes, struct codec_fault *ret_fault)
 {
@@ -104,6 +112,7 @@ bool compress_inflate(enum compress_coding coding, struct slice bytes, size_t ma
 	return done;
 }
 
+/* In one go: the bound is known before. */
 void compress_deflate(enum compress_coding coding, struct slice bytes, struct buf *ret_bytes)
 {
 	int window = coding == COMPRESS_GZIP ? GZIP_WINDOW : ZLIB_WINDOW;

@@ -1,5 +1,10 @@
+/*
+ * Buffers are given back above a mark, so that one large message does not hold its memory for the
+ * rest of the worker's life (EN-07).
+ */
 #include "codec/context_scratch.h"
 
+/* A buffer that grew for one large message is given back after it. */
 static void trim(struct buf *buf)
 {
 	ASSERT(buf->size <= buf->capacity);

@@ -1,7 +1,11 @@
+/*
+ * Look-ups by name hash what they are given without a key: only names of the schema stand in the
+ * tables, and how long a chain gets was settled when the pool was built.
+ */
 #include "codec/descriptor.h"
 
 #include "base/mem.h"
-#include "codec/pool.h"
+#include "codec/pool_find.h"
 
 static const char hex_digits[] = "0123456789abcdef";
 
@@ -15,6 +19,7 @@ struct descriptor_pool *descriptor_pool_ref(const struct descriptor_pool *pool)
 	return counted;
 }
 
+/* The last reference may be dropped by any thread. */
 void descriptor_pool_unref(struct descriptor_pool *pool)
 {
 	if (!pool) {
@@ -28,6 +33,7 @@ void descriptor_pool_unref(struct descriptor_pool *pool)
 	}
 }
 
+/* The table is at most half full, so the search ends. */
 const struct codec_method *descriptor_pool_find_method(
 	const struct descriptor_pool *pool, struct slice path)
 {
@@ -99,6 +105,7 @@ uint64_t descriptor_pool_digest(const struct descriptor_pool *pool)
 	return pool->digest;
 }
 
+/* Most significant digit first, lower case (DS-10). */
 void descriptor_pool_digest_text(const struct descriptor_pool *pool, char ret_text[17])
 {
 	for (unsigned i = 0; i < 16; i++) {

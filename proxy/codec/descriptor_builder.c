@@ -1,3 +1,8 @@
+/*
+ * Files are kept as they come and linked only when the pool is built, so their order is free
+ * (DS-02). Linking walks the imports with an explicit stack: how deep they go is up to whoever
+ * wrote them.
+ */
 #include "codec/descriptor_builder.h"
 
 #include <errno.h>
@@ -23,6 +28,7 @@ struct descriptor_builder {
 	bool built;
 };
 
+/* In the order of coming: it decides which of two clashing files is refused. */
 static void append_file(struct descriptor_builder *builder, struct ast_file *file)
 {
 	*builder->end = file;
@@ -30,6 +36,7 @@ static void append_file(struct descriptor_builder *builder, struct ast_file *fil
 	map_set(&builder->files, file->name, file);
 }
 
+/* DS-04: one warn line for each, so each is kept with its reason. */
 static void reject(struct descriptor_builder *builder, const struct err *why)
 {
 	size_t size = (builder->rejected_count + 1) * sizeof(*builder->rejected);
@@ -61,6 +68,7 @@ void descriptor_builder_destroy(struct descriptor_builder *builder)
 	mem_free(builder);
 }
 
+/* Always -EBADMSG, so that callers can return it. */
 static int refuse(struct err *err, const char *source, struct slice name, const char *what)
 {
 	struct descriptor_label label = descriptor_parse_label(name);
@@ -95,6 +103,7 @@ static int add_parsed(struct descriptor_builder *builder, struct ast_file *file,
 	return 0;
 }
 
+/* The size counts even when the file is refused: nobody may try for ever. */
 int descriptor_builder_add_file(
 	struct descriptor_builder *builder, struct slice bytes, const char *source, struct err *err)
 {
@@ -160,6 +169,7 @@ static bool find_builtin(struct slice name, struct slice *ret_file)
 	return false;
 }
 
+/* Reflection asks for the file by this name next (RF-02). */
 bool descriptor_builder_missing_import(struct descriptor_builder *builder, struct slice *ret_name)
 {
 	struct slice builtin;
@@ -177,6 +187,7 @@ bool descriptor_builder_missing_import(struct descriptor_builder *builder, struc
 	return false;
 }
 
+/* The built-in files are sound; a test loads them all. */
 static struct ast_file *add_builtin(
 	struct descriptor_builder *builder, struct slice bytes, bool implied)
 {
@@ -203,6 +214,7 @@ static struct ast_file *find_import(
 	return add_builtin(builder, bytes, implied);
 }
 
+/* The file falls because of another one; the text names both. */
 static bool refuse_import(
 	struct ast_file *file, struct slice import, const char *what, struct err *err)
 {
@@ -224,6 +236,7 @@ struct waiting {
 	struct ast_import *import;
 };
 
+/* False when the stack is full, which the number of files rules out. */
 static bool push(struct waiting *stack, size_t *depth, size_t room, struct ast_file *file)
 {
 	if (*depth == room) {
@@ -234,6 +247,7 @@ static bool push(struct waiting *stack, size_t *depth, size_t room, struct ast_f
 	return true;
 }
 
+/* Its imports are linked, or it would not be its turn. */
 static void link_one(struct descriptor_linker *linker, struct ast_file *file, struct err *err)
 {
 	ASSERT(file->state == AST_LINKING);
@@ -271,6 +285,7 @@ static struct ast_file *next_import(
 	return NULL;
 }
 
+/* Each file is linked once, whoever asks first. */
 static void link_with_imports(struct descriptor_builder *builder, struct descriptor_linker *linker,
 	struct waiting *stack, size_t room, struct ast_file *file)
 {
@@ -315,6 +330,7 @@ struct descriptor_pool *descriptor_builder_build(
 	ASSERT(!builder->built);
 	builder->built = true;
 	descriptor_link_init(&linker, &builder->arena);
+	/* Built-in files that are imported are appended meanwhile, and met by the same loop. */
 	for (struct ast_file *f = builder->first; f; f = f->next) {
 		link_with_imports(builder, &linker, stack, room, f);
 	}

@@ -1,3 +1,8 @@
+/*
+ * Two walks over the linked files: the first numbers messages and enums, so that fields may name
+ * types that are compiled later, the second fills growing arrays, which one block takes over in the
+ * end. All that the hot paths ask at run time is decided here: tags, key texts, presence, packing.
+ */
 #include "codec/descriptor_compile.h"
 
 #include <stdlib.h>
@@ -31,6 +36,7 @@ struct compiler {
 
 #define COUNT(buf, type) ((uint32_t)((buf)->size / sizeof(type)))
 
+/* Zeroed room at the end of an array. */
 static void *grow(struct buf *buf, size_t size)
 {
 	uint8_t *room = buf_reserve(buf, size);
@@ -40,6 +46,7 @@ static void *grow(struct buf *buf, size_t size)
 	return room;
 }
 
+/* All texts of the pool stand in one array, one behind the other. */
 static uint32_t add_text(struct compiler *c, struct slice text)
 {
 	uint32_t offset = (uint32_t)c->text.size;
@@ -88,6 +95,7 @@ static uint32_t add_slots(struct compiler *c, uint32_t entries, uint32_t *ret_ma
 	return first;
 }
 
+/* Linear probing; there is always an empty slot. */
 static void put_slot(struct compiler *c, uint32_t first, uint32_t mask, struct pool_slot slot)
 {
 	struct pool_slot *slots = (struct pool_slot *)(void *)c->slots.data + first;
@@ -100,18 +108,21 @@ static void put_slot(struct compiler *c, uint32_t first, uint32_t mask, struct p
 	slots[i] = slot;
 }
 
+/* Only until the next text is added. */
 static struct slice text_at(struct compiler *c, uint32_t offset, size_t size)
 {
 	ASSERT(offset + size <= c->text.size);
 	return slice_make(c->text.data + offset, size);
 }
 
+/* Numbers, bools and enums (WI-02). */
 static bool is_packable(int32_t type)
 {
 	return type != POOL_STRING && type != POOL_BYTES && type != POOL_MESSAGE &&
 	       type != POOL_GROUP;
 }
 
+/* Of one value that is not packed. */
 static enum wire_type wire_type_of(enum pool_kind kind, bool delimited)
 {
 	switch (kind) {
@@ -172,6 +183,7 @@ static unsigned field_flags(const struct ast_field *field, bool in_map_entry)
 	return flags;
 }
 
+/* The tag is kept encoded as well, so writing it is one store. */
 static void set_tag(struct pool_field *to)
 {
 	uint8_t bytes[WIRE_VARINT_MAX] = {0};
@@ -186,6 +198,7 @@ static void set_tag(struct pool_field *to)
 	ASSERT(to->tag_size <= WIRE_TAG_MAX);
 }
 
+/* Key texts are escaped here, once, and never again. */
 static void set_names(struct compiler *c, struct pool_field *to, const struct ast_field *field)
 {
 	struct slice json_name = field->json_name;
@@ -214,6 +227,7 @@ static void set_names(struct compiler *c, struct pool_field *to, const struct as
 	buf_fini(&bracketed);
 }
 
+/* A group is a message field with other framing (DS-08). */
 static void add_field(struct compiler *c, const struct ast_message *message,
 	const struct ast_field *field, uint32_t index, const uint32_t *oneof_bits)
 {
@@ -237,6 +251,7 @@ static void add_field(struct compiler *c, const struct ast_message *message,
 	buf_append(&c->fields, &to, sizeof(to));
 }
 
+/* For qsort; the keys are all different. */
 static int compare_sorted(const void *a, const void *b)
 {
 	const uint64_t *left = a;
@@ -251,6 +266,7 @@ static void sort_keys(uint64_t *keys, uint32_t count)
 	qsort(keys, count, sizeof(*keys), compare_sorted);
 }
 
+/* EN-01: small numbers by index, the others by binary search. */
 static void index_fields(struct compiler *c, struct pool_message *to)
 {
 	const struct pool_field *fields =
@@ -286,6 +302,7 @@ static void index_fields(struct compiler *c, struct pool_message *to)
 	mem_free(keys);
 }
 
+/* Both spellings of a name lead to the field. */
 static void hash_fields(struct compiler *c, struct pool_message *to)
 {
 	const struct pool_field *fields =
@@ -349,6 +366,7 @@ static void index_values(
 	}
 }
 
+/* The first declared name of a number is the one that is printed. */
 static void compile_enum(struct compiler *c, const struct ast_enum *from)
 {
 	struct pool_enum to = {.first_value = COUNT(&c->values, struct pool_value)};
@@ -397,6 +415,7 @@ static void number_scope(struct compiler *c, struct ast_message *message, struct
 	}
 }
 
+/* Extensions stand behind the declared fields. */
 static void compile_message(struct compiler *c, const struct ast_message *from)
 {
 	struct pool_message to = {.first_field = COUNT(&c->fields, struct pool_field)};
@@ -425,6 +444,7 @@ static void compile_message(struct compiler *c, const struct ast_message *from)
 	buf_append(&c->messages, &to, sizeof(to));
 }
 
+/* The same order as in number_scope. */
 static void compile_scope(
 	struct compiler *c, const struct ast_message *message, const struct ast_enum *e)
 {
@@ -444,6 +464,7 @@ static struct slice text_offset(struct compiler *c, uint32_t start)
 	return slice_make((const uint8_t *)(uintptr_t)start, c->text.size - start);
 }
 
+/* Methods of one service stand together. */
 static void compile_services(struct compiler *c, const struct ast_service *from)
 {
 	for (; from; from = from->next) {
@@ -474,6 +495,7 @@ static void compile_services(struct compiler *c, const struct ast_service *from)
 	}
 }
 
+/* By full name, and by the path of a request. */
 static void hash_names(struct compiler *c, struct descriptor_pool *pool)
 {
 	const struct pool_message *messages = (const void *)c->messages.data;
@@ -496,6 +518,7 @@ static void hash_names(struct compiler *c, struct descriptor_pool *pool)
 	}
 }
 
+/* Names are unique, so the order is total. */
 static int compare_files(const void *a, const void *b)
 {
 	const struct ast_file *left = *(struct ast_file *const *)a;
@@ -541,6 +564,7 @@ static size_t aligned(size_t size)
 	return (size + BLOCK_ALIGN - 1) / BLOCK_ALIGN * BLOCK_ALIGN;
 }
 
+/* One array into the block, aligned for the next. */
 static const void *place(uint8_t *block, size_t *used, const struct buf *part)
 {
 	uint8_t *to = block + *used;
@@ -567,6 +591,7 @@ static struct descriptor_pool *assemble(struct compiler *c, const struct descrip
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
 		size += aligned(parts[i]->size);
 	}
+	/* Texts stand last: reading a block of bytes at the end of one must stay in the block. */
 	block = mem_zalloc(size + TEXT_SLACK);
 	pool = (struct descriptor_pool *)(void *)block;
 	*pool = *head;
@@ -581,6 +606,7 @@ static struct descriptor_pool *assemble(struct compiler *c, const struct descrip
 	pool->methods = methods = (void *)(uintptr_t)place(block, &used, &c->methods);
 	pool->text = place(block, &used, &c->text);
 	ASSERT(used == size);
+	/* What was an offset until now becomes an address. */
 	for (uint32_t i = 0; i < pool->service_count; i++) {
 		services[i].name.data = pool->text + (uintptr_t)services[i].name.data;
 	}
@@ -591,6 +617,7 @@ static struct descriptor_pool *assemble(struct compiler *c, const struct descrip
 	return pool;
 }
 
+/* So that none is forgotten. */
 static void for_each_buf(struct compiler *c, void (*apply)(struct buf *))
 {
 	struct buf *parts[] = {&c->messages, &c->fields, &c->enums, &c->values, &c->slots,
@@ -601,6 +628,7 @@ static void for_each_buf(struct compiler *c, void (*apply)(struct buf *))
 	}
 }
 
+/* Nothing here can fail: what could was refused by the linker. */
 struct descriptor_pool *descriptor_compile_pool(struct ast_file *files)
 {
 	struct descriptor_pool head = {.size = 0};

@@ -5,7 +5,7 @@
 #ifndef PILLION_CODEC_DESCRIPTOR_COMPILE_H
 #define PILLION_CODEC_DESCRIPTOR_COMPILE_H
 
-#include "codec/descriptor_ast.h"
+#include "codec/descriptor_file.h"
 
 /* Every file of the list whose state is AST_LINKED. One reference, owned by the caller. */
 struct descriptor_pool *descriptor_compile_pool(struct ast_file *files);

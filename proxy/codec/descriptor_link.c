@@ -1,3 +1,8 @@
+/*
+ * One map holds every full name of all files, and three kinds of names that no identifier can be:
+ * extension numbers ("p.M.#100") and JSON names ("p.M.\x01.name"). So each rule of uniqueness is
+ * one look-up, and undoing a refused file is removing what it declared.
+ */
 #include "codec/descriptor_link.h"
 
 #include <stdio.h>
@@ -22,6 +27,7 @@ void descriptor_link_fini(struct descriptor_linker *linker)
 	map_fini(&linker->symbols);
 }
 
+/* Always false, so that callers can return it. */
 static bool refuse(struct descriptor_linker *linker, struct slice element, const char *what)
 {
 	struct descriptor_label file = descriptor_parse_label(linker->file->name);
@@ -49,6 +55,7 @@ static struct slice join(struct descriptor_linker *linker, struct slice scope, s
 	return slice_make(text, scope.size + 1 + name.size);
 }
 
+/* Every full name once in the whole pool (DS-03). */
 static bool declare(
 	struct descriptor_linker *linker, struct slice full_name, enum link_kind kind, void *object)
 {
@@ -87,6 +94,7 @@ static bool declare_enum(
 	return true;
 }
 
+/* Fields, and extensions by the scope that declares them. */
 static bool declare_fields(
 	struct descriptor_linker *linker, struct slice scope, struct ast_field *field)
 {
@@ -99,6 +107,7 @@ static bool declare_fields(
 	return true;
 }
 
+/* For qsort and bsearch. */
 static int compare_numbers(const void *a, const void *b)
 {
 	int32_t left = *(const int32_t *)a;
@@ -107,6 +116,7 @@ static int compare_numbers(const void *a, const void *b)
 	return left < right ? -1 : left > right;
 }
 
+/* The sorted numbers stay: extensions are checked against them. */
 static bool check_numbers(struct descriptor_linker *linker, struct ast_message *message)
 {
 	int32_t *numbers =
@@ -127,6 +137,7 @@ static bool check_numbers(struct descriptor_linker *linker, struct ast_message *
 	return true;
 }
 
+/* Nested types are declared before anything is resolved, so their order is free. */
 static bool declare_message(
 	struct descriptor_linker *linker, struct slice scope, struct ast_message *message)
 {
@@ -162,6 +173,7 @@ static bool declare_message(
 	return true;
 }
 
+/* Methods live in the scope of their service. */
 static bool declare_service(struct descriptor_linker *linker, struct ast_service *service)
 {
 	service->full_name = join(linker, linker->file->package, service->name);
@@ -181,6 +193,7 @@ static bool declare_service(struct descriptor_linker *linker, struct ast_service
 	return true;
 }
 
+/* All names first; resolving comes after. */
 static bool declare_file(struct descriptor_linker *linker, struct ast_file *file)
 {
 	struct slice scope = file->package;
@@ -229,6 +242,7 @@ static struct link_symbol *resolve(
 	}
 }
 
+/* A field may leave its type out when the name says it. */
 static bool link_type(struct descriptor_linker *linker, struct slice scope, struct ast_field *field)
 {
 	bool is_message = field->type == 10 || field->type == 11;
@@ -254,6 +268,7 @@ static bool link_type(struct descriptor_linker *linker, struct slice scope, stru
 	return refuse(linker, field->full_name, "a type_name that cannot be resolved");
 }
 
+/* Lists and required fields cannot be members. */
 static bool link_oneof(struct descriptor_linker *linker, struct ast_oneof *const *oneofs,
 	uint32_t oneof_count, struct ast_field *field)
 {
@@ -322,6 +337,7 @@ static bool check_map_entry(struct descriptor_linker *linker, struct ast_message
 	return true;
 }
 
+/* At most AST_RANGES_MAX of them. */
 static bool in_ranges(const struct ast_message *message, int32_t number)
 {
 	for (const struct ast_range *range = message->ranges; range; range = range->next) {
@@ -357,6 +373,7 @@ static bool declare_extension(
 	return declare(linker, key, LINK_OTHER, field);
 }
 
+/* Extensions of a message of any linked file. */
 static bool link_extensions(
 	struct descriptor_linker *linker, struct slice scope, struct ast_field *field)
 {
@@ -429,6 +446,7 @@ static bool link_json_name(
 	return true;
 }
 
+/* A map entry may only be used by the map field that it was made for. */
 static bool link_message(struct descriptor_linker *linker, struct ast_message *message)
 {
 	struct ast_oneof **oneofs = index_oneofs(linker, message);
@@ -459,6 +477,7 @@ static bool link_message(struct descriptor_linker *linker, struct ast_message *m
 	return true;
 }
 
+/* Input and output are messages, in this file or an import. */
 static bool link_services(struct descriptor_linker *linker, struct ast_service *service)
 {
 	for (; service; service = service->next) {

@@ -6,7 +6,7 @@
 #define PILLION_CODEC_DESCRIPTOR_LINK_H
 
 #include "base/map.h"
-#include "codec/descriptor_ast.h"
+#include "codec/descriptor_file.h"
 
 enum link_kind {
 	LINK_MESSAGE = 1,

@@ -1,3 +1,7 @@
+/*
+ * Each message of descriptor.proto has one take_ function, which is given its fields one by one and
+ * keeps what the engine needs. A message that comes in parts merges by itself that way.
+ */
 #include "codec/descriptor_parse.h"
 
 #include <errno.h>
@@ -38,6 +42,7 @@ struct descriptor_label descriptor_parse_label(struct slice name)
 	return label;
 }
 
+/* Always false. The file's name is empty in the text until it was read. */
 static bool refuse(struct parse *parse, unsigned code, struct slice element, const char *what)
 {
 	struct descriptor_label file = descriptor_parse_label(parse->file->name);
@@ -99,6 +104,7 @@ static int next_item(struct slice *rest, struct item *ret_item)
 /* Runs `take` on every field of a message; what it does not know it ignores. */
 typedef bool take_item(struct parse *parse, void *object, const struct item *item);
 
+/* The depth is bounded by the nesting of types, which read_message checks. */
 static bool each_item(struct parse *parse, struct slice bytes, take_item *take, void *object)
 {
 	struct item item;
@@ -119,6 +125,7 @@ static bool each_item(struct parse *parse, struct slice bytes, take_item *take, 
 	return true;
 }
 
+/* Another wire type makes the field unknown, as everywhere (WI-06). */
 static bool is_bytes(const struct item *item, uint32_t number)
 {
 	return item->number == number && item->type == WIRE_LENGTH;
@@ -172,6 +179,7 @@ static bool take_field_options(struct parse *parse, void *object, const struct i
 	return true;
 }
 
+/* Numbers of FieldDescriptorProto. */
 static bool take_field(struct parse *parse, void *object, const struct item *item)
 {
 	struct ast_field *field = object;
@@ -205,6 +213,7 @@ static bool take_field(struct parse *parse, void *object, const struct item *ite
 	return true;
 }
 
+/* What can be said without knowing any other type. */
 static bool check_field(struct parse *parse, const struct ast_field *field)
 {
 	if (!is_identifier(field->name)) {
@@ -255,6 +264,7 @@ static bool take_value(struct parse *parse, void *object, const struct item *ite
 	return true;
 }
 
+/* EnumDescriptorProto: name 1, value 2. */
 static bool take_enum(struct parse *parse, void *object, const struct item *item)
 {
 	struct ast_enum *enumeration = object;
@@ -301,6 +311,7 @@ static bool read_enum(struct parse *parse, struct slice bytes, struct ast_enum *
 	return true;
 }
 
+/* ExtensionRange: start 1, end 2, exclusive. */
 static bool take_range(struct parse *parse, void *object, const struct item *item)
 {
 	struct ast_range *range = object;
@@ -325,6 +336,7 @@ static bool take_oneof(struct parse *parse, void *object, const struct item *ite
 	return true;
 }
 
+/* MessageOptions: message_set_wire_format 1, map_entry 7. */
 static bool take_message_options(struct parse *parse, void *object, const struct item *item)
 {
 	struct ast_message *message = object;
@@ -369,6 +381,7 @@ static bool read_range(struct parse *parse, struct slice bytes, struct ast_messa
 	return each_item(parse, bytes, take_range, range);
 }
 
+/* DescriptorProto by its numbers; reserved ranges and names are the compiler's. */
 static bool take_message(struct parse *parse, void *object, const struct item *item)
 {
 	struct ast_message *message = object;
@@ -427,6 +440,7 @@ static bool read_message(struct parse *parse, struct slice bytes, struct ast_mes
 	return true;
 }
 
+/* MethodOptions: idempotency_level 34. */
 static bool take_method_options(struct parse *parse, void *object, const struct item *item)
 {
 	struct ast_method *method = object;
@@ -458,6 +472,7 @@ static bool take_method(struct parse *parse, void *object, const struct item *it
 	return true;
 }
 
+/* ServiceDescriptorProto: name 1, method 2. */
 static bool take_service(struct parse *parse, void *object, const struct item *item)
 {
 	struct ast_service *service = object;
@@ -510,6 +525,7 @@ static bool read_import(struct parse *parse, struct slice name)
 	return true;
 }
 
+/* FileDescriptorProto; options say nothing that the engine needs. */
 static bool take_file(struct parse *parse, void *object, const struct item *item)
 {
 	struct ast_file *file = object;
@@ -566,6 +582,7 @@ static struct slice strip_source_info(struct arena *arena, struct slice bytes)
 	return slice_make(out, size);
 }
 
+/* DS-05 without editions: they are refused by name. */
 static bool check_file(struct parse *parse)
 {
 	struct ast_file *file = parse->file;
@@ -591,7 +608,6 @@ struct ast_file *descriptor_parse_file(
 
 	ASSERT(source);
 	file->source = source;
-	file->bytes = bytes;
 	file->imports_end = &file->imports;
 	file->messages_end = &file->messages;
 	file->enums_end = &file->enums;

@@ -6,7 +6,7 @@
 #ifndef PILLION_CODEC_DESCRIPTOR_PARSE_H
 #define PILLION_CODEC_DESCRIPTOR_PARSE_H
 
-#include "codec/descriptor_ast.h"
+#include "codec/descriptor_file.h"
 
 /* Element of an error text: at most 64 bytes of a name, what is not printable as '?'. */
 struct descriptor_label {

@@ -1,3 +1,7 @@
+/*
+ * Types of this package are known by their full name alone, not by the file that declares them:
+ * people copy these files into their own trees (DS-02).
+ */
 #include "codec/descriptor_wkt.h"
 
 #define WKT_FIELDS_MAX 6
@@ -35,6 +39,7 @@ static const struct wkt_shape shapes[] = {
 	SHAPE("Empty", WKT_NONE, {0}),
 };
 
+/* Few types, asked at load time only: no table is worth it. */
 static const struct wkt_shape *find_shape(struct slice full_name)
 {
 	struct slice package = SLICE("google.protobuf.");
@@ -59,6 +64,7 @@ enum pool_wkt descriptor_wkt_find(struct slice full_name)
 	return shape ? shape->wkt : WKT_NONE;
 }
 
+/* Numbers, types and labels must be those of the shape, and nothing else. */
 bool descriptor_wkt_sound(const struct ast_message *message)
 {
 	const struct wkt_shape *shape = find_shape(message->full_name);

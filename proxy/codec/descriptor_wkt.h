@@ -5,8 +5,8 @@
 #ifndef PILLION_CODEC_DESCRIPTOR_WKT_H
 #define PILLION_CODEC_DESCRIPTOR_WKT_H
 
-#include "codec/descriptor_ast.h"
-#include "codec/pool.h"
+#include "codec/descriptor_file.h"
+#include "codec/pool_find.h"
 
 enum pool_wkt descriptor_wkt_find(struct slice full_name);
 /* The engine reads these types by fixed numbers: false when a schema says otherwise. */

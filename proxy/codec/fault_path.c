@@ -1,3 +1,7 @@
+/*
+ * The inner end of a path says most, so that is what is kept when the whole does not fit. Names are
+ * shown escaped and cut: they come from the peer, and the text goes to logs and terminals (ER-06).
+ */
 #include "codec/fault_path.h"
 
 #include <stdio.h>
@@ -23,6 +27,7 @@ void fault_path_set(struct fault_path *path, enum codec_fault_kind kind, size_t 
 	snprintf(path->rule, sizeof(path->rule), "%s%s", rule, what ? what : "");
 }
 
+/* Once something found no room, all that would stand before it is left out too. */
 static void prepend(struct fault_path *path, const char *text, size_t size)
 {
 	if (path->cut || size > path->start) {
@@ -83,6 +88,7 @@ void fault_path_key(struct fault_path *path, struct slice key)
 	prepend(path, text, size + 2);
 }
 
+/* The parts are bounded so that the whole fits in 256 bytes. */
 void fault_path_finish(
 	const struct fault_path *path, struct slice root, struct codec_fault *ret_fault)
 {

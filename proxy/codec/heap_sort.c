@@ -1,3 +1,7 @@
+/*
+ * The library's qsort may allocate, and its worst case is nobody's promise; both matter where a
+ * peer chooses the elements.
+ */
 #include "codec/heap_sort.h"
 
 #include <stdbool.h>
@@ -40,6 +44,7 @@ static void sift(uint8_t *elements, size_t root, size_t count, size_t size)
 	memcpy(elements + root * size, moving, size);
 }
 
+/* What comes in order is the usual case, and costs one look. */
 static bool is_sorted(const uint8_t *elements, size_t count, size_t size)
 {
 	for (size_t i = 1; i < count; i++) {

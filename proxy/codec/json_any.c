@@ -1,3 +1,7 @@
+/*
+ * An Any whose "@type" comes first is read like any object. If it comes later, the text is looked
+ * through once for all of them, so that nested ones do not cost a pass each (EN-05).
+ */
 #include "codec/json_any.h"
 
 #include "codec/heap_sort.h"
@@ -15,6 +19,7 @@ struct type_place {
 	uint64_t type;	 /* offset of the value of "@type" */
 };
 
+/* Always NULL, so that callers can return it. */
 static const uint8_t *bad_any(struct json_reader *r, const uint8_t *p, const char *rule)
 {
 	return json_reader_fault(r, p, CODEC_FAULT_JSON_ANY, rule, NULL);
@@ -98,6 +103,7 @@ static bool check_text(struct json_reader *r)
 	uint32_t depth_left = r->depth_left;
 	const uint8_t *p = json_reader_space(r, r->begin);
 
+	/* From the root: what is open around this place does not count twice. */
 	r->depth_left = r->options->max_depth;
 	p = json_skip_value(r, p);
 	r->depth_left = depth_left;
@@ -256,6 +262,7 @@ static const uint8_t *read_plain(
 	return p;
 }
 
+/* The type is written before the value, wherever it stands in the text. */
 const uint8_t *json_any_read(
 	struct json_reader *r, const uint8_t *p, const struct pool_message *message)
 {

@@ -1,9 +1,14 @@
+/*
+ * Error bodies have no schema, and the few members that are looked for stand near the top, so
+ * looking through the text again for each is cheaper than keeping anything.
+ */
 #include "codec/json_find.h"
 
 #include "codec/json_skip.h"
 #include "codec/json_string.h"
 #include "codec/number_parse.h"
 
+/* No output: this reader only looks. */
 void json_find_init(struct json_reader *r, struct codec_context *context,
 	const struct codec_options *options, struct slice json)
 {
@@ -17,6 +22,7 @@ void json_find_init(struct json_reader *r, struct codec_context *context,
 	fault_path_init(&r->path);
 }
 
+/* Error bodies that are no JSON are shown as text instead. */
 bool json_find_valid(struct json_reader *r)
 {
 	const uint8_t *p = json_skip_value(r, json_reader_space(r, r->begin));
@@ -24,6 +30,7 @@ bool json_find_valid(struct json_reader *r)
 	return p && json_reader_space(r, p) == r->end;
 }
 
+/* The first one of that name; error bodies are small. */
 const uint8_t *json_find_member(struct json_reader *r, const uint8_t *object, struct slice name)
 {
 	const uint8_t *p = object;

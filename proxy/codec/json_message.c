@@ -1,3 +1,9 @@
+/*
+ * One call reads one object. The next field in the order of the schema is tried first by comparing
+ * its whole `"name":` at once (EN-02); a hash finds the others. What was seen is a word of bits on
+ * the stack; only messages with more than 64 fields and oneofs use the scratch, and only once such
+ * a field comes. Faults build their path while these calls return.
+ */
 #include "codec/json_message.h"
 
 #include "codec/json_any.h"
@@ -64,6 +70,7 @@ static bool mark_far(struct json_reader *r, struct object *o, uint32_t bit)
 	return true;
 }
 
+/* The first 64 need no memory but the frame. */
 static inline bool mark(struct json_reader *r, struct object *o, uint32_t bit)
 {
 	uint64_t mask = (uint64_t)1 << bit % 64;
@@ -81,6 +88,7 @@ static struct slice json_name(const struct json_reader *r, const struct pool_fie
 	return slice_make(r->pool->text + field->name, field->name_size);
 }
 
+/* The path gets the name as it stands in the text, escaped. */
 static const uint8_t *unknown_field(struct json_reader *r, const uint8_t *p, struct slice name)
 {
 	(void)json_reader_fault(r, p, CODEC_FAULT_JSON_UNKNOWN_FIELD, "unknown field", NULL);
@@ -158,6 +166,7 @@ static const uint8_t *read_text(
 	return p;
 }
 
+/* JN-04: zero of a field without presence is not written. */
 const uint8_t *json_message_value(
 	struct json_reader *r, const uint8_t *p, const struct pool_field *field)
 {
@@ -191,6 +200,7 @@ static bool takes_null(const struct pool_field *field)
 	return field->flags & POOL_NULL || (field->kind == POOL_MESSAGE && field->wkt == WKT_VALUE);
 }
 
+/* Elements of lists are always written, zeros too. */
 static const uint8_t *read_element(
 	struct json_reader *r, const uint8_t *p, const struct pool_field *field, bool packed)
 {
@@ -213,6 +223,7 @@ static const uint8_t *read_element(
 	return p;
 }
 
+/* A fault says which element. */
 static const uint8_t *read_elements(
 	struct json_reader *r, const uint8_t *p, const struct pool_field *field)
 {
@@ -238,6 +249,7 @@ static const uint8_t *read_elements(
 	}
 }
 
+/* A packed list is one region; it vanishes when nothing is left in it. */
 static const uint8_t *read_array(
 	struct json_reader *r, const uint8_t *p, const struct pool_field *field)
 {
@@ -299,6 +311,7 @@ static const uint8_t *read_map_key(struct json_reader *r, const uint8_t *p,
 	return p;
 }
 
+/* Key and value are both written, whatever they are. */
 static const uint8_t *read_entry(struct json_reader *r, const uint8_t *p,
 	const struct pool_field *field, struct key_set *set)
 {
@@ -356,6 +369,7 @@ static void blame_key(struct json_reader *r, const uint8_t *p)
 	}
 }
 
+/* JN-05: no two keys of one decoded value. */
 static const uint8_t *read_entries(struct json_reader *r, const uint8_t *p,
 	const struct pool_field *field, struct key_set *set)
 {
@@ -379,6 +393,7 @@ static const uint8_t *read_entries(struct json_reader *r, const uint8_t *p,
 	}
 }
 
+/* The set of keys lives as long as the map is open. */
 static const uint8_t *read_map(
 	struct json_reader *r, const uint8_t *p, const struct pool_field *field)
 {
@@ -449,6 +464,7 @@ static inline const struct pool_field *guess_field(
 static const uint8_t *read_member(struct json_reader *r, struct object *o, const uint8_t *p)
 {
 	const uint8_t *name = p;
+	/* A message without fields has no likely one, and must not look behind its tables. */
 	const struct pool_field *field = o->message->field_count ? guess_field(r, o, &p) : NULL;
 	struct slice text;
 
@@ -487,6 +503,7 @@ static const uint8_t *read_member(struct json_reader *r, struct object *o, const
 	return p;
 }
 
+/* JN-06, if asked for. */
 static const uint8_t *finish_object(struct json_reader *r, struct object *o, const uint8_t *p)
 {
 	if (o->has_more) {
@@ -499,6 +516,7 @@ static const uint8_t *finish_object(struct json_reader *r, struct object *o, con
 	return p + 1;
 }
 
+/* Strict commas: neither missing nor trailing (JS-01). */
 const uint8_t *json_message_members(
 	struct json_reader *r, const uint8_t *p, const struct pool_message *message, bool in_any)
 {
@@ -526,6 +544,7 @@ const uint8_t *json_message_members(
 	}
 }
 
+/* One level of depth, whatever the JSON form of the type. */
 const uint8_t *json_message_read(
 	struct json_reader *r, const uint8_t *p, const struct pool_message *message)
 {

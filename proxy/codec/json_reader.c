@@ -1,7 +1,13 @@
+/*
+ * Lengths of protobuf stand in front of what they count, but are known behind it. Nearly all of
+ * them fit in the one byte that was left for them. The others are put in by one backward sweep over
+ * the whole message, so each byte moves once however deep it lies (EN-03).
+ */
 #include "codec/json_reader.h"
 
 #include "codec/number_parse.h"
 
+/* Only the first fault counts; NULL lets callers return it. */
 const uint8_t *json_reader_fault(struct json_reader *r, const uint8_t *place,
 	enum codec_fault_kind kind, const char *rule, const char *what)
 {
@@ -13,6 +19,7 @@ const uint8_t *json_reader_fault(struct json_reader *r, const uint8_t *place,
 	return NULL;
 }
 
+/* What could never begin a value is a fault of syntax, all else one of type. */
 const uint8_t *json_reader_unexpected(
 	struct json_reader *r, const uint8_t *place, const char *expected)
 {
@@ -54,6 +61,7 @@ bool json_reader_enter(struct json_reader *r, const uint8_t *place)
 	return true;
 }
 
+/* Only the four bytes of RFC 8259. */
 const uint8_t *json_reader_space_long(const struct json_reader *r, const uint8_t *p)
 {
 	ASSERT(p <= r->end);
@@ -68,6 +76,7 @@ static struct json_slot *slot_at(struct json_reader *r, size_t index)
 	return (struct json_slot *)(void *)r->context->slots.data + index;
 }
 
+/* Regions nest, so slots are in the order of their places. */
 struct json_region json_reader_open(struct json_reader *r)
 {
 	struct buf *slots = &r->context->slots;
@@ -81,6 +90,7 @@ struct json_region json_reader_open(struct json_reader *r)
 	return region;
 }
 
+/* Only lengths of 128 and more keep their slot. */
 void json_reader_close(struct json_reader *r, const struct json_region *region)
 {
 	size_t length = writer_size(&r->w) - region->at - 1 + (r->surplus - region->surplus);
@@ -96,6 +106,7 @@ void json_reader_close(struct json_reader *r, const struct json_region *region)
 	r->surplus += wire_varint_size(length) - 1;
 }
 
+/* Needs room for the surplus only; without one nothing moves. */
 bool json_reader_patch(struct json_reader *r)
 {
 	size_t slot = r->context->slots.size / sizeof(struct json_slot);

@@ -8,7 +8,7 @@
 
 #include "codec/context_scratch.h"
 #include "codec/fault_path.h"
-#include "codec/pool.h"
+#include "codec/pool_find.h"
 #include "codec/wire.h"
 #include "codec/writer.h"
 

@@ -1,3 +1,7 @@
+/*
+ * Short plain numbers are read right here. Everything rare (fractions, exponents, more than 14
+ * digits, escapes inside of quotes) goes through number_parse, which is exact for any text.
+ */
 #include "codec/json_scalar.h"
 
 #include "codec/codec_base64.h"
@@ -17,6 +21,7 @@ const char *json_scalar_name(enum pool_kind kind)
 	return names[kind];
 }
 
+/* Never the value itself: only the name of the type (ER-06). */
 static const uint8_t *out_of_range(struct json_reader *r, const uint8_t *place, enum pool_kind kind)
 {
 	return json_reader_fault(
@@ -94,6 +99,7 @@ static const uint8_t *quoted_number(struct json_reader *r, const uint8_t *p, str
 	return q;
 }
 
+/* Any text that is a number, quoted or not. */
 static const uint8_t *integer_slow(
 	struct json_reader *r, const uint8_t *p, enum pool_kind kind, uint64_t *ret_bits)
 {
@@ -117,6 +123,7 @@ static const uint8_t *integer_slow(
 	return integer_of(r, p, kind, &number, ret_bits) ? q : NULL;
 }
 
+/* Bytes behind the end are loaded but never believed: q is compared with it last. */
 static inline const uint8_t *read_integer(
 	struct json_reader *r, const uint8_t *p, enum pool_kind kind, uint64_t *ret_bits)
 {
@@ -152,6 +159,7 @@ static inline const uint8_t *read_integer(
 	return q + quoted;
 }
 
+/* JSON has no words for these, so they come as strings (JS-05). */
 static bool special_number(struct slice text, double *ret_value)
 {
 	if (slice_equal(text, SLICE("NaN"))) {
@@ -166,6 +174,7 @@ static bool special_number(struct slice text, double *ret_value)
 	return true;
 }
 
+/* Straight to the width of the field, so that it is rounded once. */
 static bool real_bits(enum pool_kind kind, const struct number_text *number, uint64_t *ret_bits)
 {
 	double wide;
@@ -200,6 +209,7 @@ static void special_bits(enum pool_kind kind, double value, uint64_t *ret_bits)
 	*ret_bits = bits;
 }
 
+/* Quoted or not; only quoted ones may be NaN or infinite. */
 static const uint8_t *read_real(
 	struct json_reader *r, const uint8_t *p, enum pool_kind kind, uint64_t *ret_bits)
 {
@@ -240,6 +250,7 @@ const uint8_t *json_scalar_number(struct json_reader *r, const uint8_t *p, doubl
 	return number_parse_double(&number, ret_value) ? q : out_of_range(r, p, POOL_DOUBLE);
 }
 
+/* The two literals and nothing else. */
 static const uint8_t *read_bool(struct json_reader *r, const uint8_t *p, uint64_t *ret_bits)
 {
 	const uint8_t *q = JSON_LITERAL(r, p, "true");
@@ -249,6 +260,7 @@ static const uint8_t *read_bool(struct json_reader *r, const uint8_t *p, uint64_
 	return q ? q : bad_type(r, p, POOL_BOOL);
 }
 
+/* Names and numbers that the schema does not have. */
 static const uint8_t *bad_enum(struct json_reader *r, const uint8_t *p)
 {
 	return json_reader_fault(r, p, CODEC_FAULT_JSON_ENUM, "no value of the enum", NULL);
@@ -276,8 +288,9 @@ static const uint8_t *read_null(struct json_reader *r, const uint8_t *p, uint64_
 	return NULL;
 }
 
-static const uint8_t *read_enum(struct json_reader *r, const uint8_t *p,
-	const struct pool_field *field, uint64_t *ret_bits)
+/* Open enums take any int32, closed ones what is declared (WI-07). */
+static const uint8_t *read_enum(
+	struct json_reader *r, const uint8_t *p, const struct pool_field *field, uint64_t *ret_bits)
 {
 	const struct pool_enum *enumeration = r->pool->enums + field->sub;
 	const struct pool_value *value;
@@ -289,8 +302,7 @@ static const uint8_t *read_enum(struct json_reader *r, const uint8_t *p,
 		if (!q) {
 			return NULL;
 		}
-		value = pool_value_by_name(
-			r->pool, enumeration, name, r->options->enum_any_case);
+		value = pool_value_by_name(r->pool, enumeration, name, r->options->enum_any_case);
 		if (!value && !r->options->ignore_unknown) {
 			return bad_enum(r, p);
 		}
@@ -309,6 +321,7 @@ static const uint8_t *read_enum(struct json_reader *r, const uint8_t *p,
 	return q;
 }
 
+/* One switch for all kinds; strings and messages go elsewhere. */
 const uint8_t *json_scalar_read(
 	struct json_reader *r, const uint8_t *p, const struct pool_field *field, uint64_t *ret_bits)
 {
@@ -368,6 +381,7 @@ const uint8_t *json_scalar_read_key(
 	return integer_of(r, p - 1, kind, &number, ret_bits) ? q : NULL;
 }
 
+/* Decoded right into the output: base64 never grows. */
 const uint8_t *json_scalar_put_bytes(struct json_reader *r, const uint8_t *p)
 {
 	struct json_region region;

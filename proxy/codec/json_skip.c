@@ -1,3 +1,7 @@
+/*
+ * Values that nobody wants are still checked: the same text must not be right for one reader and
+ * wrong for another, and broken UTF-8 must not travel on in a log.
+ */
 #include "codec/json_skip.h"
 
 #include "codec/json_string.h"
@@ -39,6 +43,7 @@ static const uint8_t *skip_scalar(struct json_reader *r, const uint8_t *p)
 	return q ? q : syntax(r, p, "expected a value");
 }
 
+/* Used wherever a member is passed over without looking at its name. */
 const uint8_t *json_skip_key(struct json_reader *r, const uint8_t *p)
 {
 	if (!json_reader_is(r, p, '"')) {

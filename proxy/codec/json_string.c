@@ -1,3 +1,7 @@
+/*
+ * A string is scanned 16 bytes at a time for what ends a plain run. Most end within the first
+ * block, so the text is copied as one block, too.
+ */
 #include "codec/json_string.h"
 
 #include "codec/utf8.h"
@@ -67,6 +71,7 @@ static const uint8_t *unterminated(struct json_reader *r)
 	return json_reader_fault(r, r->end, CODEC_FAULT_JSON_SYNTAX, "unterminated string", NULL);
 }
 
+/* UTF-8 is checked where a byte of 0x80 or more ends the plain run. */
 const uint8_t *json_string_plain(struct json_reader *r, const uint8_t *p)
 {
 	for (;;) {
@@ -172,6 +177,7 @@ static const uint8_t *read_escape(struct json_reader *r, const uint8_t *p, uint8
 	return p + 2;
 }
 
+/* The scratch is only used by text with escapes. */
 const uint8_t *json_string_view(struct json_reader *r, const uint8_t *p, struct slice *ret_text)
 {
 	struct buf *text = &r->context->text;
@@ -228,6 +234,7 @@ static const uint8_t *put_escaped(struct json_reader *r, const uint8_t *p, const
 	}
 }
 
+/* The length is known before anything is written, unless there are escapes. */
 const uint8_t *json_string_put(struct json_reader *r, const uint8_t *p)
 {
 	const uint8_t *q = json_string_plain(r, p);
@@ -241,7 +248,10 @@ const uint8_t *json_string_put(struct json_reader *r, const uint8_t *p)
 	}
 	size = (size_t)(q - p);
 	if (size < 16) {
-		/* Short ones as one block: both sides have that much to spare. */
+		/*
+		 * Short ones as one block: both sides have that much to spare, and a copy of a
+		 * fixed size is one load and one store.
+		 */
 		*r->w.out++ = (uint8_t)size;
 		memcpy(r->w.out, p, 16);
 		r->w.out += size;
@@ -276,6 +286,7 @@ const uint8_t *json_string_put_seen(struct json_reader *r, const uint8_t *p, str
 	return p;
 }
 
+/* Escapes are decoded, to find the broken ones. */
 const uint8_t *json_string_skip(struct json_reader *r, const uint8_t *p)
 {
 	uint8_t ignored[8];

@@ -1,7 +1,12 @@
+/*
+ * The entry point: it sets up the reader, lets json_message do the work, patches the long lengths,
+ * and makes sure that a fault leaves no byte behind.
+ */
 #include "codec/json_to_wire.h"
 
 #include "codec/json_message.h"
 
+/* The size is looked at before the first byte (LM-01). */
 static const uint8_t *read_whole(struct json_reader *r, const struct pool_message *message)
 {
 	const uint8_t *p = json_reader_space(r, r->begin);
@@ -25,6 +30,7 @@ static const uint8_t *read_whole(struct json_reader *r, const struct pool_messag
 	return p;
 }
 
+/* The scratch is given back whatever happened. */
 bool json_to_wire_translate(struct codec_context *context, const struct codec_target *target,
 	struct slice json, struct buf *ret_wire, struct codec_fault *ret_fault)
 {

@@ -1,3 +1,7 @@
+/*
+ * The types of google/protobuf are written by their published numbers; descriptor_wkt refused any
+ * schema that says otherwise.
+ */
 #include "codec/json_wkt.h"
 
 #include "codec/json_message.h"
@@ -27,6 +31,7 @@ static const uint8_t *bad_wkt(struct json_reader *r, const uint8_t *p, const cha
 	return json_reader_fault(r, p, CODEC_FAULT_JSON_WKT, "expected ", expected);
 }
 
+/* A missing part is zero and is not written. */
 static const uint8_t *read_time(struct json_reader *r, const uint8_t *p, bool is_timestamp)
 {
 	const char *expected = is_timestamp ? "an RFC 3339 timestamp" : "a duration such as 1.5s";
@@ -82,6 +87,7 @@ static bool put_path(struct json_reader *r, struct slice path)
 	return true;
 }
 
+/* The room is reckoned before, so paths are written without looking. */
 static const uint8_t *read_field_mask(struct json_reader *r, const uint8_t *p)
 {
 	struct slice text;
@@ -170,6 +176,7 @@ static const uint8_t *read_list(struct json_reader *r, const uint8_t *p)
 	}
 }
 
+/* Depth: the entry is one level, its Value another (WI-09). */
 static const uint8_t *read_struct_entry(
 	struct json_reader *r, const uint8_t *p, struct key_set *set)
 {
@@ -309,6 +316,7 @@ static const uint8_t *read_value(struct json_reader *r, const uint8_t *p)
 	return p;
 }
 
+/* The caller entered the level of the message itself. */
 const uint8_t *json_wkt_read(
 	struct json_reader *r, const uint8_t *p, const struct pool_message *message)
 {

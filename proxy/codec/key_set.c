@@ -1,3 +1,7 @@
+/*
+ * Up to eight keys are compared one by one, by their hashes; more get a table. The sets of nested
+ * maps lie on one stack, so a map costs no allocation and gives all of it back at its end.
+ */
 #include "codec/key_set.h"
 
 #include "codec/wire.h"
@@ -6,6 +10,7 @@
 
 typedef unsigned __int128 wide;
 
+/* The second word must not be predictable from the first hashes. */
 void key_set_init(struct key_sets *sets, uint64_t seed)
 {
 	buf_init(&sets->entries);
@@ -26,6 +31,7 @@ void key_set_reset(struct key_sets *sets)
 	buf_clear(&sets->table);
 }
 
+/* A folded product: every bit of both sides reaches every bit of the result. */
 static uint64_t mix(uint64_t a, uint64_t b)
 {
 	wide product = (wide)a * b;
@@ -66,6 +72,7 @@ static uint32_t *table_at(struct key_sets *sets, size_t index)
 	return (uint32_t *)(void *)sets->table.data + index;
 }
 
+/* Opening costs nothing: most maps are small. */
 void key_set_open(struct key_sets *sets, struct key_set *set)
 {
 	*set = (struct key_set){
@@ -88,6 +95,7 @@ static void put(struct key_sets *sets, struct key_set *set, size_t index)
 /* This set is the innermost one, so its table may grow where it stands. */
 static void grow_table(struct key_sets *sets, struct key_set *set)
 {
+	/* Half full at most: chains stay short with a good hash. */
 	size_t slots = set->mask ? (set->mask + 1) * 2 : 4 * (size_t)LINEAR_MAX;
 
 	ASSERT(sets->table.size ==
@@ -101,6 +109,7 @@ static void grow_table(struct key_sets *sets, struct key_set *set)
 	}
 }
 
+/* The hash decides nearly always. */
 static bool equal(const struct key_entry *a, const struct key_entry *b, const uint8_t *base)
 {
 	if (a->hash != b->hash || a->size != b->size) {
@@ -134,6 +143,7 @@ static size_t find(struct key_sets *sets, const struct key_set *set, const struc
 	return set->count;
 }
 
+/* Only the innermost open set may be added to. */
 static bool add(struct key_sets *sets, struct key_set *set, const struct key_entry *entry,
 	const uint8_t *base, size_t *ret_other)
 {

@@ -1,3 +1,8 @@
+/*
+ * Three ways to a floating point value, each exact: one operation on two exact doubles (Clinger),
+ * the product with a 128-bit power of ten and its error bounds (Lemire), and natural numbers of any
+ * length where those bounds lie on both sides of a middle.
+ */
 #include "codec/number_parse.h"
 
 #include <string.h>
@@ -43,6 +48,7 @@ static const uint8_t *scan_digits(
 	return p;
 }
 
+/* Digits beyond the cap are read, so that the text stays linear, and ignored. */
 static const uint8_t *scan_exponent(
 	const uint8_t *p, const uint8_t *end, struct number_text *number)
 {
@@ -61,6 +67,7 @@ static const uint8_t *scan_exponent(
 	return p;
 }
 
+/* A leading zero ends the integer; digits behind it are the caller's fault to find. */
 const uint8_t *number_parse_scan(
 	const uint8_t *p, const uint8_t *end, struct number_text *ret_number)
 {
@@ -102,6 +109,7 @@ const uint8_t *number_parse_scan(
 	return p;
 }
 
+/* By the digits themselves: a double is never involved (JS-04). */
 enum number_result number_parse_integer(const struct number_text *number, uint64_t *ret_magnitude)
 {
 	const uint8_t *dot = memchr(number->start, '.', (size_t)(number->end - number->start));
@@ -228,6 +236,7 @@ struct natural {
 	uint64_t limbs[LIMBS_MAX];
 };
 
+/* n = n * factor + addend. */
 static void natural_multiply(struct natural *n, uint64_t factor, uint64_t addend)
 {
 	wide carry = addend;
@@ -243,6 +252,7 @@ static void natural_multiply(struct natural *n, uint64_t factor, uint64_t addend
 	}
 }
 
+/* The factors of two are left to a shift. */
 static void natural_multiply_five(struct natural *n, int64_t power)
 {
 	for (; power >= 27; power -= 27) {
@@ -264,6 +274,7 @@ static void natural_shift(struct natural *n, int64_t bits)
 	n->count += words;
 }
 
+/* Counts are exact: no leading limb is zero. */
 static int natural_compare(const struct natural *a, const struct natural *b)
 {
 	if (a->count != b->count) {
@@ -314,6 +325,10 @@ static enum rounding round_exactly(const struct number_text *number, const struc
 	int64_t twos = exponent - (low->exponent - 1);
 	int order;
 
+	/*
+	 * digits * 10^exponent against (2 * significand + 1) * 2^(low exponent - 1): the fives go
+	 * to the side where they multiply, and the twos of both sides are one shift.
+	 */
 	if (exponent >= 0) {
 		natural_multiply_five(&decimal, exponent);
 	} else {
@@ -369,6 +384,7 @@ static bool to_binary(
 	return ret_binary->exponent <= format->exponent_max;
 }
 
+/* Subnormals have an exponent field of zero and no hidden bit. */
 bool number_parse_double(const struct number_text *number, double *ret_value)
 {
 	static const double powers[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10,
@@ -400,6 +416,7 @@ bool number_parse_double(const struct number_text *number, double *ret_value)
 	return true;
 }
 
+/* Never through double: that would round twice. */
 bool number_parse_float(const struct number_text *number, float *ret_value)
 {
 	uint32_t sign = (uint32_t)number->negative << 31;

@@ -1,3 +1,6 @@
+/*
+ * One table serves reading and printing, so both agree about every power of ten.
+ */
 #include "codec/number_power.h"
 
 /* What stands here is looked at in number_parse.c and number_print.c. */

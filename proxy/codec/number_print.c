@@ -1,3 +1,7 @@
+/*
+ * Shortest digits by Schubfach (Raffaello Giulietti): the interval that rounds to the value is
+ * scaled by a power of ten so that one or two candidates remain.
+ */
 #include "codec/number_print.h"
 
 #include <math.h>
@@ -12,6 +16,7 @@ static const char pairs[] = "000102030405060708091011121314151617181920212223242
 			    "34353637383940414243444546474849505152535455565758596061626364656667"
 			    "6869707172737475767778798081828384858687888990919293949596979899";
 
+/* From the count of bits, corrected by one comparison. */
 static unsigned count_digits(uint64_t value)
 {
 	static const uint64_t powers[] = {0, 10, 100, 1000, 10000, 100000, 1000000, 10000000,
@@ -92,6 +97,7 @@ static uint64_t scale_double(const struct number_power *power, uint64_t factor)
 	return (uint64_t)(high >> 64) | ((uint64_t)high > 1);
 }
 
+/* One word of the power is enough for 24 bits. */
 static uint64_t scale_float(const struct number_power *power, uint64_t factor)
 {
 	wide product = (wide)power->high * factor;
@@ -134,6 +140,7 @@ static struct decimal shortest(
 	return (struct decimal){s + above, k};
 }
 
+/* k is the exponent of the shortest candidates, shift makes the product exact to four units. */
 static struct decimal to_decimal(const struct binary *v, bool is_float)
 {
 	/* floor(log10(2^exponent)), or of 3/4 of it where the gap below is narrow */
@@ -203,6 +210,7 @@ static uint8_t *lay_out(struct decimal d, uint8_t *out)
 	return number_print_u64((uint64_t)(point > 0 ? point - 1 : 1 - point), out);
 }
 
+/* Small integers need no search. */
 uint8_t *number_print_double(double value, uint8_t *out)
 {
 	struct binary v = {0};

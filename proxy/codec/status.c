@@ -1,3 +1,7 @@
+/*
+ * Errors are small and rare, so this file may allocate and look at its input several times; it
+ * must never fail, whatever it is given.
+ */
 #include "codec/status.h"
 
 #include "codec/codec_base64.h"
@@ -9,6 +13,7 @@
 
 #define CODES 17
 
+/* google/rpc/code.proto. */
 unsigned status_to_http(unsigned grpc_code)
 {
 	static const uint16_t http[CODES] = {200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409,
@@ -24,6 +29,7 @@ struct http_row {
 	uint8_t rest;
 };
 
+/* One row for both columns, as in ER-02. */
 unsigned status_from_http(unsigned http_status, enum status_table table)
 {
 	static const struct http_row rows[] = {{400, 13, 3}, {401, 16, 16}, {403, 7, 7},
@@ -40,6 +46,7 @@ unsigned status_from_http(unsigned http_status, enum status_table table)
 	return STATUS_UNKNOWN;
 }
 
+/* go-micro errors carry HTTP's numbers (GM-05). */
 unsigned status_from_micro(unsigned micro_code)
 {
 	static const struct {
@@ -66,6 +73,7 @@ const char *status_name(unsigned grpc_code)
 	return grpc_code < CODES ? names[grpc_code] : NULL;
 }
 
+/* GR-05: anything that is no number is UNKNOWN. */
 unsigned status_parse(struct slice text)
 {
 	uint64_t code;
@@ -125,6 +133,7 @@ static void repair(struct buf *text, size_t start)
 	buf_fini(&fixed);
 }
 
+/* A browser or proxy may have cut it anywhere. */
 void status_message_decode(struct slice coded, struct buf *ret_text)
 {
 	size_t start = ret_text->size;
@@ -227,6 +236,7 @@ static int next_field(
 	return 1;
 }
 
+/* A message of broken UTF-8 makes all of it unusable. */
 static bool read_details(struct slice bytes, struct details *ret_details)
 {
 	struct slice part = {NULL, 0};
@@ -268,6 +278,7 @@ static void print_raw(struct slice any, struct buf *json)
 	buf_append_string(json, "\"}");
 }
 
+/* Each detail for itself: one that is broken does not take the others along. */
 static void print_details(struct codec_context *context, const struct codec_target *any,
 	struct slice status, struct buf *json)
 {
@@ -292,6 +303,7 @@ static void print_details(struct codec_context *context, const struct codec_targ
 	}
 }
 
+/* ER-05. */
 void status_to_json(struct codec_context *context, const struct descriptor_pool *pool,
 	const struct status_error *error, const struct codec_options *options, struct buf *ret_json)
 {
@@ -308,7 +320,10 @@ void status_to_json(struct codec_context *context, const struct descriptor_pool 
 	}
 	raw.any_unknown = CODEC_ANY_RAW;
 	any.message = descriptor_pool_find_message(pool, SLICE("google.protobuf.Any"));
-	/* Details that speak of another error are not believed. */
+	/*
+	 * Details that speak of another error are not believed: some libraries leave those of an
+	 * earlier call in the trailers.
+	 */
 	detailed = padded.size > 0 && any.message != DESCRIPTOR_NONE &&
 		   read_details(padded, &details) && details.code == error->code;
 	buf_init(&message);
@@ -530,6 +545,7 @@ static unsigned take_anything(struct body *body)
 	return code;
 }
 
+/* ER-04: the forms are tried in its order. */
 unsigned status_from_json(struct codec_context *context, const struct descriptor_pool *pool,
 	const struct status_response *response, struct buf *ret_message, struct buf *ret_details)
 {

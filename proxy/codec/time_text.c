@@ -1,3 +1,7 @@
+/*
+ * Dates by the days of a civil calendar whose year begins in March, so that the leap day is the
+ * last one (Howard Hinnant's days_from_civil).
+ */
 #include "codec/time_text.h"
 
 #include "base/assert.h"
@@ -67,6 +71,7 @@ static bool take_digits(struct slice *text, unsigned count, unsigned *ret_value)
 	return true;
 }
 
+/* Moves past one certain byte. */
 static bool take_byte(struct slice *text, uint8_t byte)
 {
 	if (text->size == 0 || text->data[0] != byte) {
@@ -126,6 +131,7 @@ static bool take_offset(struct slice *text, int64_t *ret_seconds)
 	return text->size == 0;
 }
 
+/* Fixed widths, so every byte has one meaning (WK-01). */
 bool time_text_read_timestamp(struct slice text, struct time_text *ret_time)
 {
 	unsigned year, month, day, hour, minute, second;
@@ -152,6 +158,7 @@ bool time_text_read_timestamp(struct slice text, struct time_text *ret_time)
 	return time_text_is_timestamp(&time);
 }
 
+/* The sign belongs to seconds and nanos alike. */
 bool time_text_read_duration(struct slice text, struct time_text *ret_time)
 {
 	bool negative = take_byte(&text, '-');
@@ -183,6 +190,7 @@ bool time_text_is_timestamp(const struct time_text *time)
 	       time->nanos >= 0 && time->nanos < NANOS;
 }
 
+/* The bound holds for the whole, and the signs agree. */
 bool time_text_is_duration(const struct time_text *time)
 {
 	if (time->seconds < -TIME_TEXT_DURATION_MAX || time->seconds > TIME_TEXT_DURATION_MAX ||
@@ -196,6 +204,7 @@ bool time_text_is_duration(const struct time_text *time)
 	return (time->seconds <= 0 || time->nanos >= 0) && (time->seconds >= 0 || time->nanos <= 0);
 }
 
+/* 0, 3, 6 or 9 digits. */
 static uint8_t *write_fraction(uint32_t nanos, uint8_t *out)
 {
 	if (nanos == 0) {

@@ -1,3 +1,6 @@
+/*
+ * The defaults of codec.md 14 and the limits that hold without any configuration.
+ */
 #include "codec/translate_options.h"
 
 #include "base/assert.h"

@@ -1,3 +1,7 @@
+/*
+ * Runs of ASCII are passed eight bytes at a time; all else goes through one function that knows the
+ * shortest form of every character, so overlong forms and surrogates cannot pass anywhere.
+ */
 #include "codec/utf8.h"
 
 #include "base/assert.h"
@@ -7,6 +11,7 @@ static bool is_tail(uint8_t c)
 	return (c & 0xc0) == 0x80;
 }
 
+/* By the table of RFC 3629, section 4. */
 unsigned utf8_sequence(const uint8_t *p, const uint8_t *end)
 {
 	size_t room = (size_t)(end - p);
@@ -36,6 +41,7 @@ unsigned utf8_sequence(const uint8_t *p, const uint8_t *end)
 	return (c == 0xf0 && p[1] < 0x90) || (c == 0xf4 && p[1] >= 0x90) ? 0 : 4;
 }
 
+/* Eight ASCII bytes at a time. */
 bool utf8_valid(struct slice text)
 {
 	const uint8_t *p = text.data;
@@ -61,6 +67,7 @@ bool utf8_valid(struct slice text)
 	return true;
 }
 
+/* The caller joined surrogates before. */
 uint8_t *utf8_write(uint32_t code_point, uint8_t *out)
 {
 	ASSERT(code_point <= 0x10ffff && (code_point < 0xd800 || code_point > 0xdfff));

@@ -1,8 +1,13 @@
+/*
+ * The long forms of what wire.h reads inline, and the skipping of unknown fields. Readers say only
+ * that they failed; the reason is worked out when somebody asks, so that the good path stays short.
+ */
 #include "codec/wire.h"
 
 #include "base/assert.h"
 #include "codec/translate_options.h"
 
+/* Cut or longer than ten bytes: NULL; wire_fault_varint tells which. */
 const uint8_t *wire_varint_long(const uint8_t *p, const uint8_t *end, uint64_t *ret_value)
 {
 	uint64_t value = 0;
@@ -19,6 +24,7 @@ const uint8_t *wire_varint_long(const uint8_t *p, const uint8_t *end, uint64_t *
 	return NULL;
 }
 
+/* One byte is the usual case and inline. */
 const uint8_t *wire_tag_long(const uint8_t *p, const uint8_t *end, uint32_t *ret_tag)
 {
 	uint64_t value = 0;
@@ -51,6 +57,7 @@ enum codec_fault_kind wire_fault_varint(const uint8_t *p, const uint8_t *end)
 	return CODEC_FAULT_WIRE_VARINT;
 }
 
+/* Cut when the end came first, else malformed. */
 enum codec_fault_kind wire_fault_tag(const uint8_t *p, const uint8_t *end)
 {
 	ASSERT(p <= end);
@@ -92,6 +99,7 @@ static const uint8_t *skip_plain(
 	return NULL;
 }
 
+/* Without recursion: numbers of open groups lie in an array. */
 const uint8_t *wire_skip(const uint8_t *p, const uint8_t *end, uint32_t tag, uint32_t depth_left,
 	enum codec_fault_kind *ret_fault, const uint8_t **ret_place)
 {

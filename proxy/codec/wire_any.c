@@ -1,3 +1,7 @@
+/*
+ * The payload of an Any is a message of its own with its own irregularities. In the optimistic pass
+ * they end the whole pass; in careful mode the payload is checked and printed like a root message.
+ */
 #include "codec/wire_any.h"
 
 #include "codec/wire_careful.h"
@@ -33,6 +37,7 @@ static bool read_parts(struct wire_printer *x, const struct wire_spans *spans,
 	return true;
 }
 
+/* Always false, so that callers can return it. */
 static bool bad_any(struct wire_printer *x, const uint8_t *place, const char *rule)
 {
 	(void)wire_printer_fault(x, place, CODEC_FAULT_WIRE_ANY, rule);
@@ -86,6 +91,7 @@ static bool print_payload(
 	return done;
 }
 
+/* The URL is printed as it came. */
 bool wire_any_print(struct wire_printer *x, const struct wire_spans *spans)
 {
 	const uint8_t *place = wire_wkt_span(spans, 0).p;

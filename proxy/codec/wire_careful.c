@@ -1,3 +1,8 @@
+/*
+ * The stack context->entries holds the values of every open message, those of the innermost on top.
+ * A message is a run of parts on it; scanning them puts its values on top, sorted by field. Runs
+ * are indexes, for the stack moves when it grows.
+ */
 #include "codec/wire_careful.h"
 
 #include "codec/heap_sort.h"
@@ -99,6 +104,7 @@ static bool scan_part(
 		if (!field) {
 			continue;
 		}
+		/* A list of numbers may come packed or not; other types must fit (WI-06). */
 		entry.packed = (tag & 7) != field->wire;
 		if (entry.packed && !((tag & 7) == WIRE_LENGTH && wire_printer_packable(field))) {
 			continue;
@@ -156,6 +162,7 @@ static bool print_element(struct wire_printer *x, struct run value, const struct
 	return wire_value_print_bits(x, field, wire_value_normal(field, bits));
 }
 
+/* Closed enums drop single elements (WI-07). */
 static bool print_packed(
 	struct wire_printer *x, struct wire_span span, const struct pool_field *field)
 {
@@ -181,6 +188,7 @@ static bool print_packed(
 	return true;
 }
 
+/* Packed and single values in the order in which they came (WI-02). */
 static bool print_list(struct wire_printer *x, struct run values, const struct pool_field *field)
 {
 	size_t start = writer_size(&x->w);
@@ -229,6 +237,7 @@ static struct wire_span last_key(
 	return key;
 }
 
+/* A missing key is zero (WI-03). */
 static uint64_t key_bits(
 	struct wire_printer *x, struct wire_span span, const struct pool_field *key)
 {
@@ -298,6 +307,7 @@ static void mark_dead(struct wire_printer *x, struct run entries, const struct p
 	key_set_close(sets, &set);
 }
 
+/* A missing value is its zero; of several the last counts, messages merge. */
 static bool print_entry_value(
 	struct wire_printer *x, struct run values, const struct pool_field *field)
 {
@@ -321,6 +331,7 @@ static bool print_entry_value(
 	return wire_value_print_bits(x, field, wire_value_normal(field, bits));
 }
 
+/* The entry is one level of depth. */
 static bool print_entry(struct wire_printer *x, size_t index, const struct pool_field *field)
 {
 	const struct pool_message *message = x->pool->messages + field->sub;
@@ -351,6 +362,7 @@ static bool print_entry(struct wire_printer *x, size_t index, const struct pool_
 	return done;
 }
 
+/* Marked first, printed then: entries keep the order in which they came. */
 static bool print_map(struct wire_printer *x, struct run entries, const struct pool_field *field)
 {
 	size_t start = writer_size(&x->w);
@@ -387,6 +399,7 @@ static bool print_repeated(
 	return true;
 }
 
+/* JN-03: by bits, so -0 is not zero. */
 static bool is_zero(
 	const struct wire_printer *x, struct wire_span span, const struct pool_field *field)
 {
@@ -432,6 +445,7 @@ static bool print_values(
 	return wire_value_put_key(x, field) && print_entry_value(x, tail, field);
 }
 
+/* Values of one field or oneof stand together. */
 static size_t run_end(const struct wire_printer *x, struct run values, size_t at)
 {
 	uint64_t bit = entry_at(x, at)->key >> 32;
@@ -458,6 +472,7 @@ static bool print_defaults(
 	return true;
 }
 
+/* Defaults of fields that did not come are printed between the others, in schema order. */
 static bool print_members(
 	struct wire_printer *x, struct run parts, const struct pool_message *message)
 {
@@ -597,6 +612,7 @@ static bool open_bytes(struct wire_printer *x, struct wire_span span,
 static bool print_checked(struct wire_printer *x, struct wire_span span,
 	const struct pool_message *message, bool whole)
 {
+	/* Whoever printed before goes on with its own records afterwards. */
 	size_t groups_first = x->groups_first;
 	size_t groups_size = x->context->groups.size;
 	size_t top = entry_count(x);

@@ -1,3 +1,7 @@
+/*
+ * The walk follows the schema, so it enters what the printer would enter and finds every fault that
+ * the printer would find, also in values that are overwritten later and never printed.
+ */
 #include "codec/wire_check.h"
 
 #include "codec/utf8.h"
@@ -30,6 +34,7 @@ static void close_group(
 	group->after = after;
 }
 
+/* Types that do not fit are unknown, too (WI-06). */
 static const uint8_t *check_unknown(
 	struct wire_printer *x, const uint8_t *p, const uint8_t *end, uint32_t tag)
 {
@@ -47,6 +52,7 @@ static const uint8_t *check_unknown(
 	return p;
 }
 
+/* Map entries and well-known types are messages like all others here. */
 static const uint8_t *check_submessage(struct wire_printer *x, const uint8_t *p, const uint8_t *end,
 	const struct pool_field *field)
 {
@@ -71,6 +77,7 @@ static const uint8_t *check_submessage(struct wire_printer *x, const uint8_t *p,
 	return p;
 }
 
+/* WI-02. */
 static const uint8_t *check_packed(struct wire_printer *x, const uint8_t *p, const uint8_t *end,
 	const struct pool_field *field)
 {
@@ -95,6 +102,7 @@ static const uint8_t *check_packed(struct wire_printer *x, const uint8_t *p, con
 	return p;
 }
 
+/* Strings must be UTF-8 in any syntax (WI-10). */
 static const uint8_t *check_field(struct wire_printer *x, const uint8_t *p, const uint8_t *end,
 	const struct pool_field *field, uint32_t tag)
 {
@@ -116,6 +124,7 @@ static const uint8_t *check_field(struct wire_printer *x, const uint8_t *p, cons
 	return p ? p + size : NULL;
 }
 
+/* p behind the end tag of the group, or at the end. */
 static const uint8_t *check_members(struct wire_printer *x, const uint8_t *p, const uint8_t *end,
 	const struct pool_message *message, uint32_t group)
 {
@@ -161,6 +170,7 @@ bool wire_check_message(struct wire_printer *x, const uint8_t *p, const uint8_t 
 	return check_members(x, p, end, message, 0) != NULL;
 }
 
+/* Binary search: the places are in order. */
 struct wire_group wire_check_group(const struct wire_printer *x, const uint8_t *start)
 {
 	size_t low = x->groups_first;

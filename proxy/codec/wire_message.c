@@ -1,3 +1,7 @@
+/*
+ * Every member is written behind a comma, and the first comma becomes the opening brace when the
+ * object is complete: no state says whether a comma is due.
+ */
 #include "codec/wire_message.h"
 
 #include "codec/wire_value.h"
@@ -16,6 +20,7 @@ struct object {
 	uint32_t group; /* number of the group, 0 for others */
 };
 
+/* Only for messages with more than 64 fields and oneofs. */
 static uint64_t *far_word(struct wire_printer *x, struct object *o, uint32_t bit)
 {
 	struct buf *seen = &x->context->seen;
@@ -43,6 +48,7 @@ static inline bool mark(struct wire_printer *x, struct object *o, uint32_t bit)
 	return fresh;
 }
 
+/* An empty object has no comma to replace. */
 bool wire_message_close(struct wire_printer *x, size_t start, char open, char close)
 {
 	if (!writer_room(&x->w, 2)) {
@@ -123,6 +129,7 @@ static const uint8_t *print_element(struct wire_printer *x, const uint8_t *p, co
 	return wire_value_print_bits(x, field, bits) ? p : NULL;
 }
 
+/* One length for all elements. */
 static const uint8_t *print_packed(struct wire_printer *x, const uint8_t *p, const uint8_t *end,
 	const struct pool_field *field)
 {
@@ -189,6 +196,7 @@ struct entry {
 	const uint8_t *value;
 };
 
+/* The key may stand behind the value, but must be printed first. */
 static bool find_parts(struct wire_printer *x, struct wire_span span,
 	const struct pool_field *fields, struct entry *ret_entry)
 {
@@ -303,6 +311,7 @@ static bool is_dropped(struct wire_printer *x, const uint8_t *value, const uint8
 	return !wire_value_declared(x, field, wire_value_normal(field, bits));
 }
 
+/* A key that comes again ends the optimistic pass (EN-05). */
 static bool print_entry(struct wire_printer *x, const struct entry *entry, const uint8_t *end,
 	const struct pool_field *fields, struct key_set *set)
 {
@@ -322,6 +331,7 @@ static bool print_entry(struct wire_printer *x, const struct entry *entry, const
 	return print_entry_value(x, entry->value, end, &fields[1]);
 }
 
+/* Find the parts, then print them. */
 const uint8_t *wire_message_entry(struct wire_printer *x, const uint8_t *p, const uint8_t *end,
 	const struct pool_field *field, struct key_set *set)
 {
@@ -346,6 +356,7 @@ const uint8_t *wire_message_entry(struct wire_printer *x, const uint8_t *p, cons
 	return span.end;
 }
 
+/* Entries that follow each other; one that comes later is an irregularity. */
 static const uint8_t *print_map(struct wire_printer *x, const uint8_t *p, const uint8_t *end,
 	const struct pool_field *field, uint32_t tag)
 {
@@ -390,6 +401,10 @@ static const uint8_t *print_singular(struct wire_printer *x, struct object *o, c
 	uint64_t bits = 0;
 	size_t size = 0;
 
+	/*
+	 * The value is read before its key is written, so that nothing has to be taken back when it
+	 * turns out to be a zero or an undeclared number.
+	 */
 	if (field->wire != WIRE_LENGTH && field->wire != WIRE_START) {
 		p = wire_printer_bits(x, p, end, (enum wire_type)field->wire, &bits);
 		if (!p) {
@@ -469,6 +484,7 @@ static bool print_defaults(struct wire_printer *x, struct object *o)
 	return true;
 }
 
+/* Until the end of the bytes, or the end tag of the group. */
 static const uint8_t *print_members(struct wire_printer *x, const uint8_t *p, const uint8_t *end,
 	const struct pool_message *message, uint32_t group)
 {
@@ -515,6 +531,7 @@ const uint8_t *wire_message_members(struct wire_printer *x, const uint8_t *p, co
 	return print_members(x, p, end, message, 0);
 }
 
+/* One level of depth, whatever the JSON form of the type. */
 const uint8_t *wire_message_print(struct wire_printer *x, const uint8_t *p, const uint8_t *end,
 	const struct pool_message *message)
 {

@@ -1,3 +1,7 @@
+/*
+ * Faults of the wire are found by readers that do not know where they are. Here their words are put
+ * to the place in the message, which the callers complete with the path while they return.
+ */
 #include "codec/wire_printer.h"
 
 const uint8_t *wire_printer_fault(
@@ -11,6 +15,7 @@ const uint8_t *wire_printer_fault(
 	return NULL;
 }
 
+/* The words of ER-06 for what wire.h's readers found. */
 const uint8_t *wire_printer_broken(
 	struct wire_printer *x, const uint8_t *place, enum codec_fault_kind kind)
 {
@@ -35,6 +40,7 @@ const uint8_t *wire_printer_too_large(struct wire_printer *x, const uint8_t *pla
 	return wire_printer_fault(x, place, CODEC_FAULT_TOO_LARGE, "JSON text too large");
 }
 
+/* No fault: wire_to_json starts again with care. */
 const uint8_t *wire_printer_irregular(struct wire_printer *x)
 {
 	ASSERT(!x->careful);
@@ -62,6 +68,7 @@ const uint8_t *wire_printer_skip(
 	return p ? p : wire_printer_broken(x, place, kind);
 }
 
+/* Varint or fixed; nothing else is a scalar. */
 const uint8_t *wire_printer_bits(struct wire_printer *x, const uint8_t *p, const uint8_t *end,
 	enum wire_type type, uint64_t *ret_bits)
 {

@@ -1,3 +1,7 @@
+/*
+ * The entry point: one optimistic pass that prints what it reads, and for the few messages that do
+ * not allow it a second, careful one from the start (EN-05).
+ */
 #include "codec/wire_to_json.h"
 
 #include "codec/wire_careful.h"
@@ -17,6 +21,7 @@ static bool print_again(struct wire_printer *x, const struct pool_message *messa
 	return wire_careful_print(x, x->begin, x->end, message);
 }
 
+/* The size is looked at before the first byte (LM-01). */
 static bool print_whole(struct wire_printer *x, const struct pool_message *message)
 {
 	bool printed;
@@ -36,6 +41,7 @@ static bool print_whole(struct wire_printer *x, const struct pool_message *messa
 	return printed;
 }
 
+/* No bytes are a message, too: the one without fields. */
 bool wire_to_json_translate(struct codec_context *context, const struct codec_target *target,
 	struct slice wire, struct buf *ret_json, struct codec_fault *ret_fault)
 {

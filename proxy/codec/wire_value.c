@@ -1,3 +1,6 @@
+/*
+ * Single values. Callers have room for the margin; what may be longer asks for its own.
+ */
 #include "codec/wire_value.h"
 
 #include <math.h>
@@ -16,6 +19,7 @@ void wire_value_put(struct wire_printer *x, struct slice text)
 	x->w.out += text.size;
 }
 
+/* Texts of the pool may be copied as whole blocks. */
 static bool put_text(struct wire_printer *x, uint32_t offset, size_t size)
 {
 	const uint8_t *text = x->pool->text + offset;
@@ -24,7 +28,10 @@ static bool put_text(struct wire_printer *x, uint32_t offset, size_t size)
 		(void)wire_printer_too_large(x, x->end);
 		return false;
 	}
-	/* 32 bytes can be read behind every text of the pool. */
+	/*
+	 * 32 bytes can be read behind every text of the pool, and the margin takes them: copies of
+	 * a fixed size are two loads and two stores, without a loop.
+	 */
 	if (size <= 32) {
 		memcpy(x->w.out, text, 32);
 	} else {
@@ -40,6 +47,7 @@ bool wire_value_put_key(struct wire_printer *x, const struct pool_field *field)
 				       : put_text(x, field->key, field->key_size);
 }
 
+/* WI-05: 32-bit types take the low 32 bits, bool is not zero. */
 uint64_t wire_value_normal(const struct pool_field *field, uint64_t bits)
 {
 	switch ((enum pool_kind)field->kind) {
@@ -77,6 +85,7 @@ bool wire_value_declared(
 	       pool_value_by_number(x->pool, x->pool->enums + field->sub, (int32_t)bits) != NULL;
 }
 
+/* Quoted, since JavaScript's numbers end at 2^53 (OP-01). */
 static void print_long(struct wire_printer *x, bool is_signed, uint64_t bits)
 {
 	uint64_t magnitude = is_signed && (int64_t)bits < 0 ? 0 - bits : bits;
@@ -92,6 +101,7 @@ static void print_long(struct wire_printer *x, bool is_signed, uint64_t bits)
 	}
 }
 
+/* A number that nobody declared is printed as one. */
 static bool print_enum(struct wire_printer *x, const struct pool_field *field, uint64_t bits)
 {
 	int32_t number = (int32_t)(uint32_t)bits;
@@ -146,6 +156,7 @@ static bool print_float(struct wire_printer *x, uint32_t bits)
 	return true;
 }
 
+/* One switch for all kinds. */
 bool wire_value_print_bits(struct wire_printer *x, const struct pool_field *field, uint64_t bits)
 {
 	double real;
@@ -197,6 +208,7 @@ bool wire_value_print_bits(struct wire_printer *x, const struct pool_field *fiel
 	return false;
 }
 
+/* Keys of maps are strings, even numbers and bools. */
 bool wire_value_print_key(struct wire_printer *x, const struct pool_field *field, uint64_t bits)
 {
 	if (!writer_room(&x->w, 0)) {
@@ -256,6 +268,7 @@ static const uint8_t *put_wide(struct wire_printer *x, const uint8_t *p, const u
 	return p;
 }
 
+/* Runs of plain ASCII are copied as blocks; the rest is checked byte by byte. */
 bool wire_value_print_string(struct wire_printer *x, struct slice text)
 {
 	const uint8_t *p = text.data;
@@ -294,6 +307,7 @@ bool wire_value_print_string(struct wire_printer *x, struct slice text)
 	return true;
 }
 
+/* Padded, the standard alphabet. */
 bool wire_value_print_bytes(struct wire_printer *x, struct slice bytes)
 {
 	if (!writer_room(&x->w, (bytes.size + 2) / 3 * 4 + 2)) {
@@ -314,6 +328,7 @@ bool wire_value_print_text(
 					  : wire_value_print_bytes(x, text);
 }
 
+/* Lists and maps are empty, not missing (JN-03). */
 bool wire_value_print_default(struct wire_printer *x, const struct pool_field *field)
 {
 	if (!wire_value_put_key(x, field)) {

@@ -1,3 +1,8 @@
+/*
+ * Types without messages inside take the last value of each field wherever it stands, so both
+ * passes share them: they are given the parts of their message as a list of spans. Those that hold
+ * messages are printed here by the optimistic pass, and by wire_careful in the other.
+ */
 #include "codec/wire_wkt.h"
 
 #include <math.h>
@@ -23,12 +28,14 @@ enum {
 	TAG_VALUE_LIST = 0x32,
 };
 
+/* Always false, so that callers can return it. */
 static bool bad_wkt(struct wire_printer *x, const uint8_t *place, const char *rule)
 {
 	(void)wire_printer_fault(x, place, CODEC_FAULT_WIRE_WKT, rule);
 	return false;
 }
 
+/* The last of each counts (WI-01). */
 static bool read_time(
 	struct wire_printer *x, const struct wire_spans *spans, struct time_text *ret_time)
 {
@@ -60,6 +67,7 @@ static bool read_time(
 	return true;
 }
 
+/* What has no JSON form is a fault of the app. */
 static bool print_time(struct wire_printer *x, const struct wire_spans *spans, bool is_timestamp)
 {
 	struct time_text time = {0, 0};
@@ -108,6 +116,7 @@ static bool put_path(struct buf *text, struct slice path)
 	return true;
 }
 
+/* Joined in the scratch first: commas stand between paths, wherever they came from. */
 static bool print_field_mask(struct wire_printer *x, const struct wire_spans *spans)
 {
 	struct buf *text = &x->context->text;
@@ -176,6 +185,7 @@ static bool print_wrapper(
 		       : wire_value_print_bits(x, field, wire_value_normal(field, bits));
 }
 
+/* These types hold no messages that would have to be merged. */
 bool wire_wkt_print_spans(
 	struct wire_printer *x, const struct wire_spans *spans, const struct pool_message *message)
 {
@@ -232,6 +242,7 @@ static const uint8_t *print_items(struct wire_printer *x, const uint8_t *p, cons
 	return p;
 }
 
+/* A map without its field around it. */
 static const uint8_t *print_struct(struct wire_printer *x, const uint8_t *p, const uint8_t *end,
 	const struct pool_field *field)
 {
@@ -298,6 +309,7 @@ static bool is_value_tag(uint32_t tag)
 	       tag == TAG_VALUE_BOOL || tag == TAG_VALUE_STRUCT || tag == TAG_VALUE_LIST;
 }
 
+/* Looked at before anything is printed: exactly one kind may be set. */
 static const uint8_t *print_value(struct wire_printer *x, const uint8_t *p, const uint8_t *end,
 	const struct pool_message *message)
 {
@@ -340,6 +352,7 @@ static const uint8_t *print_value(struct wire_printer *x, const uint8_t *p, cons
 	return wire_wkt_scalar_value(x, kind_tag, kind, end) ? p : NULL;
 }
 
+/* Struct, Value and ListValue nest, so they are printed as they are read. */
 const uint8_t *wire_wkt_print(struct wire_printer *x, const uint8_t *p, const uint8_t *end,
 	const struct pool_message *message)
 {

@@ -1,3 +1,8 @@
+/*
+ * The margin makes small writes free of checks: a key's comma, a quote, a number. Who writes more
+ * than that asks first. The cap is met while writing, not afterwards, so a message that grows a
+ * hundredfold stops at the cap (LM-01).
+ */
 #include "codec/writer.h"
 
 #define FIRST_ROOM 1024 /* enough for most messages */
@@ -13,6 +18,7 @@ static void set_limits(struct writer *writer, size_t used)
 	writer->limit = writer->begin + (room < most ? room : most) - WRITER_MARGIN;
 }
 
+/* What the buffer holds stays in front. */
 void writer_init(struct writer *writer, struct buf *buf, size_t max)
 {
 	ASSERT(buf->size <= buf->capacity);
@@ -23,6 +29,7 @@ void writer_init(struct writer *writer, struct buf *buf, size_t max)
 	set_limits(writer, 0);
 }
 
+/* Doubling, but never far beyond the cap. */
 bool writer_grow(struct writer *writer, size_t size)
 {
 	size_t used = writer_size(writer);
@@ -38,6 +45,7 @@ bool writer_grow(struct writer *writer, size_t size)
 	return true;
 }
 
+/* Until here the buffer's size did not count what was written. */
 bool writer_finish(struct writer *writer)
 {
 	size_t used = writer_size(writer);

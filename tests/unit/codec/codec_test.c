@@ -121,3 +121,44 @@ void codec_test_set_option(struct codec_options *options, const char *name)
 		fail_msg("no option %s", name);
 	}
 }
+
+void codec_test_check_row(
+	struct codec_test *test, const char *message, const struct codec_test_row *row)
+{
+	struct slice json = slice_from_string(row->json);
+	const char *expected = row->out && *row->out ? row->out : row->json;
+	struct buf wire;
+	bool done;
+
+	translate_options_init(&test->options);
+	codec_test_set_option(&test->options, row->option);
+	done = codec_test_to_wire(test, message, json);
+	if (row->fault) {
+		if (done || strcmp(codec_fault_name(test->fault.kind), row->fault) != 0) {
+			fail_msg("%s: %s: expected %s, found %s", message, row->json, row->fault,
+				test->fault.text);
+		}
+		return;
+	}
+	if (!done) {
+		fail_msg("%s: %s: %s", message, row->json, test->fault.text);
+	}
+	wire = test->out;
+	buf_init(&test->out);
+	if (!codec_test_to_json(test, message, buf_slice(&wire))) {
+		fail_msg("%s: %s: back: %s", message, row->json, test->fault.text);
+	}
+	assert_string_equal(buf_string(&test->out), expected);
+	buf_fini(&wire);
+}
+
+void codec_test_check_rows(const char *message, const struct codec_test_row *rows, size_t count)
+{
+	struct codec_test test;
+
+	codec_test_open(&test);
+	for (size_t i = 0; i < count; i++) {
+		codec_test_check_row(&test, message, &rows[i]);
+	}
+	codec_test_close(&test);
+}

@@ -32,6 +32,22 @@ void codec_test_close(struct codec_test *test);
 bool codec_test_to_wire(struct codec_test *test, const char *message, struct slice json);
 bool codec_test_to_json(struct codec_test *test, const char *message, struct slice wire);
 
+/*
+ * json is translated to wire and back. `out` is what then stands there ("" means the same text), or
+ * NULL, and `fault` names the fault. option: see codec_test_set_option.
+ */
+struct codec_test_row {
+	const char *json;
+	const char *out;
+	const char *fault;
+	const char *option;
+};
+
+/* With the default options and that of the row. */
+void codec_test_check_row(
+	struct codec_test *test, const char *message, const struct codec_test_row *row);
+void codec_test_check_rows(const char *message, const struct codec_test_row *rows, size_t count);
+
 /* Spaces are ignored. Owner: the caller, by buf_fini. */
 struct buf codec_test_unhex(const char *hex);
 

@@ -96,93 +96,90 @@ static struct descriptor_pool *build(
 	"2:{1:'" name "' 3:#" #number " 4:#" #label " 5:#" #type "} "
 #define ENTRY(fields) "3:{1:'E' 7:{7:#1} " fields "} 2:{1:'m' 3:#1 4:#3 5:#11 6:'.p.M.E'} "
 
+static const struct {
+	const char *file;
+	const char *says;
+} refusals[] = {
+	{"", "name"},
+	{"1:''", "name"},
+	{F("12:'proto4'"), "syntax"},
+	{F("12:'editions'"), "syntax"},
+	{"1:'a' 2:'a..b'", "package"},
+	{"1:'a' 2:'.a'", "package"},
+	{"1:'a' 2:'a.'", "package"},
+	{"1:'a' 2:'a b'", "package"},
+	{MESSAGE(FIELD("a", 0, 1, 5)), "number out of range"},
+	{MESSAGE(FIELD("a", -1, 1, 5)), "number out of range"},
+	{MESSAGE(FIELD("a", 536870912, 1, 5)), "number out of range"},
+	{MESSAGE(FIELD("a", 1, 1, 5) FIELD("b", 1, 1, 5)), "number used twice"},
+	{MESSAGE(FIELD("a", 1, 1, 5) FIELD("a", 2, 1, 5)), "used twice"},
+	{MESSAGE(FIELD("", 1, 1, 5)), "identifier"},
+	{MESSAGE(FIELD("1a", 1, 1, 5)), "identifier"},
+	{MESSAGE(FIELD("a-b", 1, 1, 5)), "identifier"},
+	{MESSAGE(FIELD("a", 1, 0, 5)), "label"},
+	{MESSAGE(FIELD("a", 1, 4, 5)), "label"},
+	{MESSAGE(FIELD("a", 1, 1, 0)), "type"},
+	{MESSAGE(FIELD("a", 1, 1, 19)), "type"},
+	{MESSAGE("2:{1:'a' 3:#1 4:#1}"), "type"},
+	{MESSAGE("2:{1:'a' 3:#1 4:#1 5:#11 6:'.p.N'}"), "type_name"},
+	{MESSAGE("2:{1:'a' 3:#1 4:#1 5:#14 6:'.p.M'}"), "type_name"},
+	{MESSAGE("2:{1:'a' 3:#1 4:#1 5:#11}"), "type_name"},
+	{MESSAGE("2:{1:'a' 3:#1 4:#1 5:#5 9:#0}"), "oneof_index"},
+	{MESSAGE("8:{1:'o'} 2:{1:'a' 3:#1 4:#1 5:#5 9:#1}"), "oneof_index"},
+	{MESSAGE("8:{1:'o'} 2:{1:'a' 3:#1 4:#1 5:#5 9:#-1}"), "oneof_index"},
+	{MESSAGE("8:{1:'o'} 2:{1:'a' 3:#1 4:#3 5:#5 9:#0}"), "oneof_index"},
+	{MESSAGE("8:{1:''} "), "identifier"},
+	{MESSAGE("8:{1:'a'} " FIELD("a", 1, 1, 5)), "used twice"},
+	{MESSAGE("2:{1:'a' 3:#1 4:#1 5:#5 10:'x'} 2:{1:'b' 3:#2 4:#1 5:#5 10:'x'}"), "JSON name"},
+	{MESSAGE(FIELD("a_b", 1, 1, 5) FIELD("aB", 2, 1, 5)), "JSON name"},
+	{MESSAGE(ENTRY(FIELD("key", 1, 1, 5))), "map entry"},
+	{MESSAGE(ENTRY(FIELD("key", 1, 1, 5) FIELD("value", 3, 1, 5))), "map entry"},
+	{MESSAGE(ENTRY(FIELD("key", 1, 1, 1) FIELD("value", 2, 1, 5))), "map entry"},
+	{MESSAGE(ENTRY(FIELD("key", 1, 1, 12) FIELD("value", 2, 1, 5))), "map entry"},
+	{MESSAGE(ENTRY(FIELD("key", 1, 1, 5) FIELD("value", 2, 3, 5))), "map entry"},
+	{MESSAGE(ENTRY(FIELD("key", 1, 1, 5) FIELD("value", 2, 1, 5) FIELD("x", 3, 1, 5))),
+		"map entry"},
+	{MESSAGE("3:{1:'E' 7:{7:#1} " FIELD("key", 1, 1, 5)
+			 FIELD("value", 2, 1, 5) "} 2:{1:'m' 3:#1 4:#1 5:#11 6:'.p.M.E'}"),
+		"map entry"},
+	{MESSAGE("7:{1:#1}"), "message_set"},
+	{MESSAGE("4:{1:'E'}"), "without values"},
+	{MESSAGE("4:{1:'E' 2:{1:'A'} 2:{1:'A' 2:#1}}"), "used twice"},
+	{MESSAGE("4:{1:'E' 2:{1:'1'}}"), "identifier"},
+	{MESSAGE("3:{1:'N'} 3:{1:'N'}"), "used twice"},
+	{F("4:{1:'M'} 4:{1:'M'}"), "used twice"},
+	{F("4:{1:'M'} 5:{1:'M' 2:{1:'A'}}"), "used twice"},
+	{F("4:{1:''}"), "identifier"},
+	{F("6:{1:'S' 2:{1:'C' 2:'.p.N' 3:'.p.N'}}"), "input_type"},
+	{F("4:{1:'M'} 6:{1:'S' 2:{1:'C' 2:'.p.M' 3:'.p.N'}}"), "output_type"},
+	{F("4:{1:'M'} 6:{1:'S' 2:{1:'C' 2:'M' 3:'M'} 2:{1:'C' 2:'M' 3:'M'}}"), "used twice"},
+	{F("4:{1:'M'} 6:{1:'S' 2:{1:'a b' 2:'M' 3:'M'}}"), "identifier"},
+	{F("7:{1:'e' 2:'.p.N' 3:#1 4:#1 5:#5}"), "extendee"},
+	{F("4:{1:'M'} 7:{1:'e' 2:'.p.M' 3:#1 4:#1 5:#5}"), "outside the ranges"},
+	{F("4:{1:'M' 5:{1:#10 2:#20}} 7:{1:'e' 2:'.p.M' 3:#20 4:#1 5:#5}"), "outside the ranges"},
+	{F("4:{1:'M' 5:{1:#10 2:#20}} 7:{1:'e' 2:'.p.M' 3:#10 4:#1 5:#5} "
+	   "7:{1:'f' 2:'.p.M' 3:#10 4:#1 5:#5}"),
+		"declared twice"},
+	{F("4:{1:'M' 5:{1:#1 2:#20} " FIELD("a", 1, 1, 5) "} 7:{1:'e' 2:'.p.M' 3:#1 4:#1 5:#5}"),
+		"declared twice"},
+	{F("3:'missing.proto'"), "missing file"},
+	{F("3:'a.proto'"), "cycle"},
+	{"1:'t.proto' 2:'google.protobuf' 12:'proto3' 4:{1:'Timestamp' " FIELD("seconds", 1, 1, 5)
+			FIELD("nanos", 2, 1, 5) "}",
+		"well-known"},
+};
+
 static void test_refusals(void **state)
 {
-	static const struct {
-		const char *file;
-		const char *says;
-	} rows[] = {
-		{"", "name"},
-		{"1:''", "name"},
-		{F("12:'proto4'"), "syntax"},
-		{F("12:'editions'"), "syntax"},
-		{"1:'a' 2:'a..b'", "package"},
-		{"1:'a' 2:'.a'", "package"},
-		{"1:'a' 2:'a.'", "package"},
-		{"1:'a' 2:'a b'", "package"},
-		{MESSAGE(FIELD("a", 0, 1, 5)), "number out of range"},
-		{MESSAGE(FIELD("a", -1, 1, 5)), "number out of range"},
-		{MESSAGE(FIELD("a", 536870912, 1, 5)), "number out of range"},
-		{MESSAGE(FIELD("a", 1, 1, 5) FIELD("b", 1, 1, 5)), "number used twice"},
-		{MESSAGE(FIELD("a", 1, 1, 5) FIELD("a", 2, 1, 5)), "used twice"},
-		{MESSAGE(FIELD("", 1, 1, 5)), "identifier"},
-		{MESSAGE(FIELD("1a", 1, 1, 5)), "identifier"},
-		{MESSAGE(FIELD("a-b", 1, 1, 5)), "identifier"},
-		{MESSAGE(FIELD("a", 1, 0, 5)), "label"},
-		{MESSAGE(FIELD("a", 1, 4, 5)), "label"},
-		{MESSAGE(FIELD("a", 1, 1, 0)), "type"},
-		{MESSAGE(FIELD("a", 1, 1, 19)), "type"},
-		{MESSAGE("2:{1:'a' 3:#1 4:#1}"), "type"},
-		{MESSAGE("2:{1:'a' 3:#1 4:#1 5:#11 6:'.p.N'}"), "type_name"},
-		{MESSAGE("2:{1:'a' 3:#1 4:#1 5:#14 6:'.p.M'}"), "type_name"},
-		{MESSAGE("2:{1:'a' 3:#1 4:#1 5:#11}"), "type_name"},
-		{MESSAGE("2:{1:'a' 3:#1 4:#1 5:#5 9:#0}"), "oneof_index"},
-		{MESSAGE("8:{1:'o'} 2:{1:'a' 3:#1 4:#1 5:#5 9:#1}"), "oneof_index"},
-		{MESSAGE("8:{1:'o'} 2:{1:'a' 3:#1 4:#1 5:#5 9:#-1}"), "oneof_index"},
-		{MESSAGE("8:{1:'o'} 2:{1:'a' 3:#1 4:#3 5:#5 9:#0}"), "oneof_index"},
-		{MESSAGE("8:{1:''} "), "identifier"},
-		{MESSAGE("8:{1:'a'} " FIELD("a", 1, 1, 5)), "used twice"},
-		{MESSAGE("2:{1:'a' 3:#1 4:#1 5:#5 10:'x'} 2:{1:'b' 3:#2 4:#1 5:#5 10:'x'}"),
-			"JSON name"},
-		{MESSAGE(FIELD("a_b", 1, 1, 5) FIELD("aB", 2, 1, 5)), "JSON name"},
-		{MESSAGE(ENTRY(FIELD("key", 1, 1, 5))), "map entry"},
-		{MESSAGE(ENTRY(FIELD("key", 1, 1, 5) FIELD("value", 3, 1, 5))), "map entry"},
-		{MESSAGE(ENTRY(FIELD("key", 1, 1, 1) FIELD("value", 2, 1, 5))), "map entry"},
-		{MESSAGE(ENTRY(FIELD("key", 1, 1, 12) FIELD("value", 2, 1, 5))), "map entry"},
-		{MESSAGE(ENTRY(FIELD("key", 1, 1, 5) FIELD("value", 2, 3, 5))), "map entry"},
-		{MESSAGE(ENTRY(FIELD("key", 1, 1, 5) FIELD("value", 2, 1, 5) FIELD("x", 3, 1, 5))),
-			"map entry"},
-		{MESSAGE("3:{1:'E' 7:{7:#1} " FIELD("key", 1, 1, 5)
-				 FIELD("value", 2, 1, 5) "} 2:{1:'m' 3:#1 4:#1 5:#11 6:'.p.M.E'}"),
-			"map entry"},
-		{MESSAGE("7:{1:#1}"), "message_set"},
-		{MESSAGE("4:{1:'E'}"), "without values"},
-		{MESSAGE("4:{1:'E' 2:{1:'A'} 2:{1:'A' 2:#1}}"), "used twice"},
-		{MESSAGE("4:{1:'E' 2:{1:'1'}}"), "identifier"},
-		{MESSAGE("3:{1:'N'} 3:{1:'N'}"), "used twice"},
-		{F("4:{1:'M'} 4:{1:'M'}"), "used twice"},
-		{F("4:{1:'M'} 5:{1:'M' 2:{1:'A'}}"), "used twice"},
-		{F("4:{1:''}"), "identifier"},
-		{F("6:{1:'S' 2:{1:'C' 2:'.p.N' 3:'.p.N'}}"), "input_type"},
-		{F("4:{1:'M'} 6:{1:'S' 2:{1:'C' 2:'.p.M' 3:'.p.N'}}"), "output_type"},
-		{F("4:{1:'M'} 6:{1:'S' 2:{1:'C' 2:'M' 3:'M'} 2:{1:'C' 2:'M' 3:'M'}}"),
-			"used twice"},
-		{F("4:{1:'M'} 6:{1:'S' 2:{1:'a b' 2:'M' 3:'M'}}"), "identifier"},
-		{F("7:{1:'e' 2:'.p.N' 3:#1 4:#1 5:#5}"), "extendee"},
-		{F("4:{1:'M'} 7:{1:'e' 2:'.p.M' 3:#1 4:#1 5:#5}"), "outside the ranges"},
-		{F("4:{1:'M' 5:{1:#10 2:#20}} 7:{1:'e' 2:'.p.M' 3:#20 4:#1 5:#5}"),
-			"outside the ranges"},
-		{F("4:{1:'M' 5:{1:#10 2:#20}} 7:{1:'e' 2:'.p.M' 3:#10 4:#1 5:#5} "
-		   "7:{1:'f' 2:'.p.M' 3:#10 4:#1 5:#5}"),
-			"declared twice"},
-		{F("4:{1:'M' 5:{1:#1 2:#20} " FIELD(
-			 "a", 1, 1, 5) "} 7:{1:'e' 2:'.p.M' 3:#1 4:#1 5:#5}"),
-			"declared twice"},
-		{F("3:'missing.proto'"), "missing file"},
-		{F("3:'a.proto'"), "cycle"},
-		{"1:'t.proto' 2:'google.protobuf' 12:'proto3' 4:{1:'Timestamp' " FIELD(
-			 "seconds", 1, 1, 5) FIELD("nanos", 2, 1, 5) "}",
-			"well-known"},
-	};
 	struct err err;
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct descriptor_pool *pool = build(&rows[i].file, 1, DESCRIPTOR_ALL, &err);
+	for (size_t i = 0; i < ARRAY_SIZE(refusals); i++) {
+		struct descriptor_pool *pool = build(&refusals[i].file, 1, DESCRIPTOR_ALL, &err);
 
-		if (pool || !strstr(err.text, rows[i].says)) {
-			fail_msg("%s: expected \"%s\", found \"%s\"", rows[i].file, rows[i].says,
-				pool ? "a pool" : err.text);
+		if (pool || !strstr(err.text, refusals[i].says)) {
+			fail_msg("%s: expected \"%s\", found \"%s\"", refusals[i].file,
+				refusals[i].says, pool ? "a pool" : err.text);
 		}
 		assert_true(err.code == DESCRIPTOR_ERR_READ || err.code == DESCRIPTOR_ERR_SCHEMA);
 		assert_string_equal(err.file, "test");

@@ -1,64 +1,11 @@
 /* CT-01, CT-02, CT-03, CT-05: JSON in, and what comes out again. */
 #include "codec_test.h"
 
-#include "base/mem.h"
-
-/*
- * json is translated to wire and back. `out` is what then stands there ("" means the same text), or
- * NULL, and `fault` names the fault.
- */
-struct row {
-	const char *json;
-	const char *out;
-	const char *fault;
-	const char *option;
-};
-
-static void check_row(struct codec_test *test, const char *message, const struct row *row)
-{
-	struct slice json = slice_from_string(row->json);
-	const char *expected = row->out && *row->out ? row->out : row->json;
-	struct buf wire;
-	bool done;
-
-	translate_options_init(&test->options);
-	codec_test_set_option(&test->options, row->option);
-	done = codec_test_to_wire(test, message, json);
-	if (row->fault) {
-		if (done || strcmp(codec_fault_name(test->fault.kind), row->fault) != 0) {
-			fail_msg("%s: %s: expected %s, found %s", message, row->json, row->fault,
-				test->fault.text);
-		}
-		return;
-	}
-	if (!done) {
-		fail_msg("%s: %s: %s", message, row->json, test->fault.text);
-	}
-	wire = test->out;
-	buf_init(&test->out);
-	if (!codec_test_to_json(test, message, buf_slice(&wire))) {
-		fail_msg("%s: %s: back: %s", message, row->json, test->fault.text);
-	}
-	assert_string_equal(buf_string(&test->out), expected);
-	buf_fini(&wire);
-}
-
-static void check_rows(const char *message, const struct row *rows, size_t count)
-{
-	struct codec_test test;
-
-	codec_test_open(&test);
-	for (size_t i = 0; i < count; i++) {
-		check_row(&test, message, &rows[i]);
-	}
-	codec_test_close(&test);
-}
-
-#define CHECK(message, rows) check_rows(message, rows, ARRAY_SIZE(rows))
+#define CHECK(message, rows) codec_test_check_rows(message, rows, ARRAY_SIZE(rows))
 
 static void test_syntax(void **state)
 {
-	static const struct row rows[] = {
+	static const struct codec_test_row rows[] = {
 		{"{}", "", NULL, NULL},
 		{" \t\r\n{ \t\r\n} \t\r\n", "{}", NULL, NULL},
 		{"{ \"fInt32\" : 1 , \"fBool\" : true }", "{\"fInt32\":1,\"fBool\":true}", NULL,
@@ -107,7 +54,7 @@ static void test_syntax(void **state)
 
 static void test_strings(void **state)
 {
-	static const struct row rows[] = {
+	static const struct codec_test_row rows[] = {
 		{"{\"fString\":\"plain\"}", "", NULL, NULL},
 		{"{\"fString\":\"\"}", "{}", NULL, NULL},
 		{"{\"fString\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"}",
@@ -153,7 +100,7 @@ static void test_strings(void **state)
 
 static void test_integers(void **state)
 {
-	static const struct row rows[] = {
+	static const struct codec_test_row rows[] = {
 		{"{\"fInt32\":2147483647}", "", NULL, NULL},
 		{"{\"fInt32\":-2147483648}", "", NULL, NULL},
 		{"{\"fInt32\":2147483648}", NULL, "json_range", NULL},
@@ -212,7 +159,7 @@ static void test_integers(void **state)
 
 static void test_reals(void **state)
 {
-	static const struct row rows[] = {
+	static const struct codec_test_row rows[] = {
 		{"{\"fDouble\":0.1}", "", NULL, NULL},
 		{"{\"fDouble\":-0}", "{\"fDouble\":-0}", NULL, NULL},
 		{"{\"fDouble\":-0.0}", "{\"fDouble\":-0}", NULL, NULL},
@@ -250,7 +197,7 @@ static void test_reals(void **state)
 
 static void test_bytes_and_enums(void **state)
 {
-	static const struct row rows[] = {
+	static const struct codec_test_row rows[] = {
 		{"{\"fBytes\":\"AQID\"}", "", NULL, NULL},
 		{"{\"fBytes\":\"AQI=\"}", "", NULL, NULL},
 		{"{\"fBytes\":\"AQI\"}", "{\"fBytes\":\"AQI=\"}", NULL, NULL},
@@ -296,7 +243,7 @@ static void test_bytes_and_enums(void **state)
 
 static void test_names(void **state)
 {
-	static const struct row rows[] = {
+	static const struct codec_test_row rows[] = {
 		{"{\"f_int32\":1}", "{\"fInt32\":1}", NULL, NULL},
 		{"{\"fInt32\":1}", "{\"f_int32\":1}", NULL, "proto_names"},
 		{"{\"fieldName4\":1,\"FieldName3\":2,\"FIELDName12\":3}", "", NULL, NULL},
@@ -331,7 +278,7 @@ static void test_names(void **state)
 
 static void test_presence(void **state)
 {
-	static const struct row rows[] = {
+	static const struct codec_test_row rows[] = {
 		{"{\"oInt32\":0,\"oString\":\"\",\"oColor\":\"RED\"}", "", NULL, NULL},
 		{"{\"fAll\":{}}", "", NULL, NULL},
 		{"{\"pInt32\":0}", "", NULL, NULL},
@@ -367,7 +314,7 @@ static void test_presence(void **state)
 
 static void test_lists_and_maps(void **state)
 {
-	static const struct row rows[] = {
+	static const struct codec_test_row rows[] = {
 		{"{\"rInt32\":[0,1,-1,2147483647]}", "", NULL, NULL},
 		{"{\"rInt32\":[ 0 , 1 ]}", "{\"rInt32\":[0,1]}", NULL, NULL},
 		{"{\"rString\":[\"\",\"a\"]}", "", NULL, NULL},
@@ -401,7 +348,7 @@ static void test_lists_and_maps(void **state)
 
 static void test_times(void **state)
 {
-	static const struct row rows[] = {
+	static const struct codec_test_row rows[] = {
 		{"{\"wTime\":\"1972-01-01T10:00:20.021Z\"}", "", NULL, NULL},
 		{"{\"wTime\":\"1970-01-01T00:00:00Z\"}", "", NULL, NULL},
 		{"{\"wTime\":\"0001-01-01T00:00:00Z\"}", "", NULL, NULL},
@@ -454,7 +401,7 @@ static void test_times(void **state)
 
 static void test_known_types(void **state)
 {
-	static const struct row rows[] = {
+	static const struct codec_test_row rows[] = {
 		{"{\"wMask\":\"foo,barBaz.qux\"}", "", NULL, NULL},
 		{"{\"wMask\":\"\"}", "", NULL, NULL},
 		{"{\"wMask\":\"a_b\"}", NULL, "json_wkt", NULL},
@@ -490,7 +437,7 @@ static void test_known_types(void **state)
 
 static void test_any(void **state)
 {
-	static const struct row rows[] = {
+	static const struct codec_test_row rows[] = {
 		{"{\"wAny\":{}}", "", NULL, NULL},
 		{"{\"wAny\":{\"@type\":\"x/t3.M\",\"name\":\"a\",\"v\":[1]}}", "", NULL, NULL},
 		{"{\"wAny\":{\"@type\":\"type.googleapis.com/t3.M\"}}", "", NULL, NULL},
@@ -545,7 +492,7 @@ static void test_any(void **state)
 
 static void test_proto2(void **state)
 {
-	static const struct row rows[] = {
+	static const struct codec_test_row rows[] = {
 		{"{\"oInt32\":0,\"qString\":\"\"}", "", NULL, NULL},
 		{"{\"rInt32\":[1,2],\"rPacked\":[3,4]}", "", NULL, NULL},
 		{"{\"oClosed\":\"TWO\"}", "", NULL, NULL},
@@ -558,12 +505,12 @@ static void test_proto2(void **state)
 		{"{\"ext_int32\":5}", NULL, "json_unknown_field", NULL},
 		{"{\"[t2.nothing]\":5}", NULL, "json_unknown_field", NULL},
 	};
-	static const struct row clash[] = {
+	static const struct codec_test_row clash[] = {
 		{"{\"a_b\":1,\"plain\":2}", "", NULL, NULL},
 		{"{\"aB\":1}", NULL, "json_unknown_field", NULL},
 		{"{\"aB\":1}", NULL, "json_unknown_field", "ignore_unknown"},
 	};
-	static const struct row needs[] = {
+	static const struct codec_test_row needs[] = {
 		{"{}", "", NULL, NULL},
 		{"{\"one\":1}", NULL, "json_required", "check_required"},
 		{"{\"one\":1,\"two\":2}", "", NULL, "check_required"},
@@ -579,242 +526,18 @@ static void test_proto2(void **state)
 
 static void test_roots(void **state)
 {
-	static const struct row value[] = {{"null", "", NULL, NULL}, {" [1] ", "[1]", NULL, NULL},
-		{"5", "", NULL, NULL}, {"\"x\"", "", NULL, NULL}, {"", NULL, "json_syntax", NULL},
-		{"1 2", NULL, "json_syntax", NULL}};
-	static const struct row wrapper[] = {{"5", "", NULL, NULL}, {"0", "", NULL, NULL},
-		{"\"5\"", "5", NULL, NULL}, {"{}", NULL, "json_type", NULL}};
-	static const struct row empty[] = {
+	static const struct codec_test_row value[] = {{"null", "", NULL, NULL},
+		{" [1] ", "[1]", NULL, NULL}, {"5", "", NULL, NULL}, {"\"x\"", "", NULL, NULL},
+		{"", NULL, "json_syntax", NULL}, {"1 2", NULL, "json_syntax", NULL}};
+	static const struct codec_test_row wrapper[] = {{"5", "", NULL, NULL},
+		{"0", "", NULL, NULL}, {"\"5\"", "5", NULL, NULL}, {"{}", NULL, "json_type", NULL}};
+	static const struct codec_test_row empty[] = {
 		{"{}", "", NULL, NULL}, {"null", NULL, "json_type", NULL}};
 
 	(void)state;
 	CHECK("google.protobuf.Value", value);
 	CHECK("google.protobuf.Int32Value", wrapper);
 	CHECK("google.protobuf.Empty", empty);
-}
-
-/* ER-06: path, rule, offset. */
-static void test_fault_texts(void **state)
-{
-	static const struct {
-		const char *json;
-		const char *text;
-	} rows[] = {
-		{"{\"rAll\":[{},{\"fInt32\":\"x\"}]}",
-			"$.rAll[1].fInt32: expected int32 at byte 22"},
-		{"{\"f_int32\":[]}", "$.fInt32: expected int32 at byte 11"},
-		{"{\"nothing\":1}", "$.nothing: unknown field at byte 1"},
-		{"{\"fAll\":{\"no\\nthing\":1}}", "$.fAll.no\\x0athing: unknown field at byte 9"},
-		{"{\"mAll\":{\"k\":{\"fBool\":1}}}",
-			"$.mAll[\"k\"].fBool: expected bool at byte 22"},
-		{"{\"fInt32\":1,\"fInt32\":1}", "$.fInt32: given twice at byte 12"},
-		{"{\"wStruct\":{\"a\":[1,x]}}", "$.wStruct.a[1]: expected double at byte 19"},
-		{"{\"fString\":\"\xff\"}", "$.fString: invalid UTF-8 at byte 12"},
-		{"{\"fInt32\":1", "$: expected ',' or '}' at byte 11"},
-	};
-	struct codec_test test;
-
-	(void)state;
-	codec_test_open(&test);
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		assert_false(codec_test_to_wire(&test, "t3.All", slice_from_string(rows[i].json)));
-		assert_string_equal(test.fault.text, rows[i].text);
-	}
-	codec_test_close(&test);
-}
-
-/* {"fAll":{"fAll":...}} with `depth` messages. */
-static void nest(
-	struct buf *json, const char *open, const char *inner, const char *close, int depth)
-{
-	buf_clear(json);
-	for (int i = 0; i < depth; i++) {
-		buf_append_string(json, open);
-	}
-	buf_append_string(json, inner);
-	for (int i = 0; i < depth; i++) {
-		buf_append_string(json, close);
-	}
-}
-
-/* Whether `depth` openings pass, with the limit at 100. */
-static void check_depth(struct codec_test *test, const char *const shape[4], int depth, bool passes)
-{
-	struct buf json;
-
-	buf_init(&json);
-	nest(&json, shape[1], shape[2], shape[3], depth);
-	if (codec_test_to_wire(test, shape[0], buf_slice(&json)) != passes ||
-		(!passes && test->fault.kind != CODEC_FAULT_JSON_DEPTH)) {
-		fail_msg("%s x %d: %s", shape[1], depth, test->fault.text);
-	}
-	if (passes) {
-		struct buf wire = test->out;
-
-		buf_init(&test->out);
-		assert_true(codec_test_to_json(test, shape[0], buf_slice(&wire)));
-		buf_fini(&wire);
-	}
-	buf_fini(&json);
-}
-
-static void test_depth(void **state)
-{
-	static const char *const messages[4] = {"t3.All", "{\"fAll\":", "{}", "}"};
-	static const char *const maps[4] = {"t3.All", "{\"mAll\":{\"k\":", "{}", "}}"};
-	static const char *const lists[4] = {"google.protobuf.ListValue", "[", "", "]"};
-	static const char *const structs[4] = {"google.protobuf.Struct", "{\"a\":", "{}", "}"};
-	static const char *const anys[4] = {"google.protobuf.Any",
-		"{\"@type\":\"x/google.protobuf.Any\",\"value\":", "{}", "}"};
-	static const char *const late[4] = {"google.protobuf.Any", "{\"value\":", "{}",
-		",\"@type\":\"x/google.protobuf.Any\"}"};
-	static const char *const skipped[4] = {"t3.All", "{\"nothing\":", "1", "}"};
-	struct codec_test test;
-
-	(void)state;
-	codec_test_open(&test);
-	test.options.max_json = (size_t)64 << 20;
-	check_depth(&test, messages, 98, true);
-	check_depth(&test, messages, 99, true);
-	check_depth(&test, messages, 100, false);
-	check_depth(&test, messages, 1000000, false);
-	check_depth(&test, maps, 49, true);
-	check_depth(&test, maps, 50, false);
-	check_depth(&test, lists, 50, true);
-	check_depth(&test, lists, 51, false);
-	check_depth(&test, lists, 1000000, false);
-	check_depth(&test, structs, 25, true);
-	check_depth(&test, structs, 200, false);
-	check_depth(&test, anys, 99, true);
-	check_depth(&test, anys, 100, false);
-	check_depth(&test, late, 99, true);
-	check_depth(&test, late, 101, false);
-	test.options.ignore_unknown = true;
-	check_depth(&test, skipped, 100, true);
-	check_depth(&test, skipped, 101, false);
-	check_depth(&test, skipped, 1000000, false);
-	test.options.max_depth = 1;
-	check_depth(&test, messages, 1, false);
-	codec_test_close(&test);
-}
-
-/* Lengths around those that need one, two, three bytes, nested, are patched right (EN-03). */
-static void test_patching(void **state)
-{
-	struct codec_test test;
-	struct buf json;
-
-	(void)state;
-	codec_test_open(&test);
-	buf_init(&json);
-	for (int size = 100; size < 16600; size += size < 140 || size > 16350 ? 1 : 97) {
-		struct row row = {NULL, "", NULL, NULL};
-
-		buf_clear(&json);
-		buf_append_string(&json, "{\"fAll\":{\"fAll\":{\"fString\":\"");
-		for (int i = 0; i < size; i++) {
-			buf_append_byte(&json, 'x');
-		}
-		buf_append_string(&json, "\\n\",\"rInt32\":[");
-		for (int i = 0; i < size / 8; i++) {
-			buf_appendf(&json, "%s%d", i ? "," : "", i);
-		}
-		buf_append_string(&json, "]},\"oString\":\"tail\"},\"oInt32\":1}");
-		row.json = buf_string(&json);
-		check_row(&test, "t3.All", &row);
-	}
-	buf_fini(&json);
-	codec_test_close(&test);
-}
-
-/* LM-01, and that a message may stand behind something else. */
-static void test_limits(void **state)
-{
-	struct slice json = SLICE("{\"fString\":\"0123456789\"}");
-	struct codec_target target;
-	struct codec_test test;
-	struct codec_fault fault;
-	uint8_t copy[64] = {0};
-	struct buf out;
-
-	(void)state;
-	codec_test_open(&test);
-	test.options.max_message = 12;
-	assert_true(codec_test_to_wire(&test, "t3.All", json));
-	test.options.max_message = 11;
-	assert_false(codec_test_to_wire(&test, "t3.All", json));
-	assert_int_equal(test.fault.kind, CODEC_FAULT_TOO_LARGE);
-	test.options.max_message = 12;
-	test.options.max_json = json.size - 1;
-	assert_false(codec_test_to_wire(&test, "t3.All", json));
-	assert_int_equal(test.fault.kind, CODEC_FAULT_TOO_LARGE);
-	test.options.max_json = json.size;
-	memcpy(copy, json.data, json.size);
-	target = (struct codec_target){
-		test.pool, descriptor_pool_find_message(test.pool, SLICE("t3.All")), &test.options};
-	buf_init(&out);
-	buf_append_string(&out, "frame");
-	assert_true(json_to_wire_translate(
-		test.context, &target, slice_make(copy, json.size), &out, &fault));
-	assert_int_equal(out.size, 5 + 12);
-	assert_memory_equal(out.data, "frame\x4a\x0a", 7);
-	buf_fini(&out);
-	codec_test_close(&test);
-}
-
-/* Every prefix of a long text faults and never reads too far. */
-static void test_truncation(void **state)
-{
-	static const char text[] = "{\"fDouble\":1.5e10,\"fInt64\":\"-12\",\"fString\":"
-				   "\"a\\u00e9\\ud83d\\ude00\xc3\xa9\","
-				   "\"fAll\":{\"fBytes\":\"AQID\",\"rInt32\":[1,-2,3]},\"fColor\":"
-				   "\"GREEN\",\"mAll\":{\"k\":"
-				   "{\"fBool\":true}},\"wTime\":\"1972-01-01T10:00:20.021Z\","
-				   "\"wMask\":\"a,bC\",\"wStruct\":"
-				   "{\"a\":[null,true,{\"b\":1}]},\"wAny\":{\"name\":\"x\",\"@"
-				   "type\":\"x/t3.M\"},\"wInt32\":5,"
-				   "\"nothing\":[{\"a\":[1,2.5e3,\"\\n\",null,true,false]}]}";
-	struct codec_test test;
-
-	(void)state;
-	codec_test_open(&test);
-	test.options.ignore_unknown = true;
-	for (size_t size = 0; size < sizeof(text) - 1; size++) {
-		assert_false(codec_test_to_wire(&test, "t3.All", slice_make(text, size)));
-		assert_int_equal(test.fault.kind == CODEC_FAULT_JSON_SYNTAX ||
-					 test.fault.kind == CODEC_FAULT_JSON_UTF8 ||
-					 test.fault.kind == CODEC_FAULT_JSON_ANY,
-			1);
-	}
-	assert_true(codec_test_to_wire(&test, "t3.All", slice_make(text, sizeof(text) - 1)));
-	codec_test_close(&test);
-}
-
-/* More keys than the linear search holds, more fields than the inline bitmap. */
-static void test_many_keys(void **state)
-{
-	struct codec_test test;
-	struct buf json;
-
-	(void)state;
-	codec_test_open(&test);
-	buf_init(&json);
-	for (int count = 1; count < 400; count += 7) {
-		buf_clear(&json);
-		buf_append_string(&json, "{\"mAll\":{");
-		for (int i = 0; i < count; i++) {
-			buf_appendf(&json, "%s\"key number %d\":{\"mString\":{\"a\":1,\"b\":2}}",
-				i ? "," : "", i);
-		}
-		buf_append_string(&json, "}}");
-		check_row(&test, "t3.All", &(struct row){buf_string(&json), "", NULL, NULL});
-		json.size -= 2;
-		buf_append_string(&json, ",\"key number 0\":{}}}");
-		check_row(&test, "t3.All",
-			&(struct row){buf_string(&json), NULL, "json_duplicate", NULL});
-	}
-	buf_fini(&json);
-	codec_test_close(&test);
 }
 
 int main(void)
@@ -833,12 +556,6 @@ int main(void)
 		cmocka_unit_test(test_any),
 		cmocka_unit_test(test_proto2),
 		cmocka_unit_test(test_roots),
-		cmocka_unit_test(test_fault_texts),
-		cmocka_unit_test(test_depth),
-		cmocka_unit_test(test_patching),
-		cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_truncation),
-		cmocka_unit_test(test_many_keys),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,8 @@
-#include "codec/pool.h"
+/*
+ * Names are compared in full after their hashes: a peer may send any name, and two names with one
+ * hash must not be taken for each other.
+ */
+#include "codec/pool_find.h"
 
 #include "codec/wire.h"
 
@@ -6,6 +10,7 @@ const struct pool_field pool_ambiguous = {.flags = POOL_AMBIGUOUS};
 
 #define HASH_FACTOR 0x9e3779b97f4a7c15u /* 2^64 / golden ratio */
 
+/* Eight bytes a step; the length is part of it. */
 uint32_t pool_hash(const uint8_t *text, size_t size, uint8_t fold)
 {
 	uint64_t mask = fold * 0x0101010101010101u;
@@ -27,6 +32,7 @@ uint32_t pool_hash(const uint8_t *text, size_t size, uint8_t fold)
 	return (uint32_t)(hash ^ hash >> 32);
 }
 
+/* For numbers beyond the dense index. */
 const struct pool_field *pool_field_sorted(
 	const struct descriptor_pool *pool, const struct pool_message *message, uint32_t number)
 {
@@ -51,6 +57,7 @@ const struct pool_field *pool_field_sorted(
 	return NULL;
 }
 
+/* A JSON name ends the search; a proto name waits for one (DS-07). */
 const struct pool_field *pool_field_by_name(
 	const struct descriptor_pool *pool, const struct pool_message *message, struct slice name)
 {
@@ -84,6 +91,7 @@ const struct pool_field *pool_field_by_name(
 	return by_proto_name;
 }
 
+/* Dense where the numbers are close together. */
 const struct pool_value *pool_value_by_number(
 	const struct descriptor_pool *pool, const struct pool_enum *enumeration, int32_t number)
 {
@@ -119,6 +127,7 @@ static bool equal_fold(const uint8_t *a, const uint8_t *b, size_t size)
 	return slice_equal_fold(slice_make(a, size), slice_make(b, size));
 }
 
+/* Hashed without case, compared with it; the fold counts only if asked for. */
 const struct pool_value *pool_value_by_name(const struct descriptor_pool *pool,
 	const struct pool_enum *enumeration, struct slice name, bool any_case)
 {
