@@ -1,0 +1,1 @@
+"""What the scenarios are made of: ports, waits, raw clients, origins and sidecars."""
