@@ -29,7 +29,8 @@
 
 #define EXIT_CONFIG  78
 #define EXIT_FAILED  1
-#define WORKERS_AUTO 4 /* design: one per core, at most this many */
+#define LAST_TURNS   16 /* of control's loop, for what was closed at the end */
+#define WORKERS_AUTO 4	/* design: one per core, at most this many */
 
 /* PR-01: descriptors up to the hard limit; nothing here ever gains a right. */
 static void harden(const struct config *config)
@@ -240,7 +241,8 @@ static void store_shift(const struct control *control)
 		return;
 	}
 	if (disk_replace_file(disk, PORTS_FILE, text, strlen(text)) < 0) {
-		log_event(LOG_LEVEL_WARN, "control", 2011, "the ports in use were not noted", NULL, 0);
+		log_event(LOG_LEVEL_WARN, "control", 2011, "the ports in use were not noted", NULL,
+			0);
 	}
 	disk_close_directory(disk);
 }
@@ -622,7 +624,7 @@ void start_undo(struct control *control)
 	if (control->resolver) {
 		resolver_destroy(control->resolver);
 	}
-	for (int i = 0; i < 8 && control->loop; i++) {
+	for (int i = 0; i < LAST_TURNS && control->loop; i++) {
 		loop_turn(control->loop, 0);
 	}
 	for (unsigned i = 0; i < control->worker_count; i++) {

@@ -10,6 +10,9 @@
 #include "net/listener.h"
 #include "net/loop.h"
 
+/* Closing takes a few turns: streams are told, then connections, then memory is given back. */
+#define LAST_TURNS 16
+
 struct worker_start_args {
 	struct worker *worker;
 	struct exchange_server_options options;
