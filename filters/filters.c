@@ -4,10 +4,12 @@
 #include "exchange/filter.h"
 #include "filters/access_log.h"
 #include "filters/headers.h"
+#include "filters/translate.h"
 
 static const struct filter_ops *const filters_list[] = {
 	&access_log_filter,
 	&headers_filter,
+	&translate_filter,
 };
 
 const struct filter_ops *const *filters_all(size_t *ret_count)

@@ -1,0 +1,148 @@
+#include "base/mem.h"
+#include "base/rng.h"
+#include "filters/translate_work.h"
+#include "http/reply.h"
+
+struct translate_worker *translate_worker_create(uint64_t memory_max)
+{
+	struct translate_worker *worker = mem_zalloc(sizeof(*worker));
+	uint64_t seed;
+
+	rng_system_bytes(&seed, sizeof(seed));
+	worker->context = codec_context_create(seed);
+	worker->schema = TRANSLATE_SCHEMA_PENDING;
+	worker->memory_max = memory_max;
+	buf_init(&worker->input);
+	buf_init(&worker->output);
+	list_init(&worker->waiting);
+	return worker;
+}
+
+void translate_worker_destroy(struct translate_worker *worker)
+{
+	if (worker == NULL) {
+		return;
+	}
+	/* Every exchange is over (FL-05). */
+	ASSERT(list_empty(&worker->waiting));
+	ASSERT(worker->memory_small == 0 && worker->memory_big == 0);
+	codec_context_destroy(worker->context);
+	descriptor_pool_unref(worker->pool);
+	buf_fini(&worker->input);
+	buf_fini(&worker->output);
+	mem_free(worker);
+}
+
+void translate_worker_set_schema(struct translate_worker *worker, enum translate_schema state,
+	const struct descriptor_pool *pool, bool grpc_app)
+{
+	struct descriptor_pool *old = worker->pool;
+	struct list_node ready;
+
+	ASSERT((state == TRANSLATE_SCHEMA_READY) == (pool != NULL));
+	worker->pool = pool != NULL ? descriptor_pool_ref(pool) : NULL;
+	descriptor_pool_unref(old);
+	worker->schema = state;
+	worker->grpc_app = grpc_app;
+	/* Those that must wait on stand in the worker's list again afterwards. */
+	list_init(&ready);
+	list_move_all(&ready, &worker->waiting);
+	for (struct list_node *node; (node = list_pop_front(&ready)) != NULL;) {
+		translate_resume(container_of(node, struct translate_work, node));
+	}
+}
+
+void translate_worker_expire(struct translate_worker *worker, uint64_t now_ns)
+{
+	LIST_FOR_EACH_SAFE(node, &worker->waiting) {
+		struct translate_work *work = container_of(node, struct translate_work, node);
+		struct reply reply = {.reason = REASON_codec_schema_wait, .grpc = -1};
+
+		if (now_ns < work->wait_until_ns) {
+			continue;
+		}
+		list_unlink(&work->node);
+		work->mode = TRANSLATE_MODE_PASS;
+		if (!exchange_is_answered(work->exchange)) {
+			worker->totals.faults_request++;
+			exchange_reply(work->exchange, &reply);
+		}
+	}
+}
+
+bool translate_worker_take_unknown(struct translate_worker *worker)
+{
+	bool unknown = worker->unknown;
+
+	worker->unknown = false;
+	return unknown;
+}
+
+void translate_worker_totals(const struct translate_worker *worker, struct translate_totals *totals)
+{
+	const struct translate_totals *own = &worker->totals;
+
+	totals->passed += own->passed;
+	totals->slow_path += own->slow_path;
+	totals->headers_dropped += own->headers_dropped;
+	totals->memory_bytes += own->memory_bytes;
+	for (size_t i = 0; i < ARRAY_SIZE(own->messages); i++) {
+		totals->messages[i] += own->messages[i];
+		totals->bytes_in[i] += own->bytes_in[i];
+		totals->bytes_out[i] += own->bytes_out[i];
+	}
+	totals->faults_request += own->faults_request;
+	totals->faults_response += own->faults_response;
+}
+
+bool translate_worker_charge(struct translate_work *work, size_t size)
+{
+	struct translate_worker *worker = work->worker;
+	uint64_t small = worker->memory_small;
+	uint64_t big = worker->memory_big;
+	uint64_t over;
+
+	/* What it held goes back first; by its size it is known from where it came. */
+	if (work->charged <= TRANSLATE_SMALL) {
+		ASSERT(small >= work->charged);
+		small -= work->charged;
+	} else {
+		ASSERT(big >= work->charged);
+		big -= work->charged;
+	}
+	if (size <= TRANSLATE_SMALL) {
+		small += size;
+	} else {
+		big += size;
+	}
+	over = big + (small > TRANSLATE_RESERVE ? small - TRANSLATE_RESERVE : 0);
+	/* LM-04: small ones have the reserve behind the budget; letting go always succeeds. */
+	if (size > work->charged && over > worker->memory_max &&
+		(size > TRANSLATE_SMALL || small > TRANSLATE_RESERVE)) {
+		return false;
+	}
+	worker->memory_small = small;
+	worker->memory_big = big;
+	work->charged = size;
+	worker->totals.memory_bytes = small + big;
+	return true;
+}
+
+void translate_worker_count(
+	struct translate_worker *worker, enum translate_way way, size_t in, size_t out)
+{
+	worker->totals.messages[way]++;
+	worker->totals.bytes_in[way] += in;
+	worker->totals.bytes_out[way] += out;
+	worker->totals.slow_path = codec_context_slow_paths(worker->context);
+}
+
+struct buf *translate_worker_scratch(struct buf *scratch)
+{
+	if (scratch->capacity > TRANSLATE_KEPT) {
+		buf_fini(scratch);
+		buf_init(scratch);
+	}
+	buf_clear(scratch);
+	return scratch;
+}
