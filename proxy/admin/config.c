@@ -66,7 +66,7 @@ static void on_reloaded(struct control_reload *reload, unsigned code, struct sli
 	mem_free(waiting);
 }
 
-void reload_page(struct admin_call *call)
+void config_reload_page(struct admin_call *call)
 {
 	struct reload_call *waiting = mem_zalloc(sizeof *waiting);
 	json_t *body = admin_body(call);

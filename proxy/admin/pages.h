@@ -16,27 +16,27 @@ void health_wait(struct admin_call *call);
 void metrics_page(struct admin_call *call);
 /* status.c */
 void status_page(struct admin_call *call);
-void quit_page(struct admin_call *call);
-void log_level_page(struct admin_call *call);
+void status_quit_page(struct admin_call *call);
+void status_log_level_page(struct admin_call *call);
 /* services.c */
 void services_page(struct admin_call *call);
 void service_page(struct admin_call *call);
-void instances_page(struct admin_call *call);
+void services_instances_page(struct admin_call *call);
 /* raft.c */
 void raft_page(struct admin_call *call);
 void raft_verb_page(struct admin_call *call);
-void members_page(struct admin_call *call);
+void raft_members_page(struct admin_call *call);
 /* topics.c */
 void topics_page(struct admin_call *call);
-void groups_page(struct admin_call *call);
-void group_verb_page(struct admin_call *call);
-void dlq_page(struct admin_call *call);
-void dlq_show_page(struct admin_call *call);
-void dlq_replay_page(struct admin_call *call);
-void dlq_drop_page(struct admin_call *call);
+void topics_groups_page(struct admin_call *call);
+void topics_verb_page(struct admin_call *call);
+void topics_dlq_page(struct admin_call *call);
+void topics_dlq_show_page(struct admin_call *call);
+void topics_dlq_replay_page(struct admin_call *call);
+void topics_dlq_drop_page(struct admin_call *call);
 /* config.c */
 void config_page(struct admin_call *call);
 void config_schema_page(struct admin_call *call);
-void reload_page(struct admin_call *call);
+void config_reload_page(struct admin_call *call);
 
 #endif

@@ -68,7 +68,7 @@ static void on_members(void *owner, int status, struct slice json)
 	admin_answer_text(owner, status, "application/json", json);
 }
 
-void members_page(struct admin_call *call)
+void raft_members_page(struct admin_call *call)
 {
 	struct registry *registry = control_registry(call->control);
 

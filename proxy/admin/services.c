@@ -346,7 +346,7 @@ void service_page(struct admin_call *call)
 	start_view(call, call->parts[0], true);
 }
 
-void instances_page(struct admin_call *call)
+void services_instances_page(struct admin_call *call)
 {
 	const char *service = admin_parameter(call, "service");
 

@@ -179,7 +179,7 @@ void status_page(struct admin_call *call)
 	control_survey_start(call->control, &waiting->survey);
 }
 
-void quit_page(struct admin_call *call)
+void status_quit_page(struct admin_call *call)
 {
 	struct control *control = call->control;
 
@@ -187,7 +187,7 @@ void quit_page(struct admin_call *call)
 	control_quit(control);
 }
 
-void log_level_page(struct admin_call *call)
+void status_log_level_page(struct admin_call *call)
 {
 	static const char *const words[] = {"error", "warn", "info", "debug"};
 	json_t *body = admin_body(call);

@@ -31,17 +31,17 @@ void topics_page(struct admin_call *call)
 	ask(call, "topics", NULL);
 }
 
-void groups_page(struct admin_call *call)
+void topics_groups_page(struct admin_call *call)
 {
 	ask(call, "groups", NULL);
 }
 
-void dlq_page(struct admin_call *call)
+void topics_dlq_page(struct admin_call *call)
 {
 	ask(call, "dlq", NULL);
 }
 
-void dlq_show_page(struct admin_call *call)
+void topics_dlq_show_page(struct admin_call *call)
 {
 	ask(call, "dlq-show", call->parts[2]);
 }
@@ -59,17 +59,17 @@ static void ask_with_id(struct admin_call *call, const char *verb)
 	ask(call, verb, copy[0] ? copy : NULL);
 }
 
-void dlq_replay_page(struct admin_call *call)
+void topics_dlq_replay_page(struct admin_call *call)
 {
 	ask_with_id(call, "dlq-replay");
 }
 
-void dlq_drop_page(struct admin_call *call)
+void topics_dlq_drop_page(struct admin_call *call)
 {
 	ask_with_id(call, "dlq-drop");
 }
 
-void group_verb_page(struct admin_call *call)
+void topics_verb_page(struct admin_call *call)
 {
 	if (strcmp(call->parts[2], "rm") == 0) {
 		ask(call, "groups-rm", NULL);

@@ -19,22 +19,22 @@ struct resolver;
 
 struct broker_options {
 	const struct config *config; /* used until the next broker_set_config */
-	const char *spool_dir;       /* absolute; NULL: no data directory, publishing is spool_failed */
-	const uint8_t *instance_id;  /* 16 bytes */
-	const char *service_name;    /* for source; may be NULL */
-	const char *advertise_host;  /* mesh address that members are registered with */
+	const char *spool_dir; /* absolute; NULL: no data directory, publishing is spool_failed */
+	const uint8_t *instance_id; /* 16 bytes */
+	const char *service_name;   /* for source; may be NULL */
+	const char *advertise_host; /* mesh address that members are registered with */
 	uint16_t advertise_port;
 	struct loop *control_loop;
 	struct loop *const *worker_loops;
 	unsigned workers;
-	struct registry *registry;   /* records; may be NULL or without records (B3-08) */
+	struct registry *registry; /* records; may be NULL or without records (B3-08) */
 	struct resolver *resolver;
 };
 
 /* Locks and recovers the spool (blocking; start-up only). A held lock is PIL2010, exit 78; a spool
  * that cannot be read turns publishing off (spool_failed) and is no error of this function. */
-MUST_CHECK int broker_create(const struct broker_options *options, struct broker **ret_broker,
-	struct err *err);
+MUST_CHECK int broker_create(
+	const struct broker_options *options, struct broker **ret_broker, struct err *err);
 /* On the worker's thread, before any request: the worker's data path, for push and links. */
 void broker_attach_worker(struct broker *broker, unsigned worker, struct exchange_server *server);
 void broker_detach_worker(struct broker *broker, unsigned worker);
@@ -50,7 +50,8 @@ void broker_start(struct broker *broker);
 void broker_set_config(struct broker *broker, const struct config *config);
 /* B7-02: members are registered and pushed to only while the application is ready. */
 void broker_set_app_ready(struct broker *broker, bool ready);
-/* SIGTERM (B13-02, B13-04): refuse publishes, drain members. broker_drained: nothing is in flight. */
+/* SIGTERM (B13-02, B13-04): refuse publishes, drain members. broker_drained: nothing is in flight.
+ */
 void broker_drain(struct broker *broker);
 bool broker_drained(const struct broker *broker);
 

@@ -152,7 +152,7 @@ int call_run(struct command *command)
 	} else {
 		code = command_error(command, CLI_FAILED, 4001, answer.error);
 	}
-	answer_fini(&answer);
+	command_answer_fini(&answer);
 	buf_fini(&data);
 	return code;
 }

@@ -53,7 +53,7 @@ struct answer {
 	char error[256]; /* why not reached */
 	char content_type[128];
 };
-void answer_fini(struct answer *answer);
+void command_answer_fini(struct answer *answer);
 
 /*
  * Asks the sidecar: GET when body is NULL, else POST with that JSON. Exit code: CLI_DONE when an

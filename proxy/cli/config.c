@@ -23,7 +23,7 @@ static int show_live(struct command *command)
 	} else if (code == CLI_DONE) {
 		(void)printf("%.*s", (int)answer.body.size, (const char *)answer.body.data);
 	}
-	answer_fini(&answer);
+	command_answer_fini(&answer);
 	return code;
 }
 

@@ -29,7 +29,7 @@ static int show(struct command *command, const char *target, const char *id)
 	} else if (code == CLI_DONE) {
 		(void)printf("%.*s\n", (int)answer.body.size, (const char *)answer.body.data);
 	}
-	answer_fini(&answer);
+	command_answer_fini(&answer);
 	return code;
 }
 
@@ -48,7 +48,7 @@ static int change(struct command *command, const char *target, const char *verb,
 	} else if (code == CLI_DONE) {
 		(void)printf("%.*s\n", (int)answer.body.size, (const char *)answer.body.data);
 	}
-	answer_fini(&answer);
+	command_answer_fini(&answer);
 	free(text);
 	json_decref(body);
 	return code;

@@ -24,7 +24,7 @@ static int change(struct command *command, const char *verb)
 	} else if (code == CLI_DONE) {
 		(void)printf("%.*s\n", (int)answer.body.size, (const char *)answer.body.data);
 	}
-	answer_fini(&answer);
+	command_answer_fini(&answer);
 	return code;
 }
 

@@ -19,7 +19,7 @@ static bool probe(struct command *command, const char *path)
 			(const char *)(answer.body.data ? answer.body.data : (const uint8_t *)""),
 			answer.error);
 	}
-	answer_fini(&answer);
+	command_answer_fini(&answer);
 	return good;
 }
 

@@ -92,7 +92,7 @@ static int publish(struct command *command, const char *outbound, const struct b
 	} else if (!command->quiet) {
 		(void)printf("%.*s\n", (int)answer.body.size, (const char *)answer.body.data);
 	}
-	answer_fini(&answer);
+	command_answer_fini(&answer);
 	return code;
 }
 

@@ -11,6 +11,6 @@ int quit_run(struct command *command)
 	} else if (code == CLI_DONE && !command->quiet) {
 		(void)printf("draining\n");
 	}
-	answer_fini(&answer);
+	command_answer_fini(&answer);
 	return code;
 }

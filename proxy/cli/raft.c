@@ -68,7 +68,7 @@ static int change(struct command *command, const char *verb)
 	} else if (code == CLI_DONE) {
 		(void)printf("%.*s\n", (int)answer.body.size, (const char *)answer.body.data);
 	}
-	answer_fini(&answer);
+	command_answer_fini(&answer);
 	free(dumped);
 	json_decref(body);
 	return code;
@@ -96,6 +96,6 @@ int raft_run(struct command *command)
 		code = answer.status == 200 ? print_status(command, &answer)
 					    : command_refused(command, &answer);
 	}
-	answer_fini(&answer);
+	command_answer_fini(&answer);
 	return code;
 }

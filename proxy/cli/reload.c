@@ -32,6 +32,6 @@ int reload_run(struct command *command)
 		}
 		json_decref(json);
 	}
-	answer_fini(&answer);
+	command_answer_fini(&answer);
 	return code;
 }

@@ -77,7 +77,7 @@ static int show(struct command *command, const char *address)
 
 		(void)snprintf(message, sizeof message, "no pillion answers at %.255s (%s)",
 			address, answer.error);
-		answer_fini(&answer);
+		command_answer_fini(&answer);
 		return command_error(command, CLI_NOT_REACHED, 4001, message);
 	}
 	if (command->output == OUTPUT_JSON || command->output == OUTPUT_JSONL) {
@@ -87,7 +87,7 @@ static int show(struct command *command, const char *address)
 		print_status(json, address);
 		json_decref(json);
 	}
-	answer_fini(&answer);
+	command_answer_fini(&answer);
 	return CLI_DONE;
 }
 

@@ -38,7 +38,7 @@ static void settle(const char *outbound, const char *base, const char *lease, bo
 
 	(void)snprintf(path, sizeof path, "%s/ack", base);
 	(void)post(outbound, path, text, &answer);
-	answer_fini(&answer);
+	command_answer_fini(&answer);
 	free(text);
 	json_decref(body);
 }
@@ -68,12 +68,12 @@ static long take(struct command *command, const char *outbound, const char *base
 		left > 0 && left < 100 ? left : 100);
 	if (!post(outbound, path, body, &answer)) {
 		(void)command_error(command, CLI_NOT_REACHED, 4001, answer.error);
-		answer_fini(&answer);
+		command_answer_fini(&answer);
 		return -1;
 	}
 	if (answer.status >= 400) {
 		(void)command_refused(command, &answer);
-		answer_fini(&answer);
+		command_answer_fini(&answer);
 		return -1;
 	}
 	json = json_loadb((const char *)answer.body.data, answer.body.size, 0, NULL);
@@ -88,7 +88,7 @@ static long take(struct command *command, const char *outbound, const char *base
 		}
 	}
 	json_decref(json);
-	answer_fini(&answer);
+	command_answer_fini(&answer);
 	return printed;
 }
 

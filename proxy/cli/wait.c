@@ -30,7 +30,7 @@ int wait_run(struct command *command)
 		if (command_addresses(command, addresses, 1) > 0) {
 			ready = command_ask_at(command, addresses[0], path, NULL, &answer) &&
 				answer.status == 200;
-			answer_fini(&answer);
+			command_answer_fini(&answer);
 		}
 		if (!ready) {
 			(void)nanosleep(&pause, NULL);

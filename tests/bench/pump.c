@@ -1,6 +1,7 @@
 /*
- * pump: the floor of every proxy benchmark: moves bytes between an accepted and a dialled connection
- * with epoll, knowing nothing of HTTP. usage: pump LISTEN_PORT ORIGIN_PORT (both on 127.0.0.1)
+ * pump: the floor of every proxy benchmark: moves bytes between an accepted and a dialled
+ * connection with epoll, knowing nothing of HTTP. usage: pump LISTEN_PORT ORIGIN_PORT (both on
+ * 127.0.0.1)
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -65,8 +66,8 @@ static void finish(struct side *side)
 static int flush(struct side *side)
 {
 	while (side->end > side->begin) {
-		ssize_t put = send(side->other->fd, side->buffer + side->begin, side->end - side->begin,
-			MSG_NOSIGNAL);
+		ssize_t put = send(side->other->fd, side->buffer + side->begin,
+			side->end - side->begin, MSG_NOSIGNAL);
 
 		if (put < 0) {
 			return errno == EAGAIN ? 0 : -1;
@@ -105,8 +106,8 @@ static void accept_all(int listener, const struct sockaddr_in *origin)
 		far = side_create(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
 		near->other = far;
 		far->other = near;
-		if (connect(far->fd, (const struct sockaddr *)origin, sizeof *origin) < 0
-			&& errno != EINPROGRESS) {
+		if (connect(far->fd, (const struct sockaddr *)origin, sizeof *origin) < 0 &&
+			errno != EINPROGRESS) {
 			finish(near);
 			continue;
 		}
@@ -132,15 +133,16 @@ int main(int argc, char **argv)
 	epoll_fd = epoll_create1(0);
 	listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	(void)setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-	if (bind(listener, (const struct sockaddr *)&address, sizeof address) < 0
-		|| listen(listener, 1024) < 0) {
+	if (bind(listener, (const struct sockaddr *)&address, sizeof address) < 0 ||
+		listen(listener, 1024) < 0) {
 		perror("pump");
 		return 1;
 	}
 	events[0] = (struct epoll_event){.events = EPOLLIN, .data.ptr = NULL};
 	(void)epoll_ctl(epoll_fd, EPOLL_CTL_ADD, listener, &events[0]);
 	for (;;) {
-		/* One event a turn: finish() frees both sides, and a later event might name either. */
+		/* One event a turn: finish() frees both sides, and a later event might name either.
+		 */
 		int count = epoll_wait(epoll_fd, events, 1, -1);
 		struct side *side = count == 1 ? events[0].data.ptr : NULL;
 
@@ -151,8 +153,8 @@ int main(int argc, char **argv)
 			accept_all(listener, &origin);
 			continue;
 		}
-		if (((events[0].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) && pump(side) < 0)
-			|| ((events[0].events & EPOLLOUT) && flush(side->other) < 0)) {
+		if (((events[0].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) && pump(side) < 0) ||
+			((events[0].events & EPOLLOUT) && flush(side->other) < 0)) {
 			finish(side);
 			continue;
 		}

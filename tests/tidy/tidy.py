@@ -136,7 +136,9 @@ def check_numbers(path, text, code):
     for name, line, length, arguments, _ in functions(code):
         if length > FUNCTION_LINES:
             report("function length", path, line, "%s has %d lines" % (name, length))
-        if count_arguments(arguments) > PARAMETERS and "/tests/" not in path:
+        # h2_send_read has the type that nghttp2 demands of its callback.
+        if count_arguments(arguments) > PARAMETERS and "/tests/" not in path \
+                and name != "h2_send_read":
             report("parameters", path, line, "%s takes more than %d" % (name, PARAMETERS))
     for number, line in enumerate(code.splitlines(), 1):
         if re.search(r"^\s*typedef\s+(struct|enum|union)\b", line):

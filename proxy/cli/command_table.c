@@ -1,4 +1,4 @@
-/* table: lists of the admin interface for people and programs (operations.md CL-03). */
+/* command_table: lists of the admin interface for people and programs (operations.md CL-03). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -126,6 +126,6 @@ int command_list(
 		code = answer.status == 200 ? command_print_list(command, &answer, columns, count)
 					    : command_refused(command, &answer);
 	}
-	answer_fini(&answer);
+	command_answer_fini(&answer);
 	return code;
 }

@@ -1,4 +1,5 @@
-/* ask: finds the admin interface of a sidecar of this user (operations.md AD-01) and asks it. */
+/* command_ask: finds the admin interface of a sidecar of this user (operations.md AD-01) and asks
+ * it. */
 #include <glob.h>
 #include <stdlib.h>
 #include <string.h>
@@ -143,7 +144,7 @@ bool command_ask_at(struct command *command, const char *address, const char *pa
 	return http_client_do(&request, ret_answer);
 }
 
-void answer_fini(struct answer *answer)
+void command_answer_fini(struct answer *answer)
 {
 	buf_fini(&answer->body);
 }
@@ -173,7 +174,7 @@ int command_ask(struct command *command, const char *path, const char *body, boo
 		return refuse_several(command, addresses, count);
 	}
 	for (int i = 0; i < count; i++) {
-		answer_fini(ret_answer);
+		command_answer_fini(ret_answer);
 		if (command_ask_at(command, addresses[i], path, body, ret_answer)) {
 			if (count > 1 && !command->quiet) {
 				(void)fprintf(stderr, "asked %s\n", addresses[i]);
@@ -208,7 +209,7 @@ int command_outbound(struct command *command, char *ret_address, size_t size)
 		}
 	}
 	json_decref(json);
-	answer_fini(&answer);
+	command_answer_fini(&answer);
 	if (code == CLI_DONE && !ret_address[0]) {
 		return command_error(
 			command, CLI_FAILED, 4001, "that sidecar has no outbound listener");
