@@ -10,6 +10,8 @@
 #define ACCESS_LINE_MAX 4096
 /* What the fixed fields of a line need at most; texts get the rest. */
 #define ACCESS_LINE_FIXED 1024
+/* The message is for eyes. */
+#define ACCESS_MESSAGE_PATH 128
 
 void access_record_init(struct access_record *record)
 {
@@ -86,7 +88,9 @@ static void access_put_text(struct buf *line, const char *name, struct slice tex
 	if (text.size == 0) {
 		return;
 	}
-	buf_appendf(line, ",\"%s\":\"", name);
+	buf_append_string(line, ",\"");
+	buf_append_string(line, name);
+	buf_append_string(line, "\":\"");
 	room = line->size < limit ? (limit - line->size) / 6 : 0;
 	if (text.size > room) {
 		/* Plain bytes need no escape: try them whole when they would fit. */
@@ -139,6 +143,21 @@ static void access_put_headers(struct buf *line, struct slice pairs, bool *cut)
 	}
 }
 
+/* Formatting is a good part of what the background thread does, so printf stays out of it. */
+static void access_put_number(struct buf *line, const char *name, uint64_t number)
+{
+	uint8_t digits[20];
+	size_t at = sizeof(digits);
+
+	do {
+		digits[--at] = (uint8_t)('0' + number % 10);
+		number /= 10;
+	} while (number > 0);
+	buf_append_string(line, name);
+	buf_append(line, digits + at, sizeof(digits) - at);
+	ASSERT(line->size > sizeof(digits) - at);
+}
+
 static void access_put_message(const struct access_record *record, struct buf *line)
 {
 	struct slice path = access_record_text(record, ACCESS_PATH);
@@ -147,48 +166,59 @@ static void access_put_message(const struct access_record *record, struct buf *l
 	buf_append_json_escaped(line, access_record_text(record, ACCESS_METHOD));
 	buf_append_byte(line, ' ');
 	/* The whole path has a member of its own. */
-	path.size = path.size < 128 ? path.size : 128;
+	path.size = path.size < ACCESS_MESSAGE_PATH ? path.size : ACCESS_MESSAGE_PATH;
 	buf_append_json_escaped(line, path);
-	buf_appendf(line, " %u %s\"", record->status, reason_word((enum reason)record->reason));
+	access_put_number(line, " ", record->status);
+	buf_append_byte(line, ' ');
+	buf_append_string(line, reason_word((enum reason)record->reason));
+	buf_append_byte(line, '"');
 }
 
 static void access_put_instance(const struct access_record *record, struct buf *line)
 {
 	static const uint8_t none[sizeof(record->instance)];
+	static const char digits[] = "0123456789abcdef";
 
 	if (memcmp(record->instance, none, sizeof(none)) == 0) {
 		return;
 	}
-	buf_appendf(line, ",\"pillion.upstream.instance\":\"%02x%02x%02x%02x\"",
-		record->instance[0], record->instance[1], record->instance[2], record->instance[3]);
+	buf_append_string(line, ",\"pillion.upstream.instance\":\"");
+	for (size_t i = 0; i < 4; i++) {
+		buf_append_byte(line, (uint8_t)digits[record->instance[i] >> 4]);
+		buf_append_byte(line, (uint8_t)digits[record->instance[i] & 15]);
+	}
+	buf_append_byte(line, '"');
 }
 
 static void access_put_numbers(const struct access_record *record, struct buf *line)
 {
-	static const char *const versions[] = {"1.0", "1.1", "2"};
+	static const char *const versions[] = {"1.0\"", "1.1\"", "2\""};
 	const struct reason_info *info = reason_info((enum reason)record->reason);
 
 	ASSERT(record->version < ARRAY_SIZE(versions));
-	buf_appendf(line, ",\"http.version\":\"%s\"", versions[record->version]);
+	buf_append_string(line, ",\"http.version\":\"");
+	buf_append_string(line, versions[record->version]);
 	if (record->status != 0) {
-		buf_appendf(line, ",\"http.response.status_code\":%u", record->status);
+		access_put_number(line, ",\"http.response.status_code\":", record->status);
 	}
 	if (record->grpc_status >= 0) {
-		buf_appendf(line, ",\"pillion.grpc_status\":%d", record->grpc_status);
+		access_put_number(line, ",\"pillion.grpc_status\":", (uint64_t)record->grpc_status);
 	}
 	if (info->pil != 0) {
-		buf_appendf(line, ",\"event.code\":\"PIL%u\"", info->pil);
+		access_put_number(line, ",\"event.code\":\"PIL", info->pil);
+		buf_append_byte(line, '"');
 	}
-	buf_appendf(line, ",\"pillion.reason\":\"%s\",\"pillion.outcome\":\"%s\"", info->word,
-		outcome_word((enum outcome)record->outcome));
-	buf_appendf(line, ",\"pillion.attempts\":%u,\"event.duration\":%llu", record->attempts,
-		(unsigned long long)record->duration_ns);
-	buf_appendf(line, ",\"pillion.overhead_ns\":%llu", (unsigned long long)record->overhead_ns);
-	buf_appendf(line, ",\"http.request.body.bytes\":%llu,\"http.response.body.bytes\":%llu",
-		(unsigned long long)record->request_bytes,
-		(unsigned long long)record->response_bytes);
-	buf_appendf(line, ",\"pillion.index\":%llu,\"pillion.generation\":%llu",
-		(unsigned long long)record->index, (unsigned long long)record->generation);
+	buf_append_string(line, ",\"pillion.reason\":\"");
+	buf_append_string(line, info->word);
+	buf_append_string(line, "\",\"pillion.outcome\":\"");
+	buf_append_string(line, outcome_word((enum outcome)record->outcome));
+	access_put_number(line, "\",\"pillion.attempts\":", record->attempts);
+	access_put_number(line, ",\"event.duration\":", record->duration_ns);
+	access_put_number(line, ",\"pillion.overhead_ns\":", record->overhead_ns);
+	access_put_number(line, ",\"http.request.body.bytes\":", record->request_bytes);
+	access_put_number(line, ",\"http.response.body.bytes\":", record->response_bytes);
+	access_put_number(line, ",\"pillion.index\":", record->index);
+	access_put_number(line, ",\"pillion.generation\":", record->generation);
 }
 
 void access_record_format(const struct access_record *record, struct buf *line)
@@ -199,11 +229,14 @@ void access_record_format(const struct access_record *record, struct buf *line)
 
 	buf_init(&one);
 	clock_format_wall(record->wall_ms, time);
-	buf_appendf(&one,
-		"{\"@timestamp\":\"%s\",\"log.level\":\"%s\",\"event.dataset\":\"pillion.access\"",
-		time, record->failed ? "warn" : "info");
+	buf_append_string(&one, "{\"@timestamp\":\"");
+	buf_append_string(&one, time);
+	buf_append_string(
+		&one, record->failed ? "\",\"log.level\":\"warn\"" : "\",\"log.level\":\"info\"");
+	buf_append_string(&one, ",\"event.dataset\":\"pillion.access\"");
 	access_put_message(record, &one);
-	buf_appendf(&one, ",\"pillion.direction\":\"%s\"", record->inbound ? "in" : "out");
+	buf_append_string(&one, record->inbound ? ",\"pillion.direction\":\"in\""
+						: ",\"pillion.direction\":\"out\"");
 	access_put_numbers(record, &one);
 	access_put_instance(record, &one);
 	access_put_address(
