@@ -4,11 +4,11 @@
  */
 #include "codec/json_any.h"
 
-#include "codec/heap_sort.h"
 #include "codec/json_message.h"
 #include "codec/json_scalar.h"
 #include "codec/json_skip.h"
 #include "codec/json_string.h"
+#include "codec/key_sort.h"
 
 #define TAG_TYPE_URL 0x0a
 #define TAG_VALUE    0x12
@@ -45,6 +45,8 @@ static void record_types(struct json_reader *r)
 	size_t open[CODEC_DEPTH_MAX + 1];
 	size_t depth = 0;
 	struct buf *types = &r->context->types;
+	void *scratch;
+	size_t count;
 
 	for (const uint8_t *p = r->begin; p < r->end;) {
 		if (*p == '{' || *p == '[') {
@@ -68,8 +70,9 @@ static void record_types(struct json_reader *r)
 		}
 		p++;
 	}
-	heap_sort_by_key(
-		types->data, types->size / sizeof(struct type_place), sizeof(struct type_place));
+	count = types->size / sizeof(struct type_place);
+	scratch = buf_reserve(types, types->size);
+	key_sort_by_key(types->data, scratch, count, sizeof(struct type_place), 0);
 	r->types_recorded = true;
 }
 

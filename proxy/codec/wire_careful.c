@@ -5,7 +5,7 @@
  */
 #include "codec/wire_careful.h"
 
-#include "codec/heap_sort.h"
+#include "codec/key_sort.h"
 #include "codec/wire_check.h"
 #include "codec/wire_message.h"
 #include "codec/wire_value.h"
@@ -22,6 +22,12 @@ struct entry {
 	uint8_t packed;
 	uint8_t dead; /* a map entry whose key comes again */
 };
+
+/*
+ * The stack's limit: 32 bytes for a value that may take two on the wire. It is met by no message of
+ * the default CODEC_MESSAGE_MAX; where more is allowed it bounds what one message may cost.
+ */
+#define ENTRIES_MAX ((size_t)4 << 20)
 
 /* A run of entries, by index: the stack moves when it grows. */
 struct run {
@@ -112,6 +118,10 @@ static bool scan_part(
 		if (!entry.packed && !is_declared(x, field, entry.span)) {
 			continue;
 		}
+		if (entry_count(x) >= ENTRIES_MAX) {
+			return wire_printer_fault(x, part.p, CODEC_FAULT_MEMORY,
+				       "too many values out of order") != NULL;
+		}
 		entry.field = field->index;
 		entry.key |=
 			(uint64_t)(field->oneof == DESCRIPTOR_NONE ? field->index : field->oneof)
@@ -133,8 +143,14 @@ static bool scan_message(struct wire_printer *x, struct run parts,
 		}
 	}
 	*ret_values = (struct run){first, entry_count(x) - first};
-	if (ret_values->count > 0) {
-		heap_sort_by_key(entry_at(x, first), ret_values->count, sizeof(struct entry));
+	if (ret_values->count > 1) {
+		/* The scratch lies on top of the stack. They came in order, so only fields count.
+		 */
+		void *scratch =
+			buf_reserve(&x->context->entries, ret_values->count * sizeof(struct entry));
+
+		key_sort_by_key(
+			entry_at(x, first), scratch, ret_values->count, sizeof(struct entry), 32);
 	}
 	return true;
 }
