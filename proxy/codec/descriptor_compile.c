@@ -617,6 +617,13 @@ static struct descriptor_pool *assemble(struct compiler *c, const struct descrip
 	return pool;
 }
 
+/* Never without memory: places in an empty array are reckoned, too. */
+static void open_buf(struct buf *buf)
+{
+	buf_init(buf);
+	buf_reserve(buf, BLOCK_ALIGN);
+}
+
 /* So that none is forgotten. */
 static void for_each_buf(struct compiler *c, void (*apply)(struct buf *))
 {
@@ -635,7 +642,7 @@ struct descriptor_pool *descriptor_compile_pool(struct ast_file *files)
 	struct descriptor_pool *pool;
 	struct compiler c = {.message_count = 0};
 
-	for_each_buf(&c, buf_init);
+	for_each_buf(&c, open_buf);
 	for (struct ast_file *f = files; f; f = f->next) {
 		if (f->state == AST_LINKED) {
 			number_scope(&c, f->messages, f->enums);

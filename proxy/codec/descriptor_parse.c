@@ -69,7 +69,7 @@ static bool refuse_schema(struct parse *parse, struct slice element, const char 
 static int next_item(struct slice *rest, struct item *ret_item)
 {
 	const uint8_t *p = rest->data;
-	const uint8_t *end = p + rest->size;
+	const uint8_t *end;
 	enum codec_fault_kind fault;
 	const uint8_t *place;
 	uint32_t tag;
@@ -77,6 +77,7 @@ static int next_item(struct slice *rest, struct item *ret_item)
 	if (rest->size == 0) {
 		return 0;
 	}
+	end = p + rest->size;
 	p = wire_tag(p, end, &tag);
 	if (!p) {
 		return -1;

@@ -34,9 +34,10 @@ static const uint8_t *read_whole(struct json_reader *r, const struct pool_messag
 bool json_to_wire_translate(struct codec_context *context, const struct codec_target *target,
 	struct slice json, struct buf *ret_wire, struct codec_fault *ret_fault)
 {
+	static const uint8_t nothing[CODEC_SLACK];
 	struct json_reader r = {
-		.begin = json.data,
-		.end = json.data + json.size,
+		.begin = json.size > 0 ? json.data : nothing,
+		.end = json.size > 0 ? json.data + json.size : nothing,
 		.pool = target->pool,
 		.options = target->options,
 		.context = context,

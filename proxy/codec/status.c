@@ -188,7 +188,9 @@ static void append_json_string(struct buf *json, struct slice text)
 		if (c >= 0x20 && c != '"' && c != '\\') {
 			continue;
 		}
-		buf_append(json, text.data + plain, i - plain);
+		if (i > plain) {
+			buf_append(json, text.data + plain, i - plain);
+		}
 		plain = i + 1;
 		if (c == '"' || c == '\\') {
 			buf_append_byte(json, '\\');
@@ -211,7 +213,7 @@ struct details {
 static int next_field(
 	struct slice *rest, uint32_t *ret_tag, uint64_t *ret_value, struct slice *ret_bytes)
 {
-	const uint8_t *end = rest->data + rest->size;
+	const uint8_t *end;
 	enum codec_fault_kind kind;
 	const uint8_t *start;
 	const uint8_t *place;
@@ -221,6 +223,7 @@ static int next_field(
 	if (rest->size == 0) {
 		return 0;
 	}
+	end = rest->data + rest->size;
 	start = wire_tag(rest->data, end, ret_tag);
 	p = start ? wire_skip(start, end, *ret_tag, CODEC_DEPTH_DEFAULT, &kind, &place) : NULL;
 	if (!p) {

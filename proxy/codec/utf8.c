@@ -45,7 +45,7 @@ unsigned utf8_sequence(const uint8_t *p, const uint8_t *end)
 bool utf8_valid(struct slice text)
 {
 	const uint8_t *p = text.data;
-	const uint8_t *end = p + text.size;
+	const uint8_t *end = text.size > 0 ? p + text.size : p;
 
 	while (p < end) {
 		uint64_t word;
