@@ -29,18 +29,6 @@ struct listener;
 struct rig;
 struct rig_origin;
 
-struct rig_served { /* one request at an origin */
-	struct rig_origin *origin;
-	struct stream *stream;
-	struct head *head;
-	struct buf body;
-	char path[256];
-	bool ended, answered, gone;
-	uint64_t asked; /* bytes of body still to send */
-	bool trailers;	/* end with grpc-status 0 */
-	struct list_node node;
-};
-
 struct rig_origin {
 	struct rig *rig;
 	struct listener *listener;
@@ -49,6 +37,8 @@ struct rig_origin {
 	bool echo_fields; /* the answer's body lists the received fields */
 	/* Overrides what the path says, when set: "/status/503", "/reset", ... */
 	const char *behave;
+	/* Answers a whole request instead of all that; ends it by rig_served_end. */
+	void (*serve)(struct rig_served *served);
 	struct list_node served;
 };
 
@@ -96,6 +86,7 @@ struct rig {
 	struct rig_client *clients[RIG_CLIENTS];
 	unsigned call_count, client_count, asked_unknown, origin_bytes;
 	struct access_options access;
+	void *slots[4]; /* of the server; set before rig_start */
 	uint64_t destroyed, snapshots;
 	struct resolver *resolver;
 	size_t throttle;
@@ -135,6 +126,8 @@ void rig_call_credit(struct rig_call *call);
 /* Turns until it is done; fails the test after a generous bound. */
 void rig_wait(struct rig_call *call);
 void rig_turn(struct rig *rig, int times);
+/* The request was answered and is let go; served is gone. */
+void rig_served_end(struct rig_served *served);
 /* Every request that origins have not ended is cut. */
 void rig_cut_origins(struct rig *rig);
 /* One request on a new client of its own, to its end. */
