@@ -28,6 +28,10 @@ static bool h1_wants_read(const struct h1 *h1)
 	if (h1->head_in && !stream->ended_in && !h1->released) {
 		return h1_has_room(stream);
 	}
+	/* A response head may be larger than a pipeline; the parser bounds it (H1-12). */
+	if (h1->codec.client && !h1->head_in && !h1->released) {
+		return true;
+	}
 	/* H1-36; also how a peer that leaves is noticed while it waits. */
 	return h1->codec.in.size < H1_PIPELINE_BYTES;
 }
