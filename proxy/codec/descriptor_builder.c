@@ -21,8 +21,8 @@ struct descriptor_builder {
 	struct map files;	/* name -> ast_file, the built-in ones too */
 	struct ast_file *first; /* all of them, in the order of coming */
 	struct ast_file **end;
-	size_t file_count; /* added, not built in */
-	size_t byte_count;
+	size_t file_count;    /* added, not built in */
+	size_t byte_count;    /* of single files; each set has its own limit */
 	struct err *rejected; /* of DESCRIPTOR_SOUND */
 	size_t rejected_count;
 	bool built;
@@ -103,22 +103,32 @@ static int add_parsed(struct descriptor_builder *builder, struct ast_file *file,
 	return 0;
 }
 
+static int add_bytes(
+	struct descriptor_builder *builder, struct slice bytes, const char *source, struct err *err)
+{
+	struct slice copy = arena_copy(&builder->arena, bytes);
+	struct ast_file *file;
+
+	ASSERT(!builder->built);
+	source = arena_string(&builder->arena, slice_from_string(source));
+	file = descriptor_parse_file(&builder->arena, copy, source, err);
+	return file ? add_parsed(builder, file, err) : -EBADMSG;
+}
+
+static int refuse_size(struct err *err, const char *source)
+{
+	return refuse(err, source, slice_make(NULL, 0), "more than 16 MiB of descriptors");
+}
+
 /* The size counts even when the file is refused: nobody may try for ever. */
 int descriptor_builder_add_file(
 	struct descriptor_builder *builder, struct slice bytes, const char *source, struct err *err)
 {
-	struct ast_file *file;
-	struct slice copy;
-
-	ASSERT(!builder->built);
-	if (builder->byte_count + bytes.size > DESCRIPTOR_SET_MAX) {
-		return refuse(err, source, slice_make(NULL, 0), "more than 16 MiB of descriptors");
+	if (bytes.size > DESCRIPTOR_SET_MAX - builder->byte_count) {
+		return refuse_size(err, source);
 	}
 	builder->byte_count += bytes.size;
-	copy = arena_copy(&builder->arena, bytes);
-	source = arena_string(&builder->arena, slice_from_string(source));
-	file = descriptor_parse_file(&builder->arena, copy, source, err);
-	return file ? add_parsed(builder, file, err) : -EBADMSG;
+	return add_bytes(builder, bytes, source, err);
 }
 
 int descriptor_builder_add_set(
@@ -129,8 +139,11 @@ int descriptor_builder_add_set(
 	struct slice file;
 	int more;
 
+	if (bytes.size > DESCRIPTOR_SET_MAX) {
+		return refuse_size(err, source);
+	}
 	while ((more = descriptor_parse_next_file(&bytes, source, &file, err)) > 0) {
-		more = descriptor_builder_add_file(builder, file, source, err);
+		more = add_bytes(builder, file, source, err);
 		if (more) {
 			break;
 		}

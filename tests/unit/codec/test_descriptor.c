@@ -134,6 +134,7 @@ static const struct {
 	{MESSAGE(FIELD("a_b", 1, 1, 5) FIELD("aB", 2, 1, 5)), "JSON name"},
 	{MESSAGE(ENTRY(FIELD("key", 1, 1, 5))), "map entry"},
 	{MESSAGE(ENTRY(FIELD("key", 1, 1, 5) FIELD("value", 3, 1, 5))), "map entry"},
+	{MESSAGE(ENTRY(FIELD("key", 3, 1, 5) FIELD("value", 2, 1, 5))), "map entry"},
 	{MESSAGE(ENTRY(FIELD("key", 1, 1, 1) FIELD("value", 2, 1, 5))), "map entry"},
 	{MESSAGE(ENTRY(FIELD("key", 1, 1, 12) FIELD("value", 2, 1, 5))), "map entry"},
 	{MESSAGE(ENTRY(FIELD("key", 1, 1, 5) FIELD("value", 2, 3, 5))), "map entry"},
