@@ -68,6 +68,7 @@ enum filter_verdict translate_fail(
 	if (response) {
 		work->worker->totals.faults_response++;
 		reply.http = reply.reason == REASON_codec_limit ? 502 : 0;
+		reply.outcome = OUTCOME_PROCESSED;
 	} else {
 		work->worker->totals.faults_request++;
 	}
