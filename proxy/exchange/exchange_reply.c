@@ -101,7 +101,10 @@ static void exchange_complete_reply(struct exchange *x, struct reply *reply, cha
 	if (x->routed && x->route.name.size > 0) {
 		reply->service = x->route.name;
 	}
-	reply->outcome = exchange_outcome(x, reply->reason);
+	/* Who saw the answer of the application knows better than the progress of the request. */
+	if (reply->outcome != OUTCOME_PROCESSED) {
+		reply->outcome = exchange_outcome(x, reply->reason);
+	}
 }
 
 /* Would this answer promise that nothing was done (RE-01)? */
