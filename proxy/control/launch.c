@@ -52,9 +52,9 @@ static void unknown_flag(const char *name, struct err *err)
 	}
 	nearest = config_nearest(slice_from_string(name), names, count);
 	if (nearest >= 0) {
-		err_set(err, 0, "unknown flag %s; did you mean %s?", name, names[nearest]);
+		err_set(err, 1101, "unknown flag %s; did you mean %s?", name, names[nearest]);
 	} else {
-		err_set(err, 0, "unknown flag %s; see pillion run --help", name);
+		err_set(err, 1101, "unknown flag %s; see pillion run --help", name);
 	}
 }
 
@@ -91,12 +91,12 @@ static int take_flag(struct launch *launch, int count, char **arguments, struct 
 			value = arguments[1];
 			taken = 2;
 		} else {
-			err_set(err, 0, "%s needs a value: %s %s", flag->name, flag->name,
+			err_set(err, 1101, "%s needs a value: %s %s", flag->name, flag->name,
 				flag->argument);
 			return -EINVAL;
 		}
 	} else if (equals) {
-		err_set(err, 0, "%s takes no value", flag->name);
+		err_set(err, 1101, "%s takes no value", flag->name);
 		return -EINVAL;
 	}
 	result = config_flags_add(&launch->flags, flag->name, value, err);
@@ -121,7 +121,7 @@ int launch_parse(
 		}
 		if (strcmp(arguments[i], "-c") == 0) {
 			if (i + 1 == count) {
-				err_set(err, 0, "-c needs a file");
+				err_set(err, 1101, "-c needs a file");
 				return -EINVAL;
 			}
 			launch->file = arguments[i + 1];
@@ -135,7 +135,7 @@ int launch_parse(
 			continue;
 		}
 		if (arguments[i][0] != '-') {
-			err_set(err, 0, "unexpected argument %s; the command goes behind --",
+			err_set(err, 1101, "unexpected argument %s; the command goes behind --",
 				arguments[i]);
 			return -EINVAL;
 		}
@@ -146,7 +146,7 @@ int launch_parse(
 		i += taken;
 	}
 	if (launch->command && !launch->command[0]) {
-		err_set(err, 0, "no command behind --");
+		err_set(err, 1101, "no command behind --");
 		return -EINVAL;
 	}
 	/* ZC-02: --dev is a cluster of one that nobody else is asked about. */
@@ -154,7 +154,7 @@ int launch_parse(
 		return -EINVAL;
 	}
 	if (launch->command && launch->proxy) {
-		err_set(err, 0, "pillion proxy starts no application; use pillion run");
+		err_set(err, 1101, "pillion proxy starts no application; use pillion run");
 		return -EINVAL;
 	}
 	return 0;
