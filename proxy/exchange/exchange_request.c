@@ -324,6 +324,18 @@ static bool request_head_may_go(const struct exchange *x)
 	return req->head_served && (!req->hold_head || req->ready.size > 0 || req->ready_end);
 }
 
+/* G-02: what is still gRPC after the filters, translation among them, needs HTTP/2. */
+static bool request_fits_upstream(struct exchange *x)
+{
+	const struct head *head = x->req.attempt_head;
+
+	if (!x->grpc || !x->req.head_served || exchange_upstream_h2(x) || !head_is_grpc(head)) {
+		return true;
+	}
+	exchange_fail(x, REASON_grpc_needs_h2, SLICE(""));
+	return false;
+}
+
 void exchange_request_advance(struct exchange *x)
 {
 	struct exchange_request *req = &x->req;
@@ -353,7 +365,7 @@ void exchange_request_advance(struct exchange *x)
 		(void)request_run_pipe(
 			x, &req->service_pipe, request_next_service, request_service_passed);
 	}
-	if (x->resp.own || x->ending) {
+	if (x->resp.own || x->ending || !request_fits_upstream(x)) {
 		return;
 	}
 	if (x->to_app && request_head_may_go(x)) {

@@ -95,9 +95,8 @@ struct slice exchange_trace_id(const struct exchange *exchange);
 struct slice exchange_service_name(const struct exchange *exchange); /* empty: not known yet */
 struct slice exchange_peer_host(const struct exchange *exchange);    /* empty: in-process */
 const struct head *exchange_request_head(const struct exchange *exchange);
-/* What the chosen upstream speaks: HTTP/2 (true) or HTTP/1; decided before on_request of service
- * filters ran. exchange_want_h2 lets a filter demand the other one for this exchange (translation).
- */
+/* What the chosen upstream speaks: HTTP/2 (true) or HTTP/1; known before on_request of service and
+ * application filters runs. A gRPC request that is still one after them needs HTTP/2 (G-02). */
 bool exchange_upstream_h2(const struct exchange *exchange);
 /* Time left until the deadline in ns; UINT64_MAX: none. */
 uint64_t exchange_time_left_ns(const struct exchange *exchange);

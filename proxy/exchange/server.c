@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "config/config.h"
 #include "exchange/exchange_steps.h"
@@ -173,12 +174,40 @@ static void server_on_change(struct connection *connection)
 	ASSERT(connection_owner(connection) != NULL);
 }
 
+/* Words of the HTTP reader, and those of connections that were refused as a whole. */
+static bool server_is_refusal(enum reason why)
+{
+	unsigned pil = reason_info(why)->pil;
+
+	return (pil >= 5101 && pil <= 5120) || why == REASON_tls_unexpected ||
+	       why == REASON_h2_flood || why == REASON_h2_memory || why == REASON_h2_protocol;
+}
+
+/* L-02: requests that were refused before an exchange existed leave one line, folded by the log
+ * when there are many. */
+static void server_note_refusal(const struct downstream *from, enum reason why, const char *detail)
+{
+	char peer[ADDRESS_TEXT_MAX];
+	const struct reason_info *info = reason_info(why);
+	const struct log_field fields[] = {
+		LOG_TEXT("pillion.reason", info->word),
+		LOG_TEXT("source.address", address_format(&from->peer, peer)),
+		LOG_TEXT("pillion.listener", from->listener->name),
+		LOG_TEXT("pillion.bytes", detail != NULL ? detail : ""),
+	};
+
+	log_event(LOG_LEVEL_WARN, "exchange", info->pil, "refused before a request was whole",
+		fields, ARRAY_SIZE(fields));
+}
+
 static void server_on_closed(struct connection *connection, enum reason why, const char *detail)
 {
 	struct downstream *from = connection_owner(connection);
 	struct exchange_server *server = from->server;
 
-	(void)detail;
+	if (server_is_refusal(why)) {
+		server_note_refusal(from, why, detail);
+	}
 	list_unlink(&from->node);
 	from->connection = NULL;
 	from->stats->connections--;

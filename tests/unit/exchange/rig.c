@@ -1,4 +1,4 @@
-#include "rig_internal.h"
+#include "rig.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -133,6 +133,7 @@ void rig_start(struct rig *rig)
 		.owner = rig,
 	};
 
+	memcpy(options.slots, rig->slots, sizeof(options.slots));
 	for (unsigned i = 0; i < RIG_ORIGINS; i++) {
 		rig_origin_start(rig, &rig->origins[i]);
 	}
@@ -203,11 +204,8 @@ void rig_fini(struct rig *rig)
 		listener_destroy(rig->origins[i].listener, false);
 	}
 	rig_turn(rig, EXCHANGE_SERVER_TURNS);
+	rig_cut_origins(rig);
 	for (unsigned i = 0; i < RIG_ORIGINS; i++) {
-		LIST_FOR_EACH_SAFE(node, &rig->origins[i].served) {
-			served_let_go(container_of(node, struct rig_served, node),
-				REASON_downstream_closed);
-		}
 		RIG_UNTIL(rig, rig->origins[i].connections == 0);
 	}
 	snapshot_unref(rig->snapshot);
@@ -488,6 +486,10 @@ struct rig_call *rig_call(struct rig_client *client, const struct rig_request *r
 		head_add(&head, slice_from_string(request->fields[i]),
 			slice_from_string(request->fields[i + 1]));
 	}
+	if (request->expect) {
+		/* The codec of the client side has no word for it. */
+		head_add(&head, SLICE("expect"), SLICE("100-continue"));
+	}
 	head.body = request->body == NULL ? BODY_NONE
 		    : request->chunked	  ? BODY_UNKNOWN
 					  : BODY_LENGTH;
@@ -496,10 +498,15 @@ struct rig_call *rig_call(struct rig_client *client, const struct rig_request *r
 	rig->calls[rig->call_count++] = call;
 	assert_int_equal(
 		client->codec->ops->send_head(call->stream, &head, request->body == NULL), 0);
-	if (request->body != NULL) {
+	if (request->body != NULL && !request->expect) {
 		call_send_body(call);
 	}
 	return call;
+}
+
+void rig_call_send(struct rig_call *call)
+{
+	call_send_body(call);
 }
 
 void rig_wait(struct rig_call *call)

@@ -21,13 +21,12 @@
 #include "exchange/stats.h"
 #include "net/listener.h"
 #include "net/loop.h"
+#include "rig_origin.h"
 #include "upstream/connection.h"
 
 enum { RIG_ORIGINS = 4, RIG_FILTERS = 8, RIG_CALLS = 64, RIG_CLIENTS = 16, RIG_RECORDS = 256 };
 
 struct listener;
-struct rig;
-struct rig_origin;
 
 struct rig_origin {
 	struct rig *rig;
@@ -37,8 +36,6 @@ struct rig_origin {
 	bool echo_fields; /* the answer's body lists the received fields */
 	/* Overrides what the path says, when set: "/status/503", "/reset", ... */
 	const char *behave;
-	/* Answers a whole request instead of all that; ends it by rig_served_end. */
-	void (*serve)(struct rig_served *served);
 	struct list_node served;
 };
 
@@ -108,6 +105,7 @@ struct rig_request {
 	bool absolute;
 	bool slow;
 	bool trailers; /* with the field x-end: 1 */
+	bool expect;   /* the body waits for rig_call_send */
 };
 
 void rig_init(struct rig *rig);
@@ -122,12 +120,11 @@ void rig_service(
 struct rig_client *rig_client(struct rig *rig, const char *listener, bool h2);
 void rig_client_close(struct rig_client *client);
 struct rig_call *rig_call(struct rig_client *client, const struct rig_request *request);
+void rig_call_send(struct rig_call *call);
 void rig_call_credit(struct rig_call *call);
 /* Turns until it is done; fails the test after a generous bound. */
 void rig_wait(struct rig_call *call);
 void rig_turn(struct rig *rig, int times);
-/* The request was answered and is let go; served is gone. */
-void rig_served_end(struct rig_served *served);
 /* Every request that origins have not ended is cut. */
 void rig_cut_origins(struct rig *rig);
 /* One request on a new client of its own, to its end. */

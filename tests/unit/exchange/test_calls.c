@@ -172,6 +172,59 @@ static void grpc_failures_take_its_form(void **state)
 	check_record(rig, 200, REASON_service_unknown, false);
 }
 
+static void grpc_needs_http2(void **state)
+{
+	struct rig *rig = *state;
+	struct rig_request request = {.method = "POST",
+		.path = "/x.Y/Z",
+		.body = "12345",
+		.chunked = true,
+		.fields = {"content-type", "application/grpc", NULL}};
+	struct rig_call *call;
+
+	rig_service(rig, "orders", 1, INSTANCE_HTTP1);
+	call = rig_once(rig, "outbound", true, &request);
+	assert_string_equal(rig_field(call, "grpc-status"), "12");
+	assert_int_equal(rig->origins[0].requests, 0);
+	check_record(rig, 200, REASON_grpc_needs_h2, false);
+	/* The same to the own application, before anything is opened. */
+	request.authority = "own";
+	call = rig_once(rig, "inbound", true, &request);
+	assert_string_equal(rig_field(call, "grpc-status"), "12");
+	assert_int_equal(rig->origins[0].requests, 0);
+	check_record(rig, 200, REASON_grpc_needs_h2, true);
+}
+
+/* H1-37: 100 only when the upstream stream is open; a refusal before that replaces it. */
+static void expectations_are_met(void **state)
+{
+	struct rig *rig = *state;
+
+	for (int known = 0; known < 2; known++) {
+		struct rig_request request = {.method = "POST",
+			.path = "/echo",
+			.authority = known ? "orders" : "nobody",
+			.body = "later",
+			.expect = true};
+		struct rig_client *client = rig_client(rig, "outbound", true);
+		struct rig_call *call;
+
+		rig_service(rig, "orders", 1, INSTANCE_H2C);
+		call = rig_call(client, &request);
+		RIG_UNTIL(rig, call->interim || call->done);
+		assert_int_equal(call->interim, known);
+		if (known) {
+			rig_call_send(call);
+			rig_wait(call);
+			assert_int_equal(call->head->status, 200);
+			assert_int_equal(call->body.size, 5);
+		} else {
+			assert_int_equal(call->head->status, 503);
+		}
+		rig_client_close(client);
+	}
+}
+
 static void unknown_service_is_said(void **state)
 {
 	struct rig *rig = *state;
@@ -438,6 +491,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(slow_reader_holds_the_origin_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(grpc_keeps_its_trailers, setup, teardown),
 		cmocka_unit_test_setup_teardown(grpc_failures_take_its_form, setup, teardown),
+		cmocka_unit_test_setup_teardown(grpc_needs_http2, setup, teardown),
+		cmocka_unit_test_setup_teardown(expectations_are_met, setup, teardown),
 		cmocka_unit_test_setup_teardown(unknown_service_is_said, setup, teardown),
 		cmocka_unit_test_setup_teardown(failures_are_tried_elsewhere, setup, teardown),
 		cmocka_unit_test_setup_teardown(dead_instances_cost_nothing, setup, teardown),
