@@ -486,10 +486,6 @@ struct rig_call *rig_call(struct rig_client *client, const struct rig_request *r
 		head_add(&head, slice_from_string(request->fields[i]),
 			slice_from_string(request->fields[i + 1]));
 	}
-	if (request->expect) {
-		/* The codec of the client side has no word for it. */
-		head_add(&head, SLICE("expect"), SLICE("100-continue"));
-	}
 	head.body = request->body == NULL ? BODY_NONE
 		    : request->chunked	  ? BODY_UNKNOWN
 					  : BODY_LENGTH;
@@ -498,15 +494,10 @@ struct rig_call *rig_call(struct rig_client *client, const struct rig_request *r
 	rig->calls[rig->call_count++] = call;
 	assert_int_equal(
 		client->codec->ops->send_head(call->stream, &head, request->body == NULL), 0);
-	if (request->body != NULL && !request->expect) {
+	if (request->body != NULL) {
 		call_send_body(call);
 	}
 	return call;
-}
-
-void rig_call_send(struct rig_call *call)
-{
-	call_send_body(call);
 }
 
 void rig_wait(struct rig_call *call)

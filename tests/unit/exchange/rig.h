@@ -105,7 +105,6 @@ struct rig_request {
 	bool absolute;
 	bool slow;
 	bool trailers; /* with the field x-end: 1 */
-	bool expect;   /* the body waits for rig_call_send */
 };
 
 void rig_init(struct rig *rig);
@@ -120,7 +119,6 @@ void rig_service(
 struct rig_client *rig_client(struct rig *rig, const char *listener, bool h2);
 void rig_client_close(struct rig_client *client);
 struct rig_call *rig_call(struct rig_client *client, const struct rig_request *request);
-void rig_call_send(struct rig_call *call);
 void rig_call_credit(struct rig_call *call);
 /* Turns until it is done; fails the test after a generous bound. */
 void rig_wait(struct rig_call *call);
