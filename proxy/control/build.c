@@ -8,12 +8,13 @@
 #include "base/mem.h"
 #include "broker/broker.h"
 #include "config/config.h"
+#include "control/health_endpoint.h"
 #include "control/state.h"
 #include "raftreg/raftreg.h"
 #include "upstream/instance.h"
 
 #define CHAIN_MAX     17 /* access_log and 16 configured ones */
-#define ENDPOINTS_MAX (BROKER_ENDPOINTS + RAFTREG_ENDPOINTS)
+#define ENDPOINTS_MAX (BROKER_ENDPOINTS + RAFTREG_ENDPOINTS + 1)
 
 struct builder {
 	struct control *control;
@@ -286,6 +287,7 @@ static void build_endpoints(struct builder *builder)
 	struct endpoint *endpoints = keep(builder, ENDPOINTS_MAX * sizeof *endpoints);
 	unsigned count = 0;
 
+	health_endpoint_get(control, &endpoints[count++]);
 	if (control->door) {
 		count += raftreg_door_endpoints(control->door, endpoints + count);
 	}

@@ -196,7 +196,8 @@ static void run_counted(struct control *control, void *argument)
 		if (count->last_outbound_ms > drain->last_outbound_ms) {
 			drain->last_outbound_ms = count->last_outbound_ms;
 		}
-		if (drain->waiting == 0) {
+		/* A round that began before the cut has cut nothing: the next one will. */
+		if (drain->waiting == 0 && (count->cut || drain->step != DRAIN_CUT)) {
 			judge(drain);
 		}
 	}

@@ -22,8 +22,6 @@ static const struct launch_switch switches[] = {
 		"leave standard input to the application"},
 	{"--forward-hup", offsetof(struct launch, forward_hup), true,
 		"send SIGHUP on to the application too"},
-	{"--last-good", offsetof(struct launch, last_good), false,
-		"start from the last configuration that worked when the file is bad"},
 	{"--help", offsetof(struct launch, help), false, "this text"},
 };
 

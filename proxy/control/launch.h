@@ -19,7 +19,6 @@ struct launch {
 	bool env_proxy;	      /* MICRO_PROXY, HTTP_PROXY for the application (ZC-04) */
 	bool keep_stdin;
 	bool forward_hup;
-	bool last_good;
 	bool help;
 };
 

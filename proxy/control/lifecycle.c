@@ -428,6 +428,16 @@ void lifecycle_reconfigure(struct lifecycle *lifecycle)
 	}
 }
 
+void lifecycle_check_now(struct lifecycle *lifecycle,
+	void (*done)(void *owner, bool healthy, const char *error), void *owner)
+{
+	if (!lifecycle->probe || lifecycle->app_exited) {
+		done(owner, false, "the application does not run");
+		return;
+	}
+	probe_ask(lifecycle->probe, done, owner);
+}
+
 enum control_phase lifecycle_phase(const struct lifecycle *lifecycle)
 {
 	return lifecycle->phase;

@@ -26,6 +26,10 @@ void lifecycle_registry_changed(struct lifecycle *lifecycle);
 /* A reload: the declared set and the probe follow the new configuration. */
 void lifecycle_reconfigure(struct lifecycle *lifecycle);
 
+/* A check made now (or within the last 500 ms): done runs once, from the loop (MH-04). */
+void lifecycle_check_now(struct lifecycle *lifecycle,
+	void (*done)(void *owner, bool healthy, const char *error), void *owner);
+
 enum control_phase lifecycle_phase(const struct lifecycle *lifecycle);
 bool lifecycle_ready(const struct lifecycle *lifecycle);
 bool lifecycle_app_healthy(const struct lifecycle *lifecycle);

@@ -54,11 +54,36 @@ struct probe {
 	uint8_t answer[9];
 	size_t answer_size;
 
+	struct list_node askers; /* struct asker, waiting for the check under way */
+	uint64_t checked_ms;	 /* end of the last check; 0: none yet */
+	bool last_passed;
+
 	bool known_protocol, h2;
 	bool healthy, passed_once, fell;
 	unsigned passes, failures; /* in a row */
 	char error[256];
 };
+
+/* Somebody who asked for a check made now. */
+struct asker {
+	struct list_node node;
+	void (*done)(void *owner, bool healthy, const char *error);
+	void *owner;
+};
+
+#define SHARED_MS 500 /* MH-04 */
+
+static void answer_askers(struct probe *probe)
+{
+	struct list_node *node;
+
+	while ((node = list_pop_front(&probe->askers)) != NULL) {
+		struct asker *asker = LIST_ENTRY(node, struct asker, node);
+
+		asker->done(asker->owner, probe->last_passed, probe->error);
+		mem_free(asker);
+	}
+}
 
 static void schedule(struct probe *probe)
 {
@@ -480,6 +505,9 @@ static void conclude(struct probe *probe)
 	} else {
 		count_failure(probe);
 	}
+	probe->checked_ms = loop_now_ms(probe->loop);
+	probe->last_passed = passed || asking;
+	answer_askers(probe);
 	schedule(probe);
 }
 
@@ -514,6 +542,24 @@ static void on_timer(struct timer *timer)
 	conclude(probe);
 }
 
+void probe_ask(struct probe *probe, void (*done)(void *owner, bool healthy, const char *error),
+	void *owner)
+{
+	struct asker *asker;
+
+	if (probe->checked_ms != 0 && loop_now_ms(probe->loop) - probe->checked_ms < SHARED_MS) {
+		done(owner, probe->last_passed, probe->error);
+		return;
+	}
+	asker = mem_zalloc(sizeof *asker);
+	asker->done = done;
+	asker->owner = owner;
+	list_push_back(&probe->askers, &asker->node);
+	if (!probe->busy) {
+		start(probe, false);
+	}
+}
+
 void probe_configure(struct probe *probe, const struct config_app *app)
 {
 	probe->address = app->address.address;
@@ -542,6 +588,7 @@ struct probe *probe_create(
 	probe->loop = loop;
 	probe->events = *events;
 	rng_seed_system(&probe->rng);
+	list_init(&probe->askers);
 	timer_init(&probe->timer, on_timer);
 	task_init(&probe->task, run);
 	block_pool_init(&probe->pool, 4);
@@ -558,6 +605,7 @@ void probe_destroy(struct probe *probe)
 	timer_cancel(&probe->timer);
 	close_check(probe);
 	task_cancel(&probe->task);
+	answer_askers(probe);
 	probe->dying = true;
 	if (probe->connections == 0) {
 		loop_bury(probe->loop, bury_behind, probe);

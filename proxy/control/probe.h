@@ -25,6 +25,10 @@ void probe_destroy(struct probe *probe); /* NULL allowed */
 void probe_restart(struct probe *probe);
 /* New settings; the verdict stays. */
 void probe_configure(struct probe *probe, const struct config_app *app);
+/* The result of a check made within the last 500 ms, else of one made now; done runs once, at once
+ * or from the loop (MH-04). */
+void probe_ask(struct probe *probe, void (*done)(void *owner, bool healthy, const char *error),
+	void *owner);
 bool probe_healthy(const struct probe *probe);
 /* Text of the last failed check, "" after a pass. */
 const char *probe_error(const struct probe *probe);

@@ -4,6 +4,7 @@
  * Any failure changes nothing. Requests that come during a reload are served by one further read.
  */
 #include <errno.h>
+#include <sys/stat.h>
 
 #include "base/disk_ops.h"
 #include "base/log.h"
@@ -16,7 +17,8 @@
 #include "control/schema.h"
 #include "control/state.h"
 
-#define SNAPSHOTS_MAX 64 /* RL-08 */
+#define SNAPSHOTS_MAX 64   /* RL-08 */
+#define WATCH_MS      2000 /* how often a watched file is looked at */
 
 /* Everything of one attempt; freed at its end. */
 struct attempt_reload {
@@ -163,6 +165,67 @@ static void attempt_fini(struct attempt_reload *attempt)
 	buf_fini(&attempt->text);
 }
 
+/* An answer that waits until every worker has the new snapshot (RL-02). */
+struct pending_answer {
+	struct control_survey survey;
+	struct control_reload *request;
+	struct buf text;
+};
+
+static void collect_nothing(struct control_survey *survey, struct exchange_server *server,
+	unsigned worker, struct buf *ret)
+{
+	ASSERT(survey && server && ret);
+	(void)worker;
+}
+
+static void on_all_have_it(struct control_survey *survey, const struct buf *parts, unsigned count)
+{
+	struct pending_answer *pending = survey->owner;
+
+	(void)parts;
+	(void)count;
+	pending->request->done(pending->request, 0, buf_slice(&pending->text));
+	buf_fini(&pending->text);
+	mem_free(pending);
+}
+
+/* Mail is first in, first out: who answers the survey has taken the snapshot before it. */
+static void answer_after_workers(
+	struct control *control, struct control_reload *request, struct slice text)
+{
+	struct pending_answer *pending = mem_zalloc(sizeof *pending);
+
+	pending->request = request;
+	pending->survey = (struct control_survey){
+		.collect = collect_nothing, .done = on_all_have_it, .owner = pending};
+	buf_init(&pending->text);
+	buf_append_slice(&pending->text, text);
+	control_survey_start(control, &pending->survey);
+}
+
+/* Why nothing is even read; 0: go on. */
+static unsigned refuse_early(
+	struct control *control, const struct control_reload *request, struct buf *text)
+{
+	if (request->if_generation != 0 && request->if_generation != control->generation) {
+		buf_appendf(text, "error PIL2204: the generation is %llu by now\n",
+			(unsigned long long)control->generation);
+		return 2204;
+	}
+	if (lifecycle_phase(control->lifecycle) >= CONTROL_DRAINING) {
+		buf_append_string(text, "error PIL2203: this sidecar is stopping\n");
+		return 2203;
+	}
+	/* RL-08: exchanges hold the snapshot they began with. */
+	if (atomic_load(&control->snapshots_alive) >= SNAPSHOTS_MAX) {
+		buf_append_string(text,
+			"error PIL2203: 64 configurations are still used by requests under way\n");
+		return 2203;
+	}
+	return 0;
+}
+
 static void serve(struct control *control, struct control_reload *request)
 {
 	struct attempt_reload attempt = {0};
@@ -170,24 +233,16 @@ static void serve(struct control *control, struct control_reload *request)
 	config_report_init(&attempt.report);
 	arena_init(&attempt.changes.arena);
 	buf_init(&attempt.text);
-	if (request->if_generation != 0 && request->if_generation != control->generation) {
-		attempt.code = 2204;
-		buf_appendf(&attempt.text, "error PIL2204: the generation is %llu by now\n",
-			(unsigned long long)control->generation);
-	} else if (lifecycle_phase(control->lifecycle) >= CONTROL_DRAINING) {
-		attempt.code = 2203;
-		buf_append_string(&attempt.text, "error PIL2203: this sidecar is stopping\n");
-	} else if (atomic_load(&control->snapshots_alive) >= SNAPSHOTS_MAX) {
-		attempt.code = 2203;
-		buf_append_string(&attempt.text,
-			"error PIL2203: 64 configurations are still used by requests under way\n");
-	} else if (read_and_check(control, &attempt)) {
+	attempt.code = refuse_early(control, request, &attempt.text);
+	if (attempt.code == 0 && read_and_check(control, &attempt)) {
 		apply(control, &attempt, request->dry_run);
 	}
 	if (!request->dry_run) {
 		log_outcome(control, &attempt);
 	}
-	if (request->done) {
+	if (request->done && attempt.code == 0 && !request->dry_run) {
+		answer_after_workers(control, request, buf_slice(&attempt.text));
+	} else if (request->done) {
 		request->done(request, attempt.code, buf_slice(&attempt.text));
 	}
 	attempt_fini(&attempt);
@@ -225,8 +280,38 @@ static void on_signal_done(struct control_reload *reload, unsigned code, struct 
 	notify_send("READY=1");
 }
 
+/* What `watch_config` compares; zero while there is no file. */
+static struct timespec file_time(const struct control *control)
+{
+	struct stat status = {0};
+
+	if (!control->config->file || stat(control->config->file, &status) < 0) {
+		return (struct timespec){0};
+	}
+	return status.st_mtim;
+}
+
+/* RL-01: process.watch_config: a changed file is a reload like any other. */
+static void on_watch(struct timer *timer)
+{
+	struct control *control = container_of(timer, struct control, watch_timer);
+	struct timespec seen = file_time(control);
+	bool changed = seen.tv_sec != control->config_time.tv_sec ||
+		       seen.tv_nsec != control->config_time.tv_nsec;
+
+	if (control->config->process.watch_config && changed && seen.tv_sec != 0 &&
+		!list_linked(&control->signal_reload.node)) {
+		control_reload_request(control, &control->signal_reload);
+	}
+	control->config_time = seen;
+	timer_arm(control->loop, timer, loop_now_ms(control->loop) + WATCH_MS);
+}
+
 void reload_init(struct control *control)
 {
+	timer_init(&control->watch_timer, on_watch);
+	control->config_time = file_time(control);
+	timer_arm(control->loop, &control->watch_timer, loop_now_ms(control->loop) + WATCH_MS);
 	control->signal_reload.done = on_signal_done;
 	list_init(&control->signal_reload.node);
 	list_init(&control->reloads);
@@ -238,6 +323,7 @@ void reload_fini(struct control *control)
 	struct list_node *node;
 
 	task_cancel(&control->reload_task);
+	timer_cancel(&control->watch_timer);
 	while ((node = list_pop_front(&control->reloads)) != NULL) {
 		struct control_reload *reload = LIST_ENTRY(node, struct control_reload, node);
 

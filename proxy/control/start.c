@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ifaddrs.h>
+#include <linux/capability.h>
 #include <net/if.h>
 #include <sched.h>
 #include <signal.h>
@@ -10,6 +11,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/disk_ops.h"
@@ -32,6 +34,18 @@
 #define LAST_TURNS   16 /* of control's loop, for what was closed at the end */
 #define WORKERS_AUTO 4	/* design: one per core, at most this many */
 
+/* PR-01: no capability is needed here: the parent binds the ports and signals the application. */
+static void drop_capabilities(void)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
+
+	if (syscall(SYS_capset, &header, none) < 0) {
+		log_event(LOG_LEVEL_WARN, "control", 0, "capabilities were not dropped",
+			(struct log_field[]){LOG_TEXT("error.message", strerror(errno))}, 1);
+	}
+}
+
 /* PR-01: descriptors up to the hard limit; nothing here ever gains a right. */
 static void harden(const struct config *config)
 {
@@ -42,6 +56,7 @@ static void harden(const struct config *config)
 		(void)setrlimit(RLIMIT_NOFILE, &files);
 	}
 	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	drop_capabilities();
 	if (!config->process.core_dumps) {
 		(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	}

@@ -5,6 +5,7 @@
 #define PILLION_CONTROL_STATE_H
 
 #include <stdatomic.h>
+#include <time.h>
 
 #include "base/map.h"
 #include "control/control.h"
@@ -84,7 +85,9 @@ struct control {
 
 	struct list_node reloads; /* struct control_reload waiting */
 	struct task reload_task;
-	struct control_reload signal_reload; /* SIGHUP */
+	struct control_reload signal_reload; /* SIGHUP, or a watched file */
+	struct timer watch_timer;
+	struct timespec config_time; /* of the file, when it was last looked at */
 	struct timer ping_timer;
 	unsigned watchdog_ms; /* 0: systemd wants none */
 	struct fd_watch channel_watch;

@@ -23,11 +23,11 @@ static const struct row rows[] = {
 	{"run", {"-c", "a.json", "--", "sh"}, NULL, "a.json", "sh", "", 0},
 	{"run", {"--", "sh", "-c", "--port"}, NULL, NULL, "sh", "", 0},
 	{"run", {"--dev", "--", "sh"}, NULL, NULL, "sh", "D", 1},
-	{"run", {"--env-proxy", "--stdin", "--forward-hup", "--last-good"}, NULL, NULL, NULL,
-		"ESFL", 0},
+	{"run", {"--env-proxy", "--stdin", "--forward-hup"}, NULL, NULL, NULL,
+		"ESF", 0},
 	{"run", {"--help"}, NULL, NULL, NULL, "H", 0},
 	{"proxy", {"-c", "/etc/p.json"}, NULL, "/etc/p.json", NULL, "", 0},
-	{"proxy", {"--last-good", "--help"}, NULL, NULL, NULL, "LH", 0},
+	{"proxy", {"--help"}, NULL, NULL, NULL, "H", 0},
 	{"proxy", {"--port", "8080"}, NULL, NULL, NULL, "", 1},
 	{"run", {"-c"}, "-c needs a file", NULL, NULL, NULL, 0},
 	{"run", {"--port"}, "--port needs a value", NULL, NULL, NULL, 0},
@@ -58,7 +58,7 @@ static int parse(const struct row *row, struct launch *launch, struct err *err)
 static void accepted(const struct row *row, const struct launch *launch)
 {
 	bool have[] = {launch->dev, launch->env_proxy, launch->keep_stdin, launch->forward_hup,
-		launch->last_good, launch->help};
+		launch->help};
 
 	assert_int_equal(launch->proxy, strcmp(row->verb, "proxy") == 0);
 	assert_int_equal(row->file != NULL, launch->file != NULL);
@@ -68,7 +68,7 @@ static void accepted(const struct row *row, const struct launch *launch)
 		assert_string_equal(launch->command[0], row->command);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(have); i++) {
-		assert_int_equal(have[i], strchr(row->switches, "DESFLH"[i]) != NULL);
+		assert_int_equal(have[i], strchr(row->switches, "DESFH"[i]) != NULL);
 	}
 	if (row->keys) {
 		assert_true(launch->flags.count >= row->keys);
