@@ -1,8 +1,13 @@
+/*
+ * access_log: a filter with nothing but an end. It has no on_request, so it has begun for every
+ * exchange, whatever ends it, and each one leaves its record (http.md C-13).
+ */
 #include "filters/access_log.h"
 
 #include "config/config.h"
 #include "exchange/access_record.h"
 
+/* NULL options: everything is written, as in tests and without a configuration file. */
 static bool access_log_configure(void *conf, const void *options, struct err *err)
 {
 	const struct config_access_log *log = options;

@@ -1,3 +1,8 @@
+/*
+ * headers: everything that can be refused is refused at configuration: bad names, barred fields,
+ * unknown variables, control characters. On the request path only two things are left to do,
+ * copying constants and putting variables in, and no edit can fail there.
+ */
 #include "filters/headers.h"
 
 #include <stddef.h>
@@ -111,6 +116,7 @@ static bool headers_is_barred(struct slice name)
 	return name.size >= own.size && slice_equal_fold(slice_make(name.data, own.size), own);
 }
 
+/* Names of fields are tokens (RFC 9110 5.1); what the codecs own is nobody else's to write. */
 static bool headers_check_name(const char *text, struct err *err)
 {
 	struct slice name = slice_from_string(text);
@@ -149,6 +155,7 @@ static int headers_variable(struct slice text, size_t *ret_size)
 	return -1;
 }
 
+/* A value with CR, LF or NUL would end the field, and let whoever wrote it start the next one. */
 static bool headers_check_value(const char *text, struct err *err)
 {
 	struct slice value = slice_from_string(text);
@@ -198,6 +205,7 @@ static bool headers_check_edit(const struct headers_edit *edit, struct err *err)
 	return true;
 }
 
+/* The options live in the configuration, which the snapshot owns: a pointer is enough. */
 static bool headers_configure(void *conf, const void *options, struct err *err)
 {
 	struct headers_conf *headers = conf;
@@ -254,6 +262,7 @@ static struct slice headers_expand(struct exchange *exchange, const char *text)
 	return result;
 }
 
+/* Heads hold lower-case names; people write them as they like. */
 static struct slice headers_name(const char *text, uint8_t lower[HEADERS_NAME_MAX])
 {
 	size_t size = strlen(text);
@@ -265,6 +274,8 @@ static struct slice headers_name(const char *text, uint8_t lower[HEADERS_NAME_MA
 	return slice_make(lower, size);
 }
 
+/* In the order of MR-08: remove, set, add, so that a field may be replaced by several of its name.
+ */
 static void headers_apply(
 	struct exchange *exchange, const struct headers_edit *edit, struct head *head)
 {

@@ -48,6 +48,7 @@ static const struct endpoint *accept_find_endpoint(
 	return endpoint_find(snapshot->endpoints, snapshot->endpoint_count, direction, head->path);
 }
 
+/* From here on the stream is the endpoint's: its events never come back to us. */
 static void accept_open_endpoint(const struct accept_place *place, const struct endpoint *endpoint,
 	const struct endpoint_request *request)
 {
@@ -58,6 +59,8 @@ static void accept_open_endpoint(const struct accept_place *place, const struct 
 	endpoint->open(endpoint->context, request);
 }
 
+/* The one way in, for connections and in-process clients alike: trust first, because both endpoints
+ * and exchanges read own fields; then the trace id, because every answer names it. */
 static void accept_request(
 	const struct accept_place *place, struct stream *stream, struct head *head, bool end)
 {

@@ -1,3 +1,9 @@
+/*
+ * access_record: filling, formatting and the ring. The worker's side copies bytes and numbers and
+ * nothing else: no formatting, no clock beyond the one for the time stamp. The reader's side may be
+ * any one thread; the two indices only grow, so "full" and "empty" need no flag, and each side
+ * writes only its own.
+ */
 #include "exchange/access_record.h"
 
 #include <stddef.h>

@@ -1,3 +1,9 @@
+/*
+ * decision: two promises rule it (mesh.md P1, P2). Nothing is executed twice unless its author said
+ * that is harmless, so an ambiguous end is repeated for idempotent requests only; and a failure
+ * that can be spared is spared, so what surely was not processed is repeated whatever the method
+ * is.
+ */
 #include "exchange/decision.h"
 
 #include "base/assert.h"

@@ -116,6 +116,8 @@ static void egress_answered(void *owner, const struct resolver_answer *answer)
 	}
 }
 
+/* Answers are believed for ten seconds, so a busy name costs one question per worker and interval.
+ */
 static void egress_ask(struct exchange_server *server, struct egress_query *query)
 {
 	query->asked = true;
@@ -144,6 +146,7 @@ static bool egress_make_room(struct exchange_server *server)
 	return false;
 }
 
+/* NULL: too many names are being asked for; the request is refused rather than queued unseen. */
 static struct egress_query *egress_find(struct exchange *x, uint16_t port)
 {
 	struct exchange_server *server = x->server;
@@ -178,6 +181,7 @@ static bool egress_literal(struct slice host, uint16_t port, struct address *ret
 	       address_parse(slice_make(text, (size_t)size), false, ret_address);
 }
 
+/* Ends in exchange_resolved, now or when the answer comes. */
 void egress_resolve(struct exchange *x)
 {
 	uint16_t port = x->route.port != 0 ? x->route.port : 80;

@@ -1,3 +1,8 @@
+/*
+ * exchange: life and events. The callbacks of both streams only note what happened and queue the
+ * task; exchange_step looks at the notes in a fixed order: ends from outside, timers, the request,
+ * the attempt, the answer. A step that finds nothing to do costs a few comparisons.
+ */
 #include "exchange/exchange_steps.h"
 
 #include "base/clock.h"

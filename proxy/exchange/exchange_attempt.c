@@ -18,6 +18,7 @@ struct attempt_outcome {
 	uint64_t wait_ms;
 };
 
+/* The stream is ours from here on: its events come to exchange_up_ops. */
 static void attempt_adopt(struct exchange *x)
 {
 	struct stream *stream = x->attempt.stream;
@@ -97,6 +98,7 @@ static void attempt_clear_response(struct exchange *x)
 	x->from_mesh_leg = false;
 }
 
+/* By method, by the author's word in the configuration, or by what the callee registered (5.2). */
 static bool attempt_is_idempotent(const struct exchange *x)
 {
 	if (x->idempotent || x->policy->retry_idempotent) {
@@ -115,6 +117,7 @@ static uint64_t attempt_time_left_ms(const struct exchange *x)
 	return x->deadline_ns > now ? (x->deadline_ns - now) / 1000000 : 0;
 }
 
+/* Gathers the facts, asks, and pays for what the answer costs. */
 static void attempt_decide(
 	struct exchange *x, const struct attempt_outcome *outcome, struct decision *ret_decision)
 {
@@ -261,6 +264,7 @@ static void attempt_failed(struct exchange *x, const struct attempt_outcome *out
 	exchange_fail(x, attempt_word(x, outcome), slice_from_string(text));
 }
 
+/* What attempt_start or on_ready said. */
 static void attempt_result(struct exchange *x, enum attempt_state state)
 {
 	struct attempt_outcome outcome = {.class = CLASS_F0};

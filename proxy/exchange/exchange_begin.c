@@ -101,6 +101,7 @@ static enum reason exchange_may_pass(struct exchange *x)
 	return REASON_ok;
 }
 
+/* The deadline is kept on the loop's clock, from the turn in which the head was read. */
 static void exchange_limit(struct exchange *x, uint64_t left_ns)
 {
 	uint64_t now = loop_now_ns(x->server->options.loop);
@@ -145,6 +146,7 @@ bool exchange_is_streaming(struct slice type)
 	return false;
 }
 
+/* Once for all attempts; what differs between attempts is written by forward_attempt. */
 static void exchange_edit_head(struct exchange *x)
 {
 	struct head *head = x->req.head;
@@ -275,6 +277,7 @@ void exchange_resolved(struct exchange *x, enum reason why, const struct address
 	exchange_mark(x);
 }
 
+/* The first use of a name opens a subscription below us and waits for the answer there (MA-04). */
 static bool exchange_choose_service(struct exchange *x)
 {
 	const struct service_snapshot *service = snapshot_service(x->snapshot, x->route.name);

@@ -12,6 +12,7 @@ static uint64_t record_response_bytes(const struct exchange *x)
 	return x->down->sent + x->down->out.size;
 }
 
+/* What the log writes whatever the share of successes is, at level warn. */
 static bool record_failed(const struct exchange *x)
 {
 	return x->resp.status >= 500 || x->resp.status == 0 ||

@@ -52,6 +52,8 @@ static void exchange_drop_attempt(struct exchange *x, enum reason why)
 	pipe_reset(&x->req.listener_pipe);
 }
 
+/* An answer of our own takes the place of the upstream's and then goes the same way: through the
+ * filters before the one that gave it, then downstream. */
 void exchange_serve(struct exchange *x, struct head *head, struct chain *body, int first_filter)
 {
 	struct exchange_response *resp = &x->resp;

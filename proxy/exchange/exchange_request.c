@@ -176,6 +176,7 @@ static struct head *request_copy_head(struct exchange *x)
 	return copy;
 }
 
+/* The next attempt starts from the head as it was and the body from its first byte. */
 void exchange_request_rewind(struct exchange *x)
 {
 	struct exchange_request *req = &x->req;
@@ -268,6 +269,7 @@ static void request_send_head(struct exchange *x)
 	}
 }
 
+/* Spans move, bytes do not (design: a byte's life). */
 static void request_send_body(struct exchange *x)
 {
 	struct exchange_request *req = &x->req;

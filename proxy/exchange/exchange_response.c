@@ -185,6 +185,7 @@ static void response_send_head(struct exchange *x)
 	}
 }
 
+/* Body, then trailers; the end is said exactly once. */
 static void response_send_body(struct exchange *x)
 {
 	struct exchange_response *resp = &x->resp;
@@ -254,6 +255,8 @@ static void response_name(struct exchange *x)
 	x->reason = failed ? REASON_upstream_status : REASON_ok;
 }
 
+/* A filter may put its own answer in place of the one under way; then the walk starts anew with it.
+ */
 static void response_run_pipe(struct exchange *x)
 {
 	struct exchange_response *resp = &x->resp;
@@ -273,6 +276,7 @@ static void response_run_pipe(struct exchange *x)
 	}
 }
 
+/* A head that has come is judged once; what is judged to go on passes the filters and is sent. */
 void exchange_response_advance(struct exchange *x)
 {
 	struct exchange_response *resp = &x->resp;

@@ -94,6 +94,8 @@ void exchange_timer_check(struct exchange *x)
 	}
 }
 
+/* Moves the timer forward only; one that fires too early finds nothing expired and is armed again.
+ */
 void exchange_timer_arm(struct exchange *x)
 {
 	uint64_t next = timer_earlier(timer_deadline(x), timer_body(x));

@@ -59,6 +59,7 @@ static int filter_before_caller(struct exchange *x)
 	return x->begun_filters - 1;
 }
 
+/* Filters may answer from a slot or, while they wait, from outside: then the exchange is queued. */
 void exchange_reply(struct exchange *exchange, const struct reply *reply)
 {
 	ASSERT(!exchange->finished && !exchange->ending);

@@ -1,3 +1,8 @@
+/*
+ * forward: heads are edited in place. A request head is edited once for the exchange (trust,
+ * hop-by- hop, Via, origin) and once for each attempt (own fields of that leg), so the second part
+ * must be able to replace what it wrote before.
+ */
 #include "exchange/forward.h"
 
 #include <stdio.h>
@@ -227,6 +232,7 @@ void forward_request(struct head *head, const struct forward_hop *hop)
 	}
 }
 
+/* Replaces: the field may stand there from the attempt before. */
 static void forward_add_number(struct head *head, enum token token, uint64_t number)
 {
 	char text[24];

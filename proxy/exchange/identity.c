@@ -1,3 +1,7 @@
+/*
+ * identity: ids that must be unguessable are not made here; these only tell requests apart, so the
+ * worker's generator is good enough and costs no system call.
+ */
 #include "exchange/identity.h"
 
 /* "00-" trace id "-" span id "-" flags (W3C Trace Context 3.2). */
@@ -30,6 +34,7 @@ static bool identity_hex(const uint8_t *text, size_t size, bool may_be_zero)
 	return may_be_zero || !zero;
 }
 
+/* W3C Trace Context 3.2.2. What is invalid is treated as absent, never repaired. */
 static bool identity_parent_valid(struct slice parent)
 {
 	const uint8_t *text = parent.data;

@@ -1,3 +1,8 @@
+/*
+ * pipe: one event at a time. That is what makes waiting cheap: a filter that says WAIT leaves its
+ * event where it stands, later bytes gather before the pipe against the stream's window, and
+ * resuming is going on with the next filter.
+ */
 #include "exchange/pipe.h"
 
 #include "exchange/exchange.h"

@@ -1,3 +1,8 @@
+/*
+ * replay: bytes are kept by taking another reference to the blocks that hold them. The moment when
+ * they are taken is the one when they leave the exchange's own hands (towards filters that may eat
+ * them, and the upstream), so a rewind only has to put them back in front.
+ */
 #include "exchange/replay.h"
 
 #include "base/assert.h"

@@ -1,3 +1,9 @@
+/*
+ * route: names come from places that clients control, so everything is checked against one form
+ * before it is looked up. The order of sources and of meanings is that of the rules; the first that
+ * is present decides, even when it then turns out to be malformed, because guessing further would
+ * send a request somewhere its author did not name.
+ */
 #include "exchange/route.h"
 
 #include <arpa/inet.h>
@@ -270,6 +276,8 @@ static bool route_find_name(
 	return query->grpc && route_grpc_name(head->path, ret_text);
 }
 
+/* The own service and what the configuration says is used are names even before the registry
+ * has spoken. */
 static bool route_is_declared(const struct config_snapshot *snapshot, struct slice name)
 {
 	if (snapshot->service_name != NULL &&

@@ -1,3 +1,8 @@
+/*
+ * server: connections come and go here, exchanges are counted here, memory of both is held here.
+ * The order of ends matters: exchanges let their streams go, connections then close on their own
+ * task, their blocks come back, and only then may the pool and the snapshot go.
+ */
 #include "exchange/server.h"
 
 #include <stdio.h>
@@ -65,6 +70,7 @@ struct stats_series *server_series(struct exchange_server *server, struct slice 
 	return series;
 }
 
+/* Exchanges are the most frequent objects of all, so their structs are kept and cleared. */
 struct exchange *server_exchange_alloc(struct exchange_server *server)
 {
 	struct list_node *node = list_pop_front(&server->free_exchanges);
@@ -103,6 +109,7 @@ void server_exchange_free(struct exchange_server *server, struct exchange *x)
 	}
 }
 
+/* The reader is told once when the ring passes its half, and again after it fell below. */
 void server_log(struct exchange_server *server, const struct access_record *record)
 {
 	bool half;
@@ -254,6 +261,8 @@ static const struct listener_snapshot *server_listener(
 	return NULL;
 }
 
+/* The connection reads the limits of the snapshot that it was accepted under until it is gone;
+ * its exchanges use the newest form of its listener. */
 void exchange_server_accept(
 	struct exchange_server *server, const char *listener_name, struct transport *transport)
 {
@@ -299,6 +308,7 @@ void exchange_server_accept(
 	}
 }
 
+/* In-process streams have no socket to drive them: the run queue does. */
 static void server_pump_local(struct task *task)
 {
 	struct server_local *local = container_of(task, struct server_local, task);

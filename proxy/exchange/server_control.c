@@ -65,6 +65,7 @@ void exchange_server_drain_listener(struct exchange_server *server, const char *
 	}
 }
 
+/* D-05: the grace time is over. Marks only; the cuts happen in the run queue of the next turn. */
 unsigned exchange_server_cut_inbound(struct exchange_server *server)
 {
 	unsigned count = 0;

@@ -1,3 +1,7 @@
+/*
+ * snapshot: the only counted object that crosses threads here. Workers count their own uses without
+ * atomics (snapshot_hold) and touch this counter once per reload.
+ */
 #include "exchange/snapshot.h"
 
 #include "base/assert.h"

@@ -1,3 +1,8 @@
+/*
+ * stats: series are only ever added, and published by storing the new count after the pointer, so a
+ * scrape on another thread sees each series whole or not at all. Finding one walks the list:
+ * callers do that once per name and keep the pointer in a map of their own.
+ */
 #include "exchange/stats.h"
 
 #include "base/assert.h"
