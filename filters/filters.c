@@ -1,3 +1,4 @@
+/* The one list: everything else finds filters through the three functions below. */
 #include "filters/filters.h"
 
 #include "base/assert.h"
