@@ -53,6 +53,8 @@ struct access_change {
 	char *service;
 };
 
+/* Signals are read by control; a handler's thread of their own would be chosen at random
+ * otherwise. */
 static void *thread_main(void *argument)
 {
 	struct background *background = argument;
@@ -65,6 +67,8 @@ static void *thread_main(void *argument)
 	return NULL;
 }
 
+/* Created before the workers, destroyed after them: they hand their records over until their last
+ * turn. */
 int background_create(struct background **ret_background, struct loop *control_loop)
 {
 	struct background *background = mem_zalloc(sizeof *background);
@@ -88,6 +92,7 @@ int background_create(struct background **ret_background, struct loop *control_l
 	return 0;
 }
 
+/* A mail like any other, so that it comes behind all lines and jobs that were sent before. */
 static void run_stop(struct mail *mail)
 {
 	struct job *job = container_of(mail, struct job, mail);
@@ -96,6 +101,7 @@ static void run_stop(struct mail *mail)
 	mem_free(job);
 }
 
+/* What was mailed before is still written: the loop ends in the order of its mailbox. */
 void background_destroy(struct background *background)
 {
 	struct job *job;
@@ -132,6 +138,8 @@ static int open_inherited(int inherited)
 	return fd >= 0 ? fd : fcntl(inherited, F_DUPFD_CLOEXEC, 3);
 }
 
+/* A file is opened without following a link and for its owner alone: its lines hold addresses and
+ * paths. */
 static int open_output(const struct config_output *output)
 {
 	switch (output->kind) {
@@ -148,6 +156,8 @@ static int open_output(const struct config_output *output)
 	return -1;
 }
 
+/* On the background thread, between two batches: no line is torn between the old and the new
+ * output. */
 static void run_access(struct mail *mail)
 {
 	struct access_change *change = container_of(mail, struct access_change, mail);
@@ -162,6 +172,8 @@ static void run_access(struct mail *mail)
 	mem_free(change);
 }
 
+/* The output is opened here, on control, where a failure can be seen, and changed over there,
+ * where it is used. */
 void background_set_access(
 	struct background *background, const struct config_access_log *log, const char *service)
 {
@@ -186,6 +198,8 @@ static void write_lines(struct background *background, uint64_t lines)
 		if (put < 0 && errno == EINTR) {
 			continue;
 		}
+		/* EAGAIN of a pipe nobody reads, ENOSPC, a closed reader: the log never stops
+		 * traffic (LG-04). The rest of a line that was written in part is lost with it. */
 		if (put < 0) {
 			atomic_fetch_add(&background->dropped, lines);
 			buf_clear(&background->text);
@@ -197,6 +211,8 @@ static void write_lines(struct background *background, uint64_t lines)
 	buf_clear(&background->text);
 }
 
+/* LG-04: lines are gathered until one more would pass 4,096 bytes, because a write of at most
+ * PIPE_BUF bytes is atomic on a pipe that others write to as well. */
 static void run_batch(struct mail *mail)
 {
 	struct batch *batch = container_of(mail, struct batch, mail);
@@ -221,6 +237,8 @@ static void run_batch(struct mail *mail)
 	mem_free(batch);
 }
 
+/* Runs on a worker, so it may not wait: beyond BATCHES_MAX the records are counted and dropped. It
+ * goes on taking, or the ring would stay full of old ones. */
 void background_offer(struct background *background, struct exchange_server *server)
 {
 	for (;;) {
@@ -243,6 +261,7 @@ void background_offer(struct background *background, struct exchange_server *ser
 	}
 }
 
+/* Back on control's loop. */
 static void run_done(struct mail *mail)
 {
 	struct job *job = container_of(mail, struct job, mail);
@@ -251,6 +270,7 @@ static void run_done(struct mail *mail)
 	mem_free(job);
 }
 
+/* The envelope goes back as it came: a job is one allocation. */
 static void run_work(struct mail *mail)
 {
 	struct job *job = container_of(mail, struct job, mail);
@@ -260,6 +280,8 @@ static void run_work(struct mail *mail)
 	(void)mailbox_post(loop_mailbox(job->background->control_loop), &job->mail);
 }
 
+/* Descriptors may take tens of milliseconds to compile; on control that would delay health answers
+ * and registry frames. */
 void background_run(struct background *background, void (*work)(void *argument),
 	void (*done)(void *argument), void *argument)
 {

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "control/state.h"
 
+/* A listener may be switched off; the banner says so instead of inventing an address. */
 static const char *listener_text(
 	const struct control *control, const char *name, char ret_text[ADDRESS_TEXT_MAX])
 {
@@ -14,6 +15,7 @@ static const char *listener_text(
 	return listener ? address_format(&listener->address, ret_text) : "-";
 }
 
+/* The line that others need to join: with the host and port they would really reach. */
 static void describe_registry(const struct control *control, char *ret_text, size_t size)
 {
 	if (!control->registry_is_raft) {
@@ -34,6 +36,8 @@ static void describe_registry(const struct control *control, char *ret_text, siz
 	}
 }
 
+/* ZC-05: six lines for a person; for a machine one JSON line with the same facts, since a banner
+ * in a log collector is six broken records. */
 void banner_print(const struct control *control)
 {
 	const struct config *config = control->config;

@@ -23,11 +23,15 @@ struct builder {
 	struct err *err;
 };
 
+/* Everything of a snapshot lies in its arena and dies with its last reference, whichever thread
+ * that is. */
 static void *keep(struct builder *builder, size_t size)
 {
 	return arena_alloc(&builder->snapshot->arena, size);
 }
 
+/* Filters are introduced by main.c; a name that the configuration knows and the build does not is
+ * an error of the build. */
 static const struct filter_ops *find_filter(const struct builder *builder, const char *name)
 {
 	const struct control_setup *setup = builder->control->setup;
@@ -40,6 +44,8 @@ static const struct filter_ops *find_filter(const struct builder *builder, const
 	return NULL;
 }
 
+/* One place for all three kinds of chains, so that their bound and the order of configure calls
+ * are the same (filters.md FL-01). */
 static bool add_filter(struct builder *builder, struct filter_instance *filters, unsigned *count,
 	const char *name, const void *options)
 {
@@ -47,6 +53,7 @@ static bool add_filter(struct builder *builder, struct filter_instance *filters,
 	struct filter_instance *filter = &filters[*count];
 
 	if (!ops || *count == CHAIN_MAX) {
+		/* Too many is the file's fault, an unknown name is ours: config checks names. */
 		err_set(builder->err, ops ? 1240 : 9001,
 			ops ? "more than %d filters in one chain"
 			    : "no filter of that name in this build (%d)",
@@ -84,6 +91,8 @@ static bool build_listener_chain(struct builder *builder, const struct config_li
 	return true;
 }
 
+/* The address is the bound one, for it may have moved (ZC-03); a listener that could not be bound
+ * or is new in a dry run has only the configured one. */
 static bool build_listeners(struct builder *builder)
 {
 	const struct config *config = builder->config;
@@ -96,6 +105,7 @@ static bool build_listeners(struct builder *builder)
 			listeners_find(builder->control, configured->name);
 		struct address_prefix *trusted;
 
+		/* `enabled: false` keeps the text in the file and the port closed. */
 		if (!configured->enabled) {
 			continue;
 		}
@@ -130,6 +140,8 @@ static bool build_listeners(struct builder *builder)
 	return true;
 }
 
+/* Numbers of the configuration become those of upstream. Pool limits come from `limits` and are
+ * the same for every service; the rest is the service's own. */
 static void build_policy(struct builder *builder, const struct config_service *configured,
 	struct service_policy *policy)
 {
@@ -172,6 +184,8 @@ static void build_policy(struct builder *builder, const struct config_service *c
 	}
 }
 
+/* Each service of the file, and "*" as what every other name gets: the loader has already merged
+ * "*" into the named ones. */
 static bool build_services(struct builder *builder)
 {
 	const struct config *config = builder->config;
@@ -202,6 +216,8 @@ static bool build_services(struct builder *builder)
 	return true;
 }
 
+/* Limits of the codecs, for both sides of every connection: the upstream is held to what the
+ * client is held to. */
 static void build_limits(struct builder *builder)
 {
 	const struct config_limits *limits = &builder->config->limits;
@@ -259,6 +275,8 @@ static bool build_app(struct builder *builder)
 	return true;
 }
 
+/* MA-09: prefixes are judged on the address that is dialled, names on what was asked for; apart,
+ * since neither can stand for the other. */
 static void build_egress(struct builder *builder)
 {
 	const struct config_egress *egress = &builder->config->egress;
@@ -281,6 +299,8 @@ static void build_egress(struct builder *builder)
 	snapshot->egress_names = names;
 }
 
+/* Paths that never reach the application: the registry's on the mesh port, the broker's on the
+ * outbound port (U-09, B5-01). */
 static void build_endpoints(struct builder *builder)
 {
 	struct control *control = builder->control;
@@ -299,6 +319,8 @@ static void build_endpoints(struct builder *builder)
 	builder->snapshot->endpoint_count = count;
 }
 
+/* A sidecar without an application declares no service: every request for one is then 421 (MI-06).
+ */
 static void build_identity(struct builder *builder)
 {
 	struct config_snapshot *snapshot = builder->snapshot;
@@ -320,6 +342,8 @@ static void on_destroy(struct config_snapshot *snapshot)
 	atomic_fetch_sub(&control->snapshots_alive, 1);
 }
 
+/* RL-01: built whole or not at all. The configuration is attached last, because until then the
+ * caller still owns it and frees it on an error. */
 int build_snapshot(struct control *control, struct config *config, uint64_t generation,
 	struct config_snapshot **ret_snapshot, struct err *err)
 {

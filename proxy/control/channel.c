@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <unistd.h>
 
+/* SEQPACKET keeps message borders, so neither side needs a framing of its own; close-on-exec, so
+ * that the application inherits no way to us. */
 int channel_pair(int ret_ends[2])
 {
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret_ends) < 0) {
@@ -11,6 +13,8 @@ int channel_pair(int ret_ends[2])
 	return 0;
 }
 
+/* Blocking: messages are few and small, and a parent that does not read has stopped working
+ * anyway. A dead reader is an error, never SIGPIPE. */
 int channel_send(int end, const struct channel_message *message, int descriptor)
 {
 	struct iovec vector = {(void *)(uintptr_t)message, sizeof *message};
@@ -63,6 +67,8 @@ static int take_descriptor(struct msghdr *header)
 	return taken;
 }
 
+/* A message of another size is refused with its descriptor: both processes are the same program,
+ * so this is a breach, not an older version. */
 int channel_receive(int end, bool wait, struct channel_message *ret_message, int *ret_descriptor)
 {
 	struct channel_message message;
@@ -87,6 +93,7 @@ int channel_receive(int end, bool wait, struct channel_message *ret_message, int
 		}
 		return errno == ECONNRESET ? -EPIPE : -errno;
 	}
+	/* The other process closed its end, or is gone. */
 	if (got == 0) {
 		return -EPIPE;
 	}

@@ -40,6 +40,8 @@ struct control_mail {
 	void (*discard_argument)(void *argument);
 };
 
+/* The receiving end of control_call: control's loop runs the function, then the envelope is gone.
+ * The argument belongs to the function. */
 static void deliver(struct mail *mail)
 {
 	struct control_mail *call = container_of(mail, struct control_mail, mail);
@@ -48,6 +50,8 @@ static void deliver(struct mail *mail)
 	mem_free(call);
 }
 
+/* The loop ended before the mail was read. The sender has no way to hear of it, so the argument is
+ * freed here, by its own function where it holds more than memory. */
 static void discard(struct mail *mail)
 {
 	struct control_mail *call = container_of(mail, struct control_mail, mail);
@@ -60,6 +64,8 @@ static void discard(struct mail *mail)
 	mem_free(call);
 }
 
+/* The one way for workers, background and registry threads to reach control: no lock, and always a
+ * loop turn later, so that nothing is re-entered. */
 void control_call(struct control *control, void (*run)(struct control *control, void *argument),
 	void *argument, void (*discard_argument)(void *argument))
 {
@@ -73,11 +79,14 @@ void control_call(struct control *control, void (*run)(struct control *control, 
 	(void)mailbox_post(loop_mailbox(control->loop), &call->mail);
 }
 
+/* No descriptor travels from here to the parent: sockets only come the other way. */
 int control_send(struct control *control, const struct channel_message *message)
 {
 	return channel_send(control->channel, message, -1);
 }
 
+/* Before logging is set up, and for what must be read by whoever started us: standard error, in
+ * the form of CL-05, whatever the log's format. */
 void control_say(const struct err *err)
 {
 	const struct code_info *info = code_info(err->code);
@@ -88,6 +97,8 @@ void control_say(const struct err *err)
 	}
 }
 
+/* ZC-01: the name of the command is the name of the service when nothing else says one. Reload
+ * takes this way too, so that flags and environment hold there as at the start (CF-12). */
 int control_load_config(
 	struct control *control, struct config **ret_config, struct config_report *report)
 {
@@ -113,6 +124,8 @@ int control_load_config(
 	return config_load(&sources, ret_config, report);
 }
 
+/* LG-01: text for a person at a terminal, JSON lines for everything else. Also the answer to USR1:
+ * setting the access log opens its file anew. */
 void control_apply_logging(struct control *control)
 {
 	const struct config_log *log = &control->config->log;
@@ -124,17 +137,22 @@ void control_apply_logging(struct control *control)
 	background_set_access(control->background, &log->access, control_service(control));
 }
 
+/* On a worker: new exchanges take the new configuration, running ones keep theirs (MR-10). */
 static void run_snapshot(struct worker *worker, void *argument)
 {
 	exchange_server_set_snapshot(worker->server, argument);
 	snapshot_unref(argument);
 }
 
+/* A worker that ended first never needs the configuration, but its reference has to come back, or
+ * the bound of RL-08 would be eaten up. */
 static void discard_snapshot(void *argument)
 {
 	snapshot_unref(argument);
 }
 
+/* ML-40: the swap is one message a worker. Each takes a reference of its own, so the order in
+ * which they let go of the old one does not matter. */
 void control_post_snapshot(struct control *control)
 {
 	for (unsigned i = 0; i < control->worker_count; i++) {
@@ -159,6 +177,7 @@ static void take_message(struct control *control, const struct channel_message *
 		lifecycle_stop_signal(control->lifecycle, (unsigned)message->value);
 		break;
 	case CHANNEL_RELOAD:
+		/* RL-03: one that waits already will read the file after this signal too. */
 		if (!list_linked(&control->signal_reload.node)) {
 			notify_reloading();
 			control_reload_request(control, &control->signal_reload);
@@ -181,6 +200,8 @@ static void take_message(struct control *control, const struct channel_message *
 	}
 }
 
+/* One message a wake-up is enough: the loop calls again while there are more, and other work of
+ * the turn is not delayed. */
 static void on_channel(struct fd_watch *watch)
 {
 	struct control *control = container_of(watch, struct control, channel_watch);
@@ -200,6 +221,8 @@ static void on_channel(struct fd_watch *watch)
 	}
 }
 
+/* While listeners were asked for, a stop or a reload may have come (listeners.c keeps it). Now
+ * that everything it needs exists, it is served in its order. */
 void control_take_deferred(struct control *control)
 {
 	struct list_node *node;
@@ -212,11 +235,15 @@ void control_take_deferred(struct control *control)
 	}
 }
 
+/* Only now, when the last answer to BIND was read: before, the blocking reads of listeners.c own
+ * the channel. */
 int control_watch_channel(struct control *control)
 {
 	return fd_watch_start(&control->channel_watch, control->loop, control->channel, on_channel);
 }
 
+/* HE-01 and the systemd watchdog have one source: workers that answer their mailbox. A hung worker
+ * stops WATCHDOG=1 and systemd starts us again (PR-04). */
 static void on_ping(struct timer *timer)
 {
 	struct control *control = container_of(timer, struct control, ping_timer);
@@ -230,6 +257,8 @@ static void on_ping(struct timer *timer)
 	timer_arm(control->loop, timer, loop_now_ms(control->loop) + PING_MS);
 }
 
+/* The first ping goes out at once, so that /livez has something to look at from the first request
+ * on. */
 void control_start_ping(struct control *control)
 {
 	timer_init(&control->ping_timer, on_ping);
@@ -237,6 +266,8 @@ void control_start_ping(struct control *control)
 	on_ping(&control->ping_timer);
 }
 
+/* HE-01. Judged by what workers stored, not by asking: this answers while they hang. The clock is
+ * read here because control's loop time may be a turn old. */
 bool control_is_live(const struct control *control)
 {
 	uint64_t now = clock_monotonic_ms();
@@ -251,6 +282,9 @@ bool control_is_live(const struct control *control)
 	return true;
 }
 
+/* HE-03: only the own application, its registration and, if asked for, the spool decide readiness.
+ * The registry's state is shown but changes nothing, or one lost quorum would take every sidecar
+ * out at once. */
 void control_health_get(struct control *control, struct control_health *ret_health)
 {
 	struct lifecycle *lifecycle = control->lifecycle;
@@ -269,11 +303,14 @@ void control_health_get(struct control *control, struct control_health *ret_heal
 	if (control->config->broker.required && control->broker) {
 		char reason[128];
 
+		/* HE-03: whoever sets broker.required wants no traffic while messages cannot be
+		 * taken. */
 		ret_health->ready = ret_health->ready &&
 				    broker_spool_state(control->broker, reason) == BROKER_SPOOL_OK;
 	}
 }
 
+/* Words of `pillion status` and of the log; in the order of the enum. */
 const char *control_phase_word(enum control_phase phase)
 {
 	static const char *const words[] = {"starting", "waiting-for-app", "registering", "serving",
@@ -283,6 +320,8 @@ const char *control_phase_word(enum control_phase phase)
 	return words[phase];
 }
 
+/* The bound address, not the configured one: ports may have moved (ZC-03), and people copy what
+ * they see. */
 bool control_listener_at(struct control *control, unsigned index, struct control_listener_info *ret)
 {
 	const struct bound_listener *listener;
@@ -307,11 +346,13 @@ bool control_listener_at(struct control *control, unsigned index, struct control
 	return true;
 }
 
+/* Not a different stop: `pillion quit` and SIGTERM take the same steps (ML-30). */
 void control_quit(struct control *control)
 {
 	lifecycle_stop_signal(control->lifecycle, 1);
 }
 
+/* Asking subscribes: the first caller gets NULL and later ones the set (MA-04). */
 struct instance_set *control_instances(struct control *control, const char *service)
 {
 	watches_subscribe(control, service);
@@ -358,6 +399,7 @@ const char *control_data_dir(const struct control *control)
 	return control->data.path;
 }
 
+/* Also used before there is a configuration, for the data directory and the log. */
 const char *control_service(const struct control *control)
 {
 	return control->config && control->config->self.name ? control->config->self.name
@@ -384,6 +426,8 @@ const struct control_counters *control_counters_get(const struct control *contro
 	return &control->counters;
 }
 
+/* The proxy process. DRAINED is sent last, when everything is closed: the parent takes its code as
+ * the program's own and starts no further proxy process (docs/parent.md). */
 int control_main(const struct control_setup *setup, const struct launch *launch,
 	const struct parent_identity *identity, int channel)
 {
@@ -396,6 +440,7 @@ int control_main(const struct control_setup *setup, const struct launch *launch,
 	control->identity = *identity;
 	control->channel = channel;
 	control->admin_fd = control->metrics_fd = -1;
+	/* 0 would be a descriptor: an undo of a start that failed early must not close it. */
 	control->data.lock = -1;
 	control->started_ms = clock_monotonic_ms();
 	list_init(&control->deferred);

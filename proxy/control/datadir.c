@@ -25,6 +25,7 @@ static int make_directories(const char *path)
 		return -ENAMETOOLONG;
 	}
 	for (size_t i = 1; i <= size; i++) {
+		/* Each prefix that ends at a slash is a directory to make. */
 		if (path[i] != '/' && path[i] != '\0') {
 			continue;
 		}
@@ -54,6 +55,7 @@ static int lock_directory(const char *path, int *ret_lock, struct err *err)
 			strerror(error));
 		return -error;
 	}
+	/* Not fcntl: a record lock would go when any descriptor of the file is closed. */
 	if (flock(lock, LOCK_EX | LOCK_NB) < 0) {
 		got = pread(lock, pid, sizeof pid - 1, 0);
 		pid[got > 0 ? got : 0] = '\0';
@@ -76,6 +78,8 @@ static int lock_directory(const char *path, int *ret_lock, struct err *err)
 	return 0;
 }
 
+/* Made, locked and named in one step: a directory that is ours but not locked would be used twice.
+ */
 static int try_path(const char *path, struct datadir *directory, struct err *err)
 {
 	const char *slash;
@@ -114,6 +118,8 @@ static int try_named(const char *base, const struct datadir_options *options,
 	return result;
 }
 
+/* PR-02, in its order. The first place that exists for this user decides, even if it then fails:
+ * falling through to another one would split a sidecar's memory over two places. */
 static int search(const struct datadir_options *options, struct datadir *directory, struct err *err)
 {
 	const char *state = getenv("STATE_DIRECTORY");
@@ -141,6 +147,7 @@ static int search(const struct datadir_options *options, struct datadir *directo
 	return -ENOENT;
 }
 
+/* --dev keeps nothing: a directory of this run alone, removed at its end. */
 static int make_temporary(struct datadir *directory, struct err *err)
 {
 	char path[] = "/tmp/pillion-dev-XXXXXX";
@@ -156,6 +163,8 @@ static int make_temporary(struct datadir *directory, struct err *err)
 	return result;
 }
 
+/* A client sidecar runs without a directory, only without a view across restarts; a replica cannot
+ * (PR-02). */
 int datadir_open(
 	const struct datadir_options *options, struct datadir *ret_directory, struct err *err)
 {
@@ -178,6 +187,7 @@ int datadir_open(
 	return 0;
 }
 
+/* Depth first, links not followed: what is removed is what was made below. */
 static int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *walk)
 {
 	(void)status;
@@ -186,6 +196,8 @@ static int remove_entry(const char *path, const struct stat *status, int kind, s
 	return remove(path);
 }
 
+/* The lock goes with its descriptor. The file stays: removing it would let two processes lock two
+ * files of one name. */
 void datadir_close(struct datadir *directory)
 {
 	if (directory->temporary && directory->path) {

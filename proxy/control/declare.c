@@ -9,12 +9,15 @@
 #define ENDPOINTS_MAX 1024 /* registry.md RD-02 */
 #define METADATA_MAX  64
 
+/* The registry call may outlive what these strings come from. */
 static struct metadata_pair pair(struct arena *arena, const char *key, const char *value)
 {
 	return (struct metadata_pair){arena_string(arena, slice_from_string(key)),
 		arena_string(arena, slice_from_string(value))};
 }
 
+/* The two entries of our own come last and always fit: callers need the protocol to talk at all
+ * (MH-05), and see by the digest that instances differ in their schema (DS-10). */
 static void add_metadata(struct arena *arena, const struct control *control, const char *protocol,
 	struct registry_service *service)
 {
@@ -37,6 +40,8 @@ static void add_metadata(struct arena *arena, const struct control *control, con
 	service->metadata_count = count;
 }
 
+/* Methods with their types and whether they may be repeated, so that a caller's sidecar can decide
+ * on retries without a schema of its own (mesh.md 5.2). */
 static void add_endpoints(
 	struct arena *arena, const struct control *control, struct registry_service *service)
 {
@@ -64,6 +69,8 @@ static void add_endpoints(
 	service->endpoint_count = count;
 }
 
+/* ML-06: always the whole declared set. The registry compares and writes nothing when nothing
+ * changed, so saying it too often costs nothing (RD-06). */
 bool declare_service(struct control *control, enum instance_health health, const char *protocol,
 	struct registry_call *call)
 {
@@ -78,6 +85,7 @@ bool declare_service(struct control *control, enum instance_health health, const
 		.health = health};
 	struct arena arena;
 
+	/* A gateway or a mere voter has nothing to declare. */
 	if (!control->registry || !self->app.present) {
 		return false;
 	}

@@ -52,11 +52,14 @@ struct count {
 
 static void enter(struct drain *drain, enum drain_step step);
 
+/* Loop time: all steps of one turn see one clock. */
 static uint64_t now_ms(const struct drain *drain)
 {
 	return loop_now_ms(drain->control->loop);
 }
 
+/* The application is the parent's child; only the parent may signal its group without racing
+ * against its end. */
 static void signal_app(struct drain *drain, int number)
 {
 	struct channel_message message = {.op = CHANNEL_SIGNAL_APP, .value = number};
@@ -64,6 +67,7 @@ static void signal_app(struct drain *drain, int number)
 	(void)control_send(drain->control, &message);
 }
 
+/* ML-21 on one worker: GOAWAY, Connection: close, and 503 draining for what still comes. */
 static void run_drain_inbound(struct worker *worker, void *argument)
 {
 	ASSERT(!argument);
@@ -77,6 +81,8 @@ static bool proxy_app_gone(const struct drain *drain)
 	       now_ms(drain) - drain->last_outbound_ms >= OUTBOUND_QUIET_MS && drain->outbound == 0;
 }
 
+/* ML-31: a sidecar that runs alone says by its exit code whether it had to cut; beside an
+ * application the code is the application's (ML-23). */
 static void leave_registry(struct drain *drain)
 {
 	if (drain->cut > 0) {
@@ -92,6 +98,7 @@ static void leave_registry(struct drain *drain)
 	}
 }
 
+/* control_main takes everything down once the loop has returned. */
 static void end_loop(struct drain *drain)
 {
 	drain->step = DRAIN_DONE;
@@ -145,6 +152,7 @@ static void judge(struct drain *drain)
 
 static void run_counted(struct control *control, void *argument);
 
+/* On each worker. Counting and cutting go in one visit, so that what is counted is what is left. */
 static void run_count(struct worker *worker, void *argument)
 {
 	struct count *count = argument;
@@ -158,6 +166,7 @@ static void run_count(struct worker *worker, void *argument)
 	control_call(count->control, run_counted, count, NULL);
 }
 
+/* One round at a time: an answer that comes late must not be counted for the next. */
 static void ask_workers(struct drain *drain)
 {
 	struct control *control = drain->control;
@@ -183,6 +192,8 @@ static void ask_workers(struct drain *drain)
 	}
 }
 
+/* The step is judged only on complete rounds, since a worker that has not answered may hold
+ * requests. */
 static void run_counted(struct control *control, void *argument)
 {
 	struct count *count = argument;
@@ -204,6 +215,8 @@ static void run_counted(struct control *control, void *argument)
 	mem_free(count);
 }
 
+/* Polling, because the end of the last request on a worker is no event that control would hear of
+ * otherwise. */
 static void on_timer(struct timer *timer)
 {
 	struct drain *drain = container_of(timer, struct drain, timer);
@@ -212,6 +225,8 @@ static void on_timer(struct timer *timer)
 	ask_workers(drain);
 }
 
+/* The bounds of ML-20 to ML-22 are shares of the one budget `grace`: a shorter grace shortens each
+ * step, none is skipped. */
 static void enter(struct drain *drain, enum drain_step step)
 {
 	struct control *control = drain->control;
@@ -235,6 +250,7 @@ static void enter(struct drain *drain, enum drain_step step)
 			control->config->self.app.present ? drain->grace_ms * APP_PERCENT / 100 : 0;
 		if (control->launch->command) {
 			signal_app(drain, control->config->self.app.stop_signal);
+			/* A stopped application could not hear the signal before this one. */
 			signal_app(drain, SIGCONT);
 		}
 		break;
@@ -251,10 +267,12 @@ static void enter(struct drain *drain, enum drain_step step)
 	case DRAIN_DONE:
 		break;
 	}
+	/* Cutting is done at once; every other step is looked at every POLL_MS. */
 	drain->step_end_ms = now_ms(drain) + length;
 	timer_arm(control->loop, &drain->timer, now_ms(drain) + (step == DRAIN_CUT ? 0 : POLL_MS));
 }
 
+/* Made with the lifecycle: a stop may come before anything else has happened. */
 struct drain *drain_create(struct control *control)
 {
 	struct drain *drain = mem_zalloc(sizeof *drain);
@@ -265,6 +283,7 @@ struct drain *drain_create(struct control *control)
 	return drain;
 }
 
+/* Answers of workers may still be on their way; without a drain they are only freed. */
 void drain_destroy(struct drain *drain)
 {
 	if (!drain) {
@@ -275,6 +294,7 @@ void drain_destroy(struct drain *drain)
 	mem_free(drain);
 }
 
+/* Nobody has heard of us: nobody needs time to hear that we go (ML-20). */
 void drain_start(struct drain *drain, bool announced)
 {
 	ASSERT(drain->step == DRAIN_NONE);
@@ -283,6 +303,7 @@ void drain_start(struct drain *drain, bool announced)
 	enter(drain, announced ? DRAIN_ANNOUNCE : DRAIN_INBOUND);
 }
 
+/* ML-24. A stop that is past ML-22 is as fast as it can be. */
 void drain_hurry(struct drain *drain)
 {
 	if (drain->step < DRAIN_APP) {
@@ -299,6 +320,7 @@ void drain_app_exited(struct drain *drain)
 	}
 }
 
+/* ML-25 and a command that could not be started: nothing is left to wait for. */
 void drain_finish(struct drain *drain, bool leave)
 {
 	drain->leave = leave;
@@ -308,6 +330,7 @@ void drain_finish(struct drain *drain, bool leave)
 	}
 }
 
+/* For the exit code and the tests. */
 unsigned drain_cut_count(const struct drain *drain)
 {
 	return drain->cut;
