@@ -25,6 +25,7 @@ static const struct launch_switch switches[] = {
 	{"--help", offsetof(struct launch, help), false, "this text"},
 };
 
+/* Switches about an application make no sense without one, so `proxy` does not know them. */
 static const struct launch_switch *find_switch(const struct launch *launch, const char *name)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(switches); i++) {
@@ -36,6 +37,8 @@ static const struct launch_switch *find_switch(const struct launch *launch, cons
 	return NULL;
 }
 
+/* Both tables count as candidates: people do not know which flag writes a key and which does not
+ * (CF-23). */
 static void unknown_flag(const char *name, struct err *err)
 {
 	const char *names[64];
@@ -56,6 +59,7 @@ static void unknown_flag(const char *name, struct err *err)
 	}
 }
 
+/* By length and bytes, because the argument may go on with "=value". */
 static const struct config_flag *find_flag(const char *name, size_t size)
 {
 	for (size_t i = 0; i < config_flag_count(); i++) {
@@ -101,6 +105,7 @@ static int take_flag(struct launch *launch, int count, char **arguments, struct 
 	return result < 0 ? -EINVAL : taken;
 }
 
+/* Everything behind "--" is the command, untouched: its flags are none of ours (ZC-01). */
 int launch_parse(
 	struct launch *launch, const char *verb, int count, char **arguments, struct err *err)
 {
@@ -114,6 +119,8 @@ int launch_parse(
 		int taken;
 
 		if (strcmp(arguments[i], "--") == 0) {
+			/* argv ends with NULL, and so does the command: execvp takes it as it is.
+			 */
 			launch->command = arguments + i + 1;
 			break;
 		}
@@ -158,11 +165,13 @@ int launch_parse(
 	return 0;
 }
 
+/* The command's words stay argv's own. */
 void launch_fini(struct launch *launch)
 {
 	config_flags_fini(&launch->flags);
 }
 
+/* CL-01: help begins with what people want to copy. */
 void launch_help(const struct launch *launch, const char *verb, struct buf *ret_text)
 {
 	ASSERT(ret_text);

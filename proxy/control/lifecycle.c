@@ -41,6 +41,8 @@ struct lifecycle {
 	bool schema_waited;
 };
 
+/* The one function that changes the phase, so that every change is logged and none goes backwards
+ * into serving once a stop has begun. */
 static void move_to(struct lifecycle *lifecycle, enum control_phase phase)
 {
 	/* A stop is never taken back. */
@@ -53,6 +55,7 @@ static void move_to(struct lifecycle *lifecycle, enum control_phase phase)
 	}
 }
 
+/* DRAINING and STOPPING are the last two phases of the enum. */
 static bool stopping(const struct lifecycle *lifecycle)
 {
 	return lifecycle->phase >= CONTROL_DRAINING;
@@ -62,6 +65,7 @@ struct app_state {
 	bool healthy, exited, h2;
 };
 
+/* On a worker: from the next request on (MH-03, ML-25). */
 static void run_app_state(struct worker *worker, void *argument)
 {
 	struct app_state *state = argument;
@@ -86,6 +90,7 @@ static void tell_workers(struct lifecycle *lifecycle)
 	}
 }
 
+/* Draining outweighs the check: callers shall go away even from a healthy application (ML-20). */
 static enum instance_health current_health(const struct lifecycle *lifecycle)
 {
 	if (stopping(lifecycle)) {
@@ -96,6 +101,8 @@ static enum instance_health current_health(const struct lifecycle *lifecycle)
 
 static void declare(struct lifecycle *lifecycle);
 
+/* What changed while the call was under way goes out now: one REGISTER of a session is in the log
+ * at a time (RD-05). */
 static void on_declared(struct registry_call *call, const struct registry_result *result)
 {
 	struct lifecycle *lifecycle = call->owner;
@@ -120,6 +127,8 @@ static void on_declared(struct registry_call *call, const struct registry_result
 	}
 }
 
+/* MH-05: grpc needs both, a schema and HTTP/2. The word is metadata that callers choose their form
+ * by, so it is "unknown" rather than a guess before the first pass. */
 const char *lifecycle_app_protocol(const struct lifecycle *lifecycle)
 {
 	if (!lifecycle->probe || !probe_passed_once(lifecycle->probe)) {
@@ -130,6 +139,7 @@ const char *lifecycle_app_protocol(const struct lifecycle *lifecycle)
 		       : "http";
 }
 
+/* At most one call is open; the last state wins, because the declared set is always whole. */
 static void declare(struct lifecycle *lifecycle)
 {
 	if (lifecycle->call_open) {
@@ -171,6 +181,7 @@ static void register_when_due(struct lifecycle *lifecycle)
 	}
 }
 
+/* Reflection took too long (RF-03): registered without endpoints now, and again with them later. */
 static void on_schema_timer(struct timer *timer)
 {
 	struct lifecycle *lifecycle = container_of(timer, struct lifecycle, schema_timer);
@@ -179,6 +190,7 @@ static void on_schema_timer(struct timer *timer)
 	register_when_due(lifecycle);
 }
 
+/* ML-04: results of the warm-up are ignored; it is only waited for. */
 static void on_warm(void *owner)
 {
 	struct lifecycle *lifecycle = owner;
@@ -187,6 +199,8 @@ static void on_warm(void *owner)
 	register_when_due(lifecycle);
 }
 
+/* MH-03: the workers hear of it before the registry, for requests already under way. A failing
+ * application stays registered, as `failing`, and is served if somebody still calls it. */
 static void on_probe(void *owner, bool healthy, bool h2)
 {
 	struct lifecycle *lifecycle = owner;
@@ -198,6 +212,8 @@ static void on_probe(void *owner, bool healthy, bool h2)
 	}
 	if (!healthy) {
 		move_to(lifecycle, CONTROL_APP_DOWN);
+		/* What listens there next may be another version: its schema is asked again
+		 * (RF-04). */
 		schema_app_down(control->schema);
 		if (control->broker) {
 			broker_set_app_ready(control->broker, false);
@@ -223,6 +239,8 @@ static void on_probe(void *owner, bool healthy, bool h2)
 	}
 }
 
+/* MH-03: an application that never comes up is said again and again, without an end: who watches
+ * the log may have just begun. */
 static void on_log_timer(struct timer *timer)
 {
 	struct lifecycle *lifecycle = container_of(timer, struct lifecycle, log_timer);
@@ -249,6 +267,7 @@ static void start_child(struct lifecycle *lifecycle)
 	(void)control_send(control, &message);
 }
 
+/* ML-25: counted, so that an application in a loop of crashes is seen in /metrics. */
 static void on_restart(struct timer *timer)
 {
 	struct lifecycle *lifecycle = container_of(timer, struct lifecycle, restart_timer);
@@ -257,6 +276,7 @@ static void on_restart(struct timer *timer)
 	start_child(lifecycle);
 }
 
+/* The probe is made later, when it is known that there is an application. */
 struct lifecycle *lifecycle_create(struct control *control)
 {
 	struct lifecycle *lifecycle = mem_zalloc(sizeof *lifecycle);
@@ -270,6 +290,7 @@ struct lifecycle *lifecycle_create(struct control *control)
 	return lifecycle;
 }
 
+/* Takes one that never started. */
 void lifecycle_destroy(struct lifecycle *lifecycle)
 {
 	if (!lifecycle) {
@@ -283,6 +304,8 @@ void lifecycle_destroy(struct lifecycle *lifecycle)
 	mem_free(lifecycle);
 }
 
+/* The first line of on_log_timer comes after ten seconds, not at once: most applications are up by
+ * then. */
 static void start_probe(struct lifecycle *lifecycle)
 {
 	struct probe_events events = {.on_change = on_probe, .owner = lifecycle};
@@ -295,6 +318,8 @@ static void start_probe(struct lifecycle *lifecycle)
 		loop_now_ms(control->loop) + NEVER_READY_LOG_MS);
 }
 
+/* ML-03 and ML-04. Outbound serves already, since an application may call out while it starts
+ * (ML-07). */
 void lifecycle_start(struct lifecycle *lifecycle)
 {
 	struct control *control = lifecycle->control;
@@ -309,6 +334,7 @@ void lifecycle_start(struct lifecycle *lifecycle)
 	}
 }
 
+/* A new process is a new chance: until it has passed its check the old verdict counts. */
 void lifecycle_app_started(struct lifecycle *lifecycle, int pid)
 {
 	lifecycle->app_pid = pid;
@@ -316,6 +342,7 @@ void lifecycle_app_started(struct lifecycle *lifecycle, int pid)
 	tell_workers(lifecycle);
 }
 
+/* CL-04: 128 + n for signal n, as a shell has it. */
 static int exit_code_of(int status)
 {
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
@@ -336,6 +363,8 @@ static void could_not_start(struct lifecycle *lifecycle, int start_error)
 	drain_finish(lifecycle->drain, false);
 }
 
+/* Three cases: during a stop it is what the stop waits for; with restart = on-failure it comes
+ * again with the same id; else the sidecar ends with its code (ML-25). */
 void lifecycle_app_exited(struct lifecycle *lifecycle, int status, int start_error)
 {
 	struct control *control = lifecycle->control;
@@ -356,6 +385,7 @@ void lifecycle_app_exited(struct lifecycle *lifecycle, int status, int start_err
 		drain_app_exited(lifecycle->drain);
 		return;
 	}
+	/* Exit code 0 is work that is done: nothing restarts it. */
 	if (code != 0 && control->config->self.app.restart == CONFIG_RESTART_ON_FAILURE) {
 		move_to(lifecycle, CONTROL_APP_DOWN);
 		probe_restart(lifecycle->probe);
@@ -373,6 +403,8 @@ void lifecycle_app_exited(struct lifecycle *lifecycle, int status, int start_err
 	drain_finish(lifecycle->drain, true);
 }
 
+/* count says how many stop signals came in all: a parent that restarted the proxy process repeats
+ * it, so that no stop is forgotten. */
 void lifecycle_stop_signal(struct lifecycle *lifecycle, unsigned count)
 {
 	struct control *control = lifecycle->control;
@@ -381,11 +413,14 @@ void lifecycle_stop_signal(struct lifecycle *lifecycle, unsigned count)
 		move_to(lifecycle, CONTROL_DRAINING);
 		timer_cancel(&lifecycle->restart_timer);
 		if (control->broker) {
+			/* B13-02, B13-04: publishing ends and members leave while requests still
+			 * run. */
 			broker_drain(control->broker);
 		}
 		if (lifecycle->declared) {
 			declare(lifecycle);
 		}
+		/* Only who is known to the registry has callers that must hear of it. */
 		drain_start(lifecycle->drain, lifecycle->registered && lifecycle->declared);
 	}
 	if (count > 1) {
@@ -393,6 +428,8 @@ void lifecycle_stop_signal(struct lifecycle *lifecycle, unsigned count)
 	}
 }
 
+/* Endpoints and protocol are part of the registration. Before it the schema may be what it was
+ * waiting for. */
 void lifecycle_schema_changed(struct lifecycle *lifecycle)
 {
 	if (!lifecycle || stopping(lifecycle) || !lifecycle->probe) {
@@ -405,6 +442,8 @@ void lifecycle_schema_changed(struct lifecycle *lifecycle)
 	}
 }
 
+/* ML-05 may have been answered in another way than by our call: the client repeats a declaration
+ * whose outcome it did not hear (RD-07). */
 void lifecycle_registry_changed(struct lifecycle *lifecycle)
 {
 	struct registry_status status;
@@ -417,6 +456,8 @@ void lifecycle_registry_changed(struct lifecycle *lifecycle)
 	}
 }
 
+/* ML-41: name, version and metadata go out as one command; the address of the application is the
+ * probe's from its next check on. */
 void lifecycle_reconfigure(struct lifecycle *lifecycle)
 {
 	if (!lifecycle->probe || stopping(lifecycle)) {
@@ -449,16 +490,19 @@ bool lifecycle_ready(const struct lifecycle *lifecycle)
 	return lifecycle->phase == CONTROL_SERVING;
 }
 
+/* The check may still be good for a moment after the process has ended. */
 bool lifecycle_app_healthy(const struct lifecycle *lifecycle)
 {
 	return lifecycle->probe && probe_healthy(lifecycle->probe) && !lifecycle->app_exited;
 }
 
+/* Why the last check failed, for /readyz and status; empty after a pass. */
 const char *lifecycle_app_error(const struct lifecycle *lifecycle)
 {
 	return lifecycle->probe ? probe_error(lifecycle->probe) : "";
 }
 
+/* 0 while none runs, or where it is not our child. */
 int lifecycle_app_pid(const struct lifecycle *lifecycle)
 {
 	return lifecycle->app_pid;

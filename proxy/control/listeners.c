@@ -23,6 +23,8 @@ static void defer(struct control *control, const struct channel_message *message
 	list_push_back(&control->deferred, &kept->node);
 }
 
+/* Blocking, which is right here: before the first listener is bound nothing is served, and a
+ * reload must know the outcome before it commits (RL-01). */
 static int await_listener(struct control *control, uint32_t id, int *ret_socket)
 {
 	for (;;) {
@@ -65,6 +67,7 @@ static int bind_sockets(struct control *control, uint32_t id, const struct addre
 	return result;
 }
 
+/* Both processes hold the socket; the address is free only when both have closed it. */
 static void release(struct control *control, struct bound_listener *listener)
 {
 	struct channel_message message = {.op = CHANNEL_CLOSE, .id = listener->id};
@@ -80,6 +83,8 @@ static void release(struct control *control, struct bound_listener *listener)
 	listener->name = NULL;
 }
 
+/* PIL2001 and 2002 with the listener's name: the address alone does not say which line of the file
+ * to change. */
 static void explain(const struct address *address, const char *name, int error, struct err *err)
 {
 	char text[ADDRESS_TEXT_MAX];
@@ -130,6 +135,8 @@ static int bind_one(struct control *control, const struct config_listener *confi
 	return 0;
 }
 
+/* The outbound listener has an IPv6 twin, so that clients that try ::1 first are served too
+ * (mesh.md 1). */
 static int bind_both(
 	struct control *control, const struct config_listener *configured, struct err *err)
 {
@@ -154,6 +161,8 @@ static int bind_own(const struct address *address, const char *name, int *ret_fd
 	return result;
 }
 
+/* The admin port belongs to the family of ports that moves together (ZC-03); the metrics port is
+ * only ever named in the file. */
 static int bind_admin(struct control *control, const struct config *config, struct err *err)
 {
 	int result = 0;
@@ -174,6 +183,7 @@ static int bind_admin(struct control *control, const struct config *config, stru
 	return result;
 }
 
+/* Before the next step of ports: nothing of a half-bound family may stay. */
 static void release_all(struct control *control)
 {
 	while (control->listener_count > 0) {
@@ -189,6 +199,7 @@ static void release_all(struct control *control)
 	}
 }
 
+/* In the order of the configuration; the first failure ends it. */
 static int bind_family(struct control *control, const struct config *config, struct err *err)
 {
 	for (size_t i = 0; i < config->listeners.count; i++) {
@@ -202,6 +213,8 @@ static int bind_family(struct control *control, const struct config *config, str
 	return bind_admin(control, config, err);
 }
 
+/* ZC-03: only EADDRINUSE moves the ports. Any other error would be the same twenty ports further
+ * on. */
 int listeners_bind(
 	struct control *control, const struct config *config, bool may_move, struct err *err)
 {
@@ -220,6 +233,7 @@ int listeners_bind(
 	return result;
 }
 
+/* From here on connections are accepted. Everything a request may need exists by then. */
 void listeners_start(struct control *control)
 {
 	for (unsigned l = 0; l < control->listener_count; l++) {
@@ -245,6 +259,8 @@ void listeners_fini(struct control *control)
 	control->listener_count = 0;
 }
 
+/* For a listener with a twin this is the first of the two, whose address is the one people are
+ * shown. */
 const struct bound_listener *listeners_find(const struct control *control, const char *name)
 {
 	for (unsigned l = 0; l < control->listener_count; l++) {
@@ -255,6 +271,7 @@ const struct bound_listener *listeners_find(const struct control *control, const
 	return NULL;
 }
 
+/* A reload finds the ports where the start had moved them to, not where the defaults say. */
 static struct address wanted_address(
 	const struct control *control, const struct config_listener *configured, bool second)
 {
@@ -285,6 +302,8 @@ static bool keep_existing(
 	return false;
 }
 
+/* RL-01: binds what is new, touches nothing that serves. A changed address is a new listener and a
+ * removed one (reload class L). */
 int listeners_prepare(struct control *control, const struct config *config, struct err *err)
 {
 	for (unsigned l = 0; l < control->listener_count; l++) {
@@ -311,6 +330,8 @@ int listeners_prepare(struct control *control, const struct config *config, stru
 	return 0;
 }
 
+/* Connections drain by the listener's name: a listener that only changed its address keeps serving
+ * those it has. */
 static bool name_is_kept(const struct control *control, const char *name)
 {
 	for (unsigned l = 0; l < control->listener_count; l++) {
@@ -321,6 +342,8 @@ static bool name_is_kept(const struct control *control, const char *name)
 	return false;
 }
 
+/* RL-02: cannot fail. The old sockets go last, after the new ones accept, so that no client finds
+ * nobody. */
 void listeners_commit(struct control *control)
 {
 	unsigned left = 0;
@@ -346,6 +369,7 @@ void listeners_commit(struct control *control)
 	control->listener_count = left;
 }
 
+/* A dry run or a refused reload: as if it had never been tried. */
 void listeners_abandon(struct control *control)
 {
 	unsigned left = 0;

@@ -11,6 +11,8 @@
 #include "base/assert.h"
 #include "base/clock.h"
 
+/* PR-04, without libsystemd: one datagram. Not being watched, or a full queue, is no error of
+ * ours. */
 void notify_send(const char *state)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
@@ -40,6 +42,8 @@ void notify_send(const char *state)
 	close(fd);
 }
 
+/* systemd pairs RELOADING with the READY that follows by this time; without it the reload is
+ * missed. */
 void notify_reloading(void)
 {
 	char text[80];
@@ -49,6 +53,7 @@ void notify_reloading(void)
 	notify_send(text);
 }
 
+/* 0 where systemd does not watch. The unit's WatchdogSec comes in microseconds. */
 unsigned notify_watchdog_ms(void)
 {
 	const char *text = getenv("WATCHDOG_USEC");

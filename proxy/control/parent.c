@@ -52,6 +52,8 @@ struct parent {
 	struct bound bound[BOUND_MAX];
 };
 
+/* The proxy process may be dead or not yet born; what it must know is told again when it comes up.
+ */
 static void tell(struct parent *parent, enum channel_op op, int32_t value, uint32_t index)
 {
 	struct channel_message message = {.op = op, .value = value, .index = index};
@@ -62,6 +64,7 @@ static void tell(struct parent *parent, enum channel_op op, int32_t value, uint3
 	}
 }
 
+/* Our copies only; those of a proxy process are its own. */
 static void close_bound(struct bound *bound)
 {
 	for (int i = 0; i < bound->count; i++) {
@@ -89,6 +92,8 @@ static struct bound *find_bound(struct parent *parent, const struct address *add
 	return spare;
 }
 
+/* One LISTENER message per socket, or a single one with the error. Sockets stay here too:
+ * connections that wait in their queues survive a dead proxy process. */
 static void bind_listener(struct parent *parent, const struct channel_message *asked)
 {
 	struct channel_message answer = {.op = CHANNEL_LISTENER, .id = asked->id};
@@ -119,6 +124,7 @@ static void bind_listener(struct parent *parent, const struct channel_message *a
 	}
 }
 
+/* The proxy process has closed its copies: with ours the address is free. */
 static void close_listener(struct parent *parent, uint32_t id)
 {
 	for (size_t i = 0; i < BOUND_MAX; i++) {
@@ -128,6 +134,8 @@ static void close_listener(struct parent *parent, uint32_t id)
 	}
 }
 
+/* ML-03. A command that cannot be executed is EXITED with index 1 and its errno, so that the proxy
+ * process can tell 126 from 127. */
 static void start_app(struct parent *parent, const struct channel_message *asked)
 {
 	char instance[33];
@@ -160,6 +168,7 @@ static void start_app(struct parent *parent, const struct channel_message *asked
 	tell(parent, CHANNEL_APP, (int32_t)parent->app, 0);
 }
 
+/* The proxy process decides, the parent only does: it holds no policy beyond staying alive. */
 static void serve_message(struct parent *parent, const struct channel_message *message)
 {
 	switch ((enum channel_op)message->op) {
@@ -197,6 +206,8 @@ static void serve_message(struct parent *parent, const struct channel_message *m
 	}
 }
 
+/* A fork without exec: the proxy process gets the parsed command line and the identity as they
+ * are. Its part of the stop order is told again, for it may have been born into a stop. */
 static int start_proxy(struct parent *parent)
 {
 	int ends[2];
@@ -243,6 +254,7 @@ static int start_proxy(struct parent *parent)
 	return 0;
 }
 
+/* CL-04, for a proxy process that ended without DRAINED. */
 static int code_of_status(int status)
 {
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
@@ -280,6 +292,7 @@ static bool proxy_ended(struct parent *parent, int status)
 		parent->exit_code = code_of_status(status);
 		return true; /* it said on standard error why it cannot start */
 	}
+	/* Three deaths within a minute: whatever kills it should not also take all of a core. */
 	often = parent->deaths[0] != 0 && now - parent->deaths[0] < RESTART_WINDOW_MS;
 	parent->deaths[0] = parent->deaths[1];
 	parent->deaths[1] = parent->deaths[2];
@@ -323,6 +336,7 @@ static bool take_stop(struct parent *parent)
 		if (parent->proxy > 0) {
 			(void)kill(parent->proxy, SIGKILL);
 		}
+		/* 128 + SIGKILL, as a shell says it. */
 		parent->exit_code = 137;
 		return true;
 	}
@@ -330,6 +344,7 @@ static bool take_stop(struct parent *parent)
 	return false;
 }
 
+/* To the whole group: the application may be a shell with children. */
 static void forward(struct parent *parent, int signal_number)
 {
 	if (parent->app > 0) {
@@ -370,6 +385,8 @@ static bool take_signal(struct parent *parent, int signal_number)
 static const int handled[] = {
 	SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGTSTP, SIGCONT};
 
+/* Blocked and read, so that no handler runs and nothing is interrupted; all processes born later
+ * unblock them again. */
 static int open_signals(void)
 {
 	sigset_t set;
@@ -385,6 +402,7 @@ static int open_signals(void)
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+/* -1 waits for ever: nothing is due. */
 static int wait_time(const struct parent *parent)
 {
 	uint64_t now = clock_monotonic_ms();

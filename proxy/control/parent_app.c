@@ -8,6 +8,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+/* ZC-04: what the user has set for the command is stronger. */
 static void set_if_unset(const char *name, const char *value)
 {
 	(void)setenv(name, value, 0);
@@ -39,6 +40,8 @@ static void make_environment(
 	set_if_unset("no_proxy", "localhost,127.0.0.1,::1");
 }
 
+/* The child of a fork in a single-threaded process. Everything after it that fails is reported by
+ * the pipe, which a successful exec closes. */
 _Noreturn static void run_child(
 	const struct launch *launch, const struct parent_app_environment *environment, int report)
 {
@@ -50,7 +53,10 @@ _Noreturn static void run_child(
 	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
 	sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	/* Ignored signals are inherited through exec; this one would change what the application
+	 * does. */
 	(void)signal(SIGPIPE, SIG_DFL);
+	/* PR-03: an application that reads a terminal behind our back would steal its input. */
 	if (!launch->keep_stdin) {
 		int null = open("/dev/null", O_RDONLY);
 
@@ -68,6 +74,8 @@ _Noreturn static void run_child(
 	_exit(error == ENOENT ? 127 : 126);
 }
 
+/* Waiting for the pipe makes "could not be started" certain before the proxy process is told
+ * anything (ML-03). */
 int parent_app_start(const struct launch *launch, const struct parent_app_environment *environment,
 	pid_t *ret_pid)
 {
