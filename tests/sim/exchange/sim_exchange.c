@@ -15,7 +15,12 @@
 
 enum { SIM_TURNS_MAX = 20000, SIM_BODY_MAX = 150000, SIM_CALLS = 12 };
 
+/* Which exchanges wait in the filter below, to be resumed at seeded moments. */
+enum { SIM_WAITS = 64 };
+
 struct sim {
+	struct exchange *waiting[SIM_WAITS];
+	struct filter_instance service_filters[1];
 	struct rig rig;
 	struct rng rng;
 	unsigned issued, records;
@@ -27,6 +32,11 @@ struct sim {
 	const char *listener;
 };
 
+struct sim_totals { /* over all seeds, so that a reader sees what was exercised */
+	uint64_t exchanges, bytes, answers[6], reasons[REASON_COUNT], retries;
+};
+
+static struct sim_totals sim_totals;
 static const enum instance_protocol sim_protocols[] = {
 	INSTANCE_HTTP1, INSTANCE_H2C, INSTANCE_SIDECAR};
 
@@ -38,6 +48,89 @@ static bool sim_chance(struct sim *sim, unsigned percent)
 static const char *sim_pick(struct sim *sim, const char *const *words, size_t count)
 {
 	return words[rng_below(&sim->rng, count)];
+}
+
+/* ---- a filter that says anything at any slot (FL-09) ---- */
+
+static enum filter_verdict chaos(const struct filter_call *call)
+{
+	struct sim *sim = (struct sim *)(uintptr_t)call->conf;
+	struct reply reply = {.reason = REASON_fault_injected, .http = 418, .grpc = 9};
+	uint64_t what = rng_below(&sim->rng, 100);
+
+	if (what < 15) {
+		for (unsigned i = 0; i < SIM_WAITS; i++) {
+			if (sim->waiting[i] == NULL) {
+				sim->waiting[i] = call->exchange;
+				return FILTER_WAIT;
+			}
+		}
+	} else if (what < 18) {
+		exchange_reply(call->exchange, &reply);
+		return FILTER_REPLIED;
+	}
+	return FILTER_NEXT;
+}
+
+static enum filter_verdict chaos_head(const struct filter_call *call, struct head *head, bool end)
+{
+	(void)head;
+	(void)end;
+	return chaos(call);
+}
+
+static enum filter_verdict chaos_body(const struct filter_call *call, struct chain *body, bool end)
+{
+	(void)body;
+	(void)end;
+	return chaos(call);
+}
+
+static void chaos_done(const struct filter_call *call)
+{
+	struct sim *sim = (struct sim *)(uintptr_t)call->conf;
+
+	for (unsigned i = 0; i < SIM_WAITS; i++) {
+		if (sim->waiting[i] == call->exchange) {
+			sim->waiting[i] = NULL;
+		}
+	}
+}
+
+static const struct filter_ops chaos_filter = {
+	.name = "chaos",
+	.on_request = chaos_head,
+	.on_request_body = chaos_body,
+	.on_response = chaos_head,
+	.on_response_body = chaos_body,
+	.on_done = chaos_done,
+};
+
+static void sim_resume(struct sim *sim, unsigned percent)
+{
+	for (unsigned i = 0; i < SIM_WAITS; i++) {
+		struct exchange *waiting = sim->waiting[i];
+
+		if (waiting != NULL && sim_chance(sim, percent)) {
+			sim->waiting[i] = NULL;
+			exchange_resume(waiting);
+		}
+	}
+}
+
+static void sim_add_filters(struct sim *sim)
+{
+	struct rig *rig = &sim->rig;
+
+	rig->listener_filters[1] = (struct filter_instance){&chaos_filter, sim};
+	sim->service_filters[0] = (struct filter_instance){&chaos_filter, sim};
+	for (int i = 0; i < 3; i++) {
+		rig->listeners[i].filters.count = sim_chance(sim, 50) ? 2 : 1;
+	}
+	if (sim_chance(sim, 50)) {
+		rig->service.filters = (struct filter_chain){sim->service_filters, 1};
+		rig->snapshot->app_filters = (struct filter_chain){sim->service_filters, 1};
+	}
 }
 
 static void sim_choose_request(struct sim *sim, struct rig_request *request)
@@ -166,6 +259,9 @@ static void sim_start(struct sim *sim, uint64_t seed)
 	rng_seed(&sim->rng, seed);
 	rig_init(rig);
 	rig->throttle = throttles[rng_below(&sim->rng, 7)];
+	if (sim_chance(sim, 40)) {
+		sim_add_filters(sim);
+	}
 	rig_start(rig);
 	/* All four pairs of versions, and the mesh leg. */
 	rig_service(rig, "orders", 1 + (unsigned)rng_below(&sim->rng, 4),
@@ -190,6 +286,13 @@ static void sim_take_records(struct sim *sim)
 
 	while ((count = exchange_server_take_records(sim->rig.server, records, 8)) > 0) {
 		sim->records += (unsigned)count;
+		for (size_t i = 0; i < count; i++) {
+			sim_totals.exchanges++;
+			sim_totals.bytes += records[i].request_bytes + records[i].response_bytes;
+			sim_totals.answers[records[i].status / 100 % 6]++;
+			sim_totals.reasons[records[i].reason]++;
+			sim_totals.retries += records[i].attempts > 1 ? 1 : 0;
+		}
 	}
 	mem_free(records);
 }
@@ -229,6 +332,7 @@ static void sim_run(uint64_t seed)
 				rig_call_credit(rig->calls[i]);
 			}
 		}
+		sim_resume(sim, turns > 400 ? 100 : 20);
 		/* Answers that were begun and never ended by design. */
 		if (turns > 400 && turns % 50 == 0) {
 			rig_cut_origins(rig);
@@ -271,6 +375,16 @@ static void all_seeds(void **state)
 		/* A failing assertion ends the run: the last line says where. */
 		fprintf(stderr, "seed %llu\n", seed);
 		sim_run(seed);
+	}
+	fprintf(stderr, "%llu exchanges, %llu bytes, %llu with more than one attempt\n",
+		(unsigned long long)sim_totals.exchanges, (unsigned long long)sim_totals.bytes,
+		(unsigned long long)sim_totals.retries);
+	for (int reason = 0; reason < REASON_COUNT; reason++) {
+		if (sim_totals.reasons[reason] > 0) {
+			fprintf(stderr, "%8llu %s\n",
+				(unsigned long long)sim_totals.reasons[reason],
+				reason_word((enum reason)reason));
+		}
 	}
 }
 
