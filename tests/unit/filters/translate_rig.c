@@ -144,7 +144,7 @@ static void serve_body(struct served *served)
 	if (answer->cut > 0 && answer->cut < body.size) {
 		chain_append_copy(&stream->out, pool, body.data, answer->cut);
 		stream->codec->ops->send_more(stream, false);
-		/* serve_rest goes on when the piece has arrived. */
+		/* translate_rig_rest goes on when the piece has arrived. */
 		answer->body = body.data + answer->cut;
 		answer->body_size = body.size - answer->cut;
 		answer->cut = SIZE_MAX;
@@ -180,6 +180,11 @@ static void serve(struct served *served)
 	if (answer->hang) {
 		return;
 	}
+	if (rig->refuse_next) {
+		rig->refuse_next = false;
+		served_end(served, REASON_h2_refused);
+		return;
+	}
 	head_init(&head, &served->stream->arena, HEAD_RESPONSE);
 	head.status = (uint16_t)(answer->status != 0 ? answer->status : 200);
 	add_fields(&head, answer->fields);
@@ -196,8 +201,7 @@ static void serve(struct served *served)
 	serve_body(served);
 }
 
-/* The second piece of an answer that was cut. */
-static void serve_rest(struct translate_rig *rig)
+void translate_rig_rest(struct translate_rig *rig)
 {
 	if (rig->answer.cut != SIZE_MAX || list_empty(&rig->served)) {
 		return;
@@ -396,7 +400,7 @@ void translate_rig_totals(struct translate_rig *rig)
 static struct rig_call *finish(struct translate_rig *rig, struct rig_call *call)
 {
 	for (int i = 0; i < 4000 && !call->done; i++) {
-		serve_rest(rig);
+		translate_rig_rest(rig);
 		loop_turn(rig->rig.loop, 5);
 	}
 	rig_wait(call);

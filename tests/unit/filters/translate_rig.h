@@ -37,6 +37,7 @@ struct translate_rig {
 	struct address address;
 	unsigned connections;
 	struct list_node served; /* requests that it has not ended */
+	bool refuse_next;	 /* the next request is refused by RST_STREAM: not processed */
 	/* What the application saw last: */
 	unsigned requests;
 	struct arena arena;
@@ -51,6 +52,8 @@ void translate_rig_init(struct translate_rig *rig, uint64_t memory);
 void translate_rig_start(struct translate_rig *rig, const char *app, bool h2);
 void translate_rig_fini(struct translate_rig *rig);
 void translate_rig_schema(struct translate_rig *rig, enum translate_schema state, bool grpc_app);
+/* The second piece of an answer that was cut. */
+void translate_rig_rest(struct translate_rig *rig);
 /* Requests that the application has not ended are cut. */
 void translate_rig_cut(struct translate_rig *rig);
 void translate_rig_totals(struct translate_rig *rig);
