@@ -282,12 +282,25 @@ static void pool_settle_h1(struct pool_connection *entry)
 	pool_put(entry, POOL_IDLE);
 }
 
-/* C-03: the longest idle ones go first. */
+/* C-03: beyond the limit the longest idle ones go first, but none that was used just now: a burst
+ * of more exchanges than the limit would else open and close connections all the time. */
 static void pool_trim(struct pool *pool)
 {
-	while (pool->idle_count > pool_state(pool)->service->limits.h1_idle && pool_evict(pool)) {
+	struct service *service = pool_state(pool)->service;
+	uint64_t now = service_now_ms(service);
+
+	while (pool->idle_count > service->limits.h1_idle) {
+		const struct pool_connection *oldest =
+			LIST_ENTRY(pool->idle.prev, struct pool_connection, node);
+
+		if (service->limits.h1_idle > 0 &&
+			now - connection_idle_since_ms(oldest->connection) < POOL_BURST_IDLE_MS) {
+			break;
+		}
+		if (!pool_evict(pool)) {
+			break;
+		}
 	}
-	ASSERT(pool->idle_count <= pool_state(pool)->service->limits.h1_idle);
 }
 
 /* A timer that fires before anything new can expire is early enough: requests need no look. */
@@ -297,6 +310,9 @@ static void pool_arm_idle(struct pool *pool)
 	uint64_t soon_ms = service_now_ms(state->service) + state->service->limits.pool_idle_ms;
 
 	ASSERT(state->service != NULL);
+	if (pool->idle_count > state->service->limits.h1_idle) {
+		soon_ms = service_now_ms(state->service) + POOL_BURST_IDLE_MS;
+	}
 	if (!timer_armed(&state->timer) || state->timer.deadline_ms > soon_ms) {
 		instance_state_arm(state);
 	}
@@ -576,6 +592,11 @@ uint64_t pool_expire_idle(struct pool *pool, uint64_t now_ms)
 
 	if (pool->protocol != INSTANCE_HTTP1) {
 		open_ms = pool_expire_list(&pool->open, now_ms);
+	}
+	pool_trim(pool);
+	if (pool->idle_count > pool_state(pool)->service->limits.h1_idle &&
+		now_ms + POOL_BURST_IDLE_MS < idle_ms) {
+		idle_ms = now_ms + POOL_BURST_IDLE_MS;
 	}
 	return idle_ms < open_ms ? idle_ms : open_ms;
 }

@@ -18,6 +18,7 @@ struct instance_state;
 
 enum {
 	POOL_FRESH_IDLE_MS = 500,    /* MT-03: for requests that must not run twice */
+	POOL_BURST_IDLE_MS = 200,    /* C-03: beyond h1_idle only who idled so long is closed */
 	POOL_UNUSED_IDLE_MS = 3000,  /* C-04: never carried an exchange */
 	POOL_KEEP_ALIVE_MAX_S = 60,  /* T-13 */
 	POOL_STREAMS_EXPECTED = 100, /* H2-34: per connection that is being opened */
