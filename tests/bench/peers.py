@@ -193,7 +193,7 @@ def pillion(binary, folder, name, base, origin, origin2, core):
     "two": {"kind": "service", "listen": "127.0.0.1:%(e)d", "service": "two"}},
   "services": {"one": {"instances": [{"address": "127.0.0.1:%(o1)d"}]},
                "two": {"instances": [{"address": "127.0.0.1:%(o2)d", "protocol": "h2c"}]}},
-  "broker": {"enabled": false}, "limits": {"h1_idle": 512},
+  "broker": {"enabled": false},
   "admin": {"socket": "%(folder)s/%(name)s.sock", "address": "127.0.0.1:%(c)d"},
   "log": {"access": {"output": "%(folder)s/%(name)s.access"}} }
 """ % {"folder": folder, "name": name, "a": base, "b": base + 1, "c": base + 2, "d": base + 3,
