@@ -25,7 +25,7 @@ enum ast_label {
 struct ast_field {
 	struct ast_field *next; /* in its message, file or scope */
 	struct slice name;
-	struct slice full_name;
+	struct slice full_name; /* extensions only: the others are reached by their message */
 	struct slice type_name;
 	struct slice extendee; /* extensions only */
 	struct slice json_name;
@@ -40,6 +40,7 @@ struct ast_field {
 	bool packed;
 	struct ast_file *file;
 	/* Filled by the linker. */
+	struct ast_message *parent;    /* that declares it; NULL: the file */
 	struct ast_message *message;   /* the resolved type */
 	struct ast_enum *enumeration;  /* the resolved type */
 	struct ast_field *next_extend; /* extensions of one message */

@@ -59,35 +59,42 @@ static uint32_t add_text(struct compiler *c, struct slice text)
 static uint32_t add_key(struct compiler *c, struct slice name, uint16_t *ret_size)
 {
 	static const char hex[] = "0123456789abcdef";
-	uint32_t offset = add_text(c, SLICE(",\""));
+	uint32_t offset = (uint32_t)c->text.size;
+	uint8_t *start = buf_reserve(&c->text, 6 * name.size + 4);
+	uint8_t *out = start;
 
+	*out++ = ',';
+	*out++ = '"';
 	for (size_t i = 0; i < name.size; i++) {
 		uint8_t byte = name.data[i];
 
 		if (byte == '"' || byte == '\\') {
-			buf_append_byte(&c->text, '\\');
-			buf_append_byte(&c->text, byte);
-		} else if (byte < 0x20) {
-			buf_append_string(&c->text, "\\u00");
-			buf_append_byte(&c->text, (uint8_t)hex[byte >> 4]);
-			buf_append_byte(&c->text, (uint8_t)hex[byte & 15]);
-		} else {
-			buf_append_byte(&c->text, byte);
+			*out++ = '\\';
 		}
+		if (byte >= 0x20) {
+			*out++ = byte;
+			continue;
+		}
+		memcpy(out, "\\u00", 4);
+		out[4] = (uint8_t)hex[byte >> 4];
+		out[5] = (uint8_t)hex[byte & 15];
+		out += 6;
 	}
-	buf_append_string(&c->text, "\":");
-	ASSERT(c->text.size - offset <= UINT16_MAX);
-	*ret_size = (uint16_t)(c->text.size - offset);
+	*out++ = '"';
+	*out++ = ':';
+	ASSERT(out - start <= UINT16_MAX);
+	*ret_size = (uint16_t)(out - start);
+	c->text.size += *ret_size;
 	return offset;
 }
 
-/* A hash table of at most half load; returns its place in the slots and its mask. */
+/* A hash table, at most three quarters full; returns its place in the slots and its mask. */
 static uint32_t add_slots(struct compiler *c, uint32_t entries, uint32_t *ret_mask)
 {
 	uint32_t size = 4;
 	uint32_t first = COUNT(&c->slots, struct pool_slot);
 
-	while (size < entries * 2) {
+	while (size * 3 < entries * 4 + 4) {
 		size *= 2;
 	}
 	grow(&c->slots, size * sizeof(struct pool_slot));
@@ -307,8 +314,12 @@ static void hash_fields(struct compiler *c, struct pool_message *to)
 {
 	const struct pool_field *fields =
 		(const struct pool_field *)(void *)c->fields.data + to->first_field;
+	uint32_t names = 0;
 
-	to->slots = add_slots(c, to->field_count * 2, &to->slot_mask);
+	for (uint32_t i = 0; i < to->field_count; i++) {
+		names += 1u + (fields[i].name != fields[i].proto_key + 2);
+	}
+	to->slots = add_slots(c, names, &to->slot_mask);
 	for (uint32_t i = 0; i < to->field_count; i++) {
 		const struct pool_field *f = fields + i;
 		struct slice json = text_at(c, f->name, f->name_size);

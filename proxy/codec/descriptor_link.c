@@ -1,13 +1,15 @@
 /*
- * One map holds every full name of all files, and three kinds of names that no identifier can be:
- * extension numbers ("p.M.#100") and JSON names ("p.M.\x01.name"). So each rule of uniqueness is
- * one look-up, and undoing a refused file is removing what it declared.
+ * One map holds what may collide between messages: types, services, values and extensions of files,
+ * and numbers of extensions ("p.M.#100", which no identifier can be). Undoing a refused file is
+ * removing what it declared. Names inside of one message only meet each other, in a set that lasts
+ * as long as the message is looked at.
  */
 #include "codec/descriptor_link.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/rng.h"
 #include "codec/descriptor_builder.h"
 #include "codec/descriptor_parse.h"
 #include "codec/descriptor_wkt.h"
@@ -18,12 +20,17 @@
 
 void descriptor_link_init(struct descriptor_linker *linker, struct arena *arena)
 {
+	uint64_t seed;
+
 	*linker = (struct descriptor_linker){.arena = arena};
+	rng_system_bytes(&seed, sizeof(seed));
+	key_set_init(&linker->keys, seed);
 	map_init(&linker->symbols);
 }
 
 void descriptor_link_fini(struct descriptor_linker *linker)
 {
+	key_set_fini(&linker->keys);
 	map_fini(&linker->symbols);
 }
 
@@ -55,6 +62,14 @@ static struct slice join(struct descriptor_linker *linker, struct slice scope, s
 	return slice_make(text, scope.size + 1 + name.size);
 }
 
+static bool refuse_field(
+	struct descriptor_linker *linker, const struct ast_field *field, const char *what)
+{
+	struct slice scope = field->parent ? field->parent->full_name : linker->file->package;
+
+	return refuse(linker, join(linker, scope, field->name), what);
+}
+
 /* Every full name once in the whole pool (DS-03). */
 static bool declare(
 	struct descriptor_linker *linker, struct slice full_name, enum link_kind kind, void *object)
@@ -78,14 +93,14 @@ static bool declare(
 	return true;
 }
 
-static bool declare_enum(
+/* An enum of a file: its values are declared beside it. */
+static bool declare_file_enum(
 	struct descriptor_linker *linker, struct slice scope, struct ast_enum *enumeration)
 {
 	enumeration->full_name = join(linker, scope, enumeration->name);
 	if (!declare(linker, enumeration->full_name, LINK_ENUM, enumeration)) {
 		return false;
 	}
-	/* Values are siblings of their enum, as in C++. */
 	for (struct ast_value *value = enumeration->values; value; value = value->next) {
 		if (!declare(linker, join(linker, scope, value->name), LINK_OTHER, value)) {
 			return false;
@@ -94,14 +109,65 @@ static bool declare_enum(
 	return true;
 }
 
-/* Fields, and extensions by the scope that declares them. */
-static bool declare_fields(
+/* Extensions of a file; those of a message are in its scope. */
+static bool declare_extensions(
 	struct descriptor_linker *linker, struct slice scope, struct ast_field *field)
 {
 	for (; field; field = field->next) {
+		field->parent = NULL;
 		field->full_name = join(linker, scope, field->name);
 		if (!declare(linker, field->full_name, LINK_OTHER, field)) {
 			return false;
+		}
+	}
+	return true;
+}
+
+/* One name of a message: fields, oneofs, types and values share its scope (DS-03). */
+static bool add_name(struct descriptor_linker *linker, struct key_set *names,
+	const struct ast_message *message, struct slice name)
+{
+	if (key_set_add(&linker->keys, names, NULL, name, NULL)) {
+		return true;
+	}
+	return refuse(linker, join(linker, message->full_name, name), "a name that is used twice");
+}
+
+static bool add_names(
+	struct descriptor_linker *linker, struct key_set *names, struct ast_message *message)
+{
+	for (struct ast_field *f = message->fields; f; f = f->next) {
+		f->parent = message;
+		if (!add_name(linker, names, message, f->name)) {
+			return false;
+		}
+	}
+	for (struct ast_field *f = message->extensions; f; f = f->next) {
+		f->parent = message;
+		f->full_name = join(linker, message->full_name, f->name);
+		if (!add_name(linker, names, message, f->name)) {
+			return false;
+		}
+	}
+	for (struct ast_oneof *oneof = message->oneofs; oneof; oneof = oneof->next) {
+		if (!add_name(linker, names, message, oneof->name)) {
+			return false;
+		}
+	}
+	for (struct ast_message *m = message->nested; m; m = m->next) {
+		if (!add_name(linker, names, message, m->name)) {
+			return false;
+		}
+	}
+	for (struct ast_enum *e = message->enums; e; e = e->next) {
+		if (!add_name(linker, names, message, e->name)) {
+			return false;
+		}
+		/* Values are siblings of their enum, as in C++. */
+		for (struct ast_value *value = e->values; value; value = value->next) {
+			if (!add_name(linker, names, message, value->name)) {
+				return false;
+			}
 		}
 	}
 	return true;
@@ -141,36 +207,30 @@ static bool check_numbers(struct descriptor_linker *linker, struct ast_message *
 static bool declare_message(
 	struct descriptor_linker *linker, struct slice scope, struct ast_message *message)
 {
-	struct slice inner;
+	struct key_set names;
+	bool fresh;
 
-	message->full_name = inner = join(linker, scope, message->name);
+	message->full_name = join(linker, scope, message->name);
 	message->extended_by = NULL;
 	message->extend_count = 0;
 	if (++linker->messages > MESSAGES_MAX) {
-		return refuse(linker, inner, "more than 65535 messages");
+		return refuse(linker, message->full_name, "more than 65535 messages");
 	}
-	if (!declare(linker, inner, LINK_MESSAGE, message) ||
-		!declare_fields(linker, inner, message->fields) ||
-		!declare_fields(linker, inner, message->extensions) ||
+	if (!declare(linker, message->full_name, LINK_MESSAGE, message) ||
 		!check_numbers(linker, message)) {
 		return false;
 	}
-	for (struct ast_oneof *oneof = message->oneofs; oneof; oneof = oneof->next) {
-		if (!declare(linker, join(linker, inner, oneof->name), LINK_OTHER, oneof)) {
-			return false;
-		}
+	key_set_open(&linker->keys, &names);
+	fresh = add_names(linker, &names, message);
+	key_set_close(&linker->keys, &names);
+	for (struct ast_enum *e = message->enums; fresh && e; e = e->next) {
+		e->full_name = join(linker, message->full_name, e->name);
+		fresh = declare(linker, e->full_name, LINK_ENUM, e);
 	}
-	for (struct ast_enum *e = message->enums; e; e = e->next) {
-		if (!declare_enum(linker, inner, e)) {
-			return false;
-		}
+	for (struct ast_message *m = message->nested; fresh && m; m = m->next) {
+		fresh = declare_message(linker, message->full_name, m);
 	}
-	for (struct ast_message *m = message->nested; m; m = m->next) {
-		if (!declare_message(linker, inner, m)) {
-			return false;
-		}
-	}
-	return true;
+	return fresh;
 }
 
 /* Methods live in the scope of their service. */
@@ -204,7 +264,7 @@ static bool declare_file(struct descriptor_linker *linker, struct ast_file *file
 		}
 	}
 	for (struct ast_enum *e = file->enums; e; e = e->next) {
-		if (!declare_enum(linker, scope, e)) {
+		if (!declare_file_enum(linker, scope, e)) {
 			return false;
 		}
 	}
@@ -213,7 +273,7 @@ static bool declare_file(struct descriptor_linker *linker, struct ast_file *file
 			return false;
 		}
 	}
-	return declare_fields(linker, scope, file->extensions);
+	return declare_extensions(linker, scope, file->extensions);
 }
 
 /* A type name seen from a scope: ".full.name", or a name that is looked for from the inside out. */
@@ -265,7 +325,7 @@ static bool link_type(struct descriptor_linker *linker, struct slice scope, stru
 		field->enumeration = symbol->enumeration;
 		return true;
 	}
-	return refuse(linker, field->full_name, "a type_name that cannot be resolved");
+	return refuse_field(linker, field, "a type_name that cannot be resolved");
 }
 
 /* Lists and required fields cannot be members. */
@@ -279,7 +339,7 @@ static bool link_oneof(struct descriptor_linker *linker, struct ast_oneof *const
 	}
 	if (field->oneof_index < 0 || (uint32_t)field->oneof_index >= oneof_count ||
 		field->label != AST_OPTIONAL) {
-		return refuse(linker, field->full_name, "a oneof_index out of range");
+		return refuse_field(linker, field, "a oneof_index out of range");
 	}
 	oneof = oneofs[field->oneof_index];
 	ASSERT(oneof);
@@ -359,10 +419,10 @@ static bool declare_extension(
 	if ((message->numbers && bsearch(&field->number, message->numbers, message->field_count,
 					 sizeof(field->number), compare_numbers)) ||
 		map_get(&linker->symbols, key)) {
-		return refuse(linker, field->full_name, "an extension declared twice");
+		return refuse_field(linker, field, "an extension declared twice");
 	}
 	if (message->field_count + message->extend_count >= AST_FIELDS_MAX) {
-		return refuse(linker, field->full_name, "more than 65535 fields");
+		return refuse_field(linker, field, "more than 65535 fields");
 	}
 	field->extends = message;
 	field->next_extend = message->extended_by;
@@ -381,17 +441,16 @@ static bool link_extensions(
 		struct link_symbol *symbol = resolve(linker, scope, field->extendee);
 
 		if (!symbol || symbol->kind != LINK_MESSAGE) {
-			return refuse(
-				linker, field->full_name, "an extendee that cannot be resolved");
+			return refuse_field(linker, field, "an extendee that cannot be resolved");
 		}
 		if (!link_type(linker, scope, field)) {
 			return false;
 		}
 		if (field->has_oneof || field->label == AST_REQUIRED) {
-			return refuse(linker, field->full_name, "not allowed in an extension");
+			return refuse_field(linker, field, "not allowed in an extension");
 		}
 		if (!in_ranges(symbol->message, field->number)) {
-			return refuse(linker, field->full_name, "an extension outside the ranges");
+			return refuse_field(linker, field, "an extension outside the ranges");
 		}
 		if (!declare_extension(linker, symbol->message, field)) {
 			return false;
@@ -421,29 +480,41 @@ static struct slice default_json_name(struct descriptor_linker *linker, struct s
 	return slice_make(text, size);
 }
 
-/* JSON names are declared behind a byte that no name holds. */
-static bool link_json_name(
-	struct descriptor_linker *linker, struct ast_message *message, struct ast_field *field)
+/* DS-07: two fields with one JSON name; `known` are those in the set, by their index there. */
+static bool link_json_name(struct descriptor_linker *linker, struct key_set *names,
+	struct ast_field **known, struct ast_field *field)
 {
-	struct link_symbol *other;
-	struct slice key;
+	size_t other;
 
 	if (!field->has_json_name) {
 		field->json_name = default_json_name(linker, field->name);
 	}
 	field->ambiguous = false;
-	key = join(linker, SLICE("\x01"), field->json_name);
-	key = join(linker, message->full_name, key);
-	other = map_get(&linker->symbols, key);
-	if (!other) {
-		return declare(linker, key, LINK_OTHER, field);
+	known[names->count] = field;
+	if (key_set_add(&linker->keys, names, NULL, field->json_name, &other)) {
+		return true;
 	}
 	if (linker->file->proto3) {
-		return refuse(linker, field->full_name, "a JSON name that another field has");
+		return refuse_field(linker, field, "a JSON name that another field has");
 	}
 	field->ambiguous = true;
-	other->field->ambiguous = true;
+	known[other]->ambiguous = true;
 	return true;
+}
+
+static bool link_json_names(struct descriptor_linker *linker, struct ast_message *message)
+{
+	struct ast_field **known =
+		arena_alloc(linker->arena, (message->field_count + 1) * sizeof(struct ast_field *));
+	struct key_set names;
+	bool linked = true;
+
+	key_set_open(&linker->keys, &names);
+	for (struct ast_field *field = message->fields; linked && field; field = field->next) {
+		linked = link_json_name(linker, &names, known, field);
+	}
+	key_set_close(&linker->keys, &names);
+	return linked;
 }
 
 /* A map entry may only be used by the map field that it was made for. */
@@ -453,19 +524,18 @@ static bool link_message(struct descriptor_linker *linker, struct ast_message *m
 
 	for (struct ast_field *field = message->fields; field; field = field->next) {
 		if (!link_type(linker, message->full_name, field) ||
-			!link_oneof(linker, oneofs, message->oneof_count, field) ||
-			!link_json_name(linker, message, field)) {
+			!link_oneof(linker, oneofs, message->oneof_count, field)) {
 			return false;
 		}
 		if (field->message && field->message->map_entry &&
 			(field->label != AST_REPEATED || field->type != 11)) {
-			return refuse(linker, field->full_name, "a map entry that is no map");
+			return refuse_field(linker, field, "a map entry that is no map");
 		}
 	}
 	if (!descriptor_wkt_sound(message)) {
 		return refuse(linker, message->full_name, "not the well-known type of that name");
 	}
-	if (!check_map_entry(linker, message) ||
+	if (!check_map_entry(linker, message) || !link_json_names(linker, message) ||
 		!link_extensions(linker, message->full_name, message->extensions)) {
 		return false;
 	}
@@ -524,6 +594,7 @@ bool descriptor_link_file(struct descriptor_linker *linker, struct ast_file *fil
 	linker->err = err;
 	linker->declared = NULL;
 	linker->extensions = NULL;
+	key_set_reset(&linker->keys);
 	linked = declare_file(linker, file) &&
 		 link_extensions(linker, file->package, file->extensions) &&
 		 link_services(linker, file->services);

@@ -7,11 +7,12 @@
 
 #include "base/map.h"
 #include "codec/descriptor_file.h"
+#include "codec/key_set.h"
 
 enum link_kind {
 	LINK_MESSAGE = 1,
 	LINK_ENUM,
-	LINK_OTHER, /* fields, values, services: only their name is taken */
+	LINK_OTHER, /* values, services, extensions: only their name is taken */
 };
 
 struct link_symbol {
@@ -21,14 +22,14 @@ struct link_symbol {
 	union {
 		struct ast_message *message;
 		struct ast_enum *enumeration;
-		struct ast_field *field;
 	};
 };
 
 struct descriptor_linker {
 	struct arena *arena;
-	struct map symbols; /* full name -> link_symbol */
-	struct err *err;    /* may be NULL */
+	struct map symbols;   /* full name -> link_symbol: what other messages may collide with */
+	struct key_sets keys; /* names inside of one message */
+	struct err *err;      /* may be NULL */
 	/* The file being linked, and what has to be undone when it is refused. */
 	struct ast_file *file;
 	struct link_symbol *declared;

@@ -563,8 +563,8 @@ static bool take_file(struct parse *parse, void *object, const struct item *item
  */
 static struct slice strip_source_info(struct arena *arena, struct slice bytes)
 {
-	uint8_t *out = arena_alloc(arena, bytes.size + 1);
 	struct slice rest = bytes;
+	uint8_t *out = NULL;
 	size_t size = 0;
 	struct item item;
 
@@ -574,13 +574,18 @@ static struct slice strip_source_info(struct arena *arena, struct slice bytes)
 		if (next_item(&rest, &item) <= 0) {
 			break;
 		}
-		if (item.number != 9) {
+		if (item.number == 9 && !out) {
+			/* Most files have none, and are taken as they are. */
+			out = arena_alloc(arena, bytes.size);
+			size = (size_t)(start - bytes.data);
+			memcpy(out, bytes.data, size);
+		} else if (item.number != 9 && out) {
 			memcpy(out + size, start, (size_t)(rest.data - start));
 			size += (size_t)(rest.data - start);
 		}
 	}
 	ASSERT(size <= bytes.size);
-	return slice_make(out, size);
+	return out ? slice_make(out, size) : bytes;
 }
 
 /* DS-05 without editions: they are refused by name. */

@@ -118,6 +118,10 @@ static bool equal(const struct key_entry *a, const struct key_entry *b, const ui
 	if (a->size == KEY_NUMBER) {
 		return a->place == b->place;
 	}
+	if (!base) {
+		return memcmp((const void *)(uintptr_t)a->place, (const void *)(uintptr_t)b->place,
+			       a->size) == 0;
+	}
 	return memcmp(base + a->place, base + b->place, a->size) == 0;
 }
 
@@ -169,8 +173,8 @@ static bool add(struct key_sets *sets, struct key_set *set, const struct key_ent
 bool key_set_add(struct key_sets *sets, struct key_set *set, const uint8_t *base, struct slice key,
 	size_t *ret_other)
 {
-	struct key_entry entry = {
-		hash_bytes(sets, key), (uint64_t)(key.data - base), (uint32_t)key.size};
+	struct key_entry entry = {hash_bytes(sets, key),
+		base ? (uint64_t)(key.data - base) : (uintptr_t)key.data, (uint32_t)key.size};
 
 	return add(sets, set, &entry, base, ret_other);
 }

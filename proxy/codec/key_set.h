@@ -12,7 +12,7 @@
 
 struct key_entry {
 	uint64_t hash;
-	uint64_t place; /* offset of its bytes, from the base given to key_set_add */
+	uint64_t place; /* of its bytes: offset from a base, or address */
 	uint32_t size;
 };
 
@@ -35,7 +35,10 @@ void key_set_fini(struct key_sets *sets);
 void key_set_reset(struct key_sets *sets);
 
 void key_set_open(struct key_sets *sets, struct key_set *set);
-/* False: an equal key is there; *ret_other, if not NULL, is its index. */
+/*
+ * False: an equal key is there; *ret_other, if not NULL, is its index. base: where the buffer with
+ * all keys of the set begins now, if it may move; NULL when keys stay where they are.
+ */
 bool key_set_add(struct key_sets *sets, struct key_set *set, const uint8_t *base, struct slice key,
 	size_t *ret_other);
 bool key_set_add_number(
