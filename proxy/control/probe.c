@@ -85,6 +85,8 @@ static void answer_askers(struct probe *probe)
 	}
 }
 
+/* MH-02: every 250 ms until the first pass, so that a fast application is registered at once, and
+ * while it fails, so that its return is seen soon. */
 static void schedule(struct probe *probe)
 {
 	uint64_t wait = probe->interval_ms;
@@ -122,11 +124,14 @@ static void close_check(struct probe *probe)
 	probe->busy = false;
 }
 
+/* Only changes are told: the owner tells workers and registry each time. */
 static void report(struct probe *probe)
 {
 	probe->events.on_change(probe->events.owner, probe->healthy, probe->h2);
 }
 
+/* MH-02: one pass for the first time, `rise` in a row after a fall, since an application that
+ * comes back often falls again. */
 static void count_pass(struct probe *probe)
 {
 	unsigned needed = probe->fell ? probe->rise : 1;
@@ -141,6 +146,7 @@ static void count_pass(struct probe *probe)
 	}
 }
 
+/* MH-02: `fall` failures in a row; one that passes in between starts the count anew. */
 static void count_failure(struct probe *probe)
 {
 	probe->passes = 0;
@@ -154,6 +160,8 @@ static void count_failure(struct probe *probe)
 	}
 }
 
+/* The text is what /readyz and `pillion status` show: the address is in it, because most often
+ * that is what is wrong. */
 static void fail(struct probe *probe, const char *what, int error)
 {
 	char address[ADDRESS_TEXT_MAX];
@@ -164,6 +172,7 @@ static void fail(struct probe *probe, const char *what, int error)
 	probe->verdict = VERDICT_FAIL;
 }
 
+/* Callbacks of transports only mark: the task may close what this was called by. */
 static void on_raw_ready(struct transport *transport, int mask)
 {
 	struct probe *probe = transport->owner;
@@ -172,6 +181,8 @@ static void on_raw_ready(struct transport *transport, int mask)
 	loop_queue(probe->loop, &probe->task);
 }
 
+/* A connection of its own, never the pool's: a full pool or a busy application must not look like
+ * a dead one (MH-01). */
 static bool open_raw(struct probe *probe)
 {
 	int result = transport_tcp_connect(probe->loop, &probe->address, &probe->transport);
@@ -221,6 +232,8 @@ static void advance_question(struct probe *probe)
 	}
 }
 
+/* MH-01: for a TCP check being accepted is the pass; nothing is sent, for the application may log
+ * what is no request. */
 static void advance_raw(struct probe *probe)
 {
 	if (probe->transport->connecting) {
@@ -241,6 +254,7 @@ static void advance_raw(struct probe *probe)
 	}
 }
 
+/* MH-01: 200 to 399. A redirect to a login page is an application that works. */
 static void on_head(struct stream *stream, struct head *head, bool end)
 {
 	struct probe *probe = stream->owner;
@@ -259,6 +273,8 @@ static void on_head(struct stream *stream, struct head *head, bool end)
 	loop_queue(probe->loop, &probe->task);
 }
 
+/* The verdict stands with the head; the body is only let through so that the connection ends in
+ * order. */
 static void on_body(struct stream *stream, struct chain *body, bool end)
 {
 	(void)end;
@@ -272,6 +288,7 @@ static void on_sent(struct stream *stream, size_t n)
 	(void)n;
 }
 
+/* A head that came before the reset has decided already. */
 static void on_stream_reset(struct stream *stream, enum reason why)
 {
 	struct probe *probe = stream->owner;
@@ -284,6 +301,8 @@ static void on_stream_reset(struct stream *stream, enum reason why)
 
 static const struct stream_ops http_ops = {on_head, on_body, on_sent, on_stream_reset};
 
+/* HealthCheckResponse is one enum; hand-scanned, because nothing of an application's bytes goes
+ * through protobuf-c (LB-01). */
 static void on_message(struct grpc_call *call, struct slice message)
 {
 	struct probe *probe = call->owner;
@@ -304,11 +323,13 @@ static void on_message(struct grpc_call *call, struct slice message)
 	loop_queue(probe->loop, &probe->task);
 }
 
+/* The status that follows decides. */
 static void on_half_close(struct grpc_call *call)
 {
 	(void)call;
 }
 
+/* A server without the health service answers UNIMPLEMENTED: a failure that the text explains. */
 static void on_call_closed(struct grpc_call *call, int status, struct slice text)
 {
 	struct probe *probe = call->owner;
@@ -325,6 +346,7 @@ static void on_call_closed(struct grpc_call *call, int status, struct slice text
 
 static const struct grpc_call_ops health_ops = {on_message, on_half_close, on_call_closed, NULL};
 
+/* MH-01 {"grpc": "svc"}: an empty service name asks for the server as a whole. */
 static void send_health(struct probe *probe, struct codec *codec)
 {
 	struct grpc_call_options options = {.ops = &health_ops,
@@ -351,6 +373,8 @@ static void send_health(struct probe *probe, struct codec *codec)
 	buf_fini(&message);
 }
 
+/* MH-01 {"http": "/path"}: user-agent says who asks, so that access logs of the application can
+ * leave it out. */
 static void send_get(struct probe *probe, struct codec *codec)
 {
 	struct head head;
@@ -379,6 +403,7 @@ static void send_get(struct probe *probe, struct codec *codec)
 	arena_fini(&arena);
 }
 
+/* The request is sent by the task, not from within the connection. */
 static void on_open(struct connection *connection)
 {
 	struct probe *probe = connection_owner(connection);
@@ -400,6 +425,7 @@ static void on_connection_change(struct connection *connection)
 	(void)connection;
 }
 
+/* The pool may go only when every connection has given its blocks back. */
 static void dispose(void *object)
 {
 	struct probe *probe = object;
@@ -441,6 +467,8 @@ static void on_connection_closed(struct connection *connection, enum reason why,
 static const struct connection_events connection_ops = {
 	on_open, on_connection_stream, on_connection_change, on_connection_closed};
 
+/* HTTP/2 with prior knowledge where gRPC is asked, or the file says h2c; else HTTP/1, which every
+ * application with a health path speaks. */
 static void start_request(struct probe *probe)
 {
 	struct connection_options options = {.loop = probe->loop,
@@ -453,9 +481,11 @@ static void start_request(struct probe *probe)
 		.connect_timeout_ms = probe->timeout_ms};
 
 	probe->connection = connection_dial(&options, &target);
+	/* Counted before it can close: even a dial that fails at once ends by on_closed. */
 	probe->connections++;
 }
 
+/* Called at each change; sends once, when the connection is open. */
 static void advance_request(struct probe *probe)
 {
 	if (probe->connection && !probe->stream && !probe->call_open &&
@@ -468,6 +498,7 @@ static void advance_request(struct probe *probe)
 	}
 }
 
+/* A check or the question MH-05. One time limit covers it whole, connecting included. */
 static void start(struct probe *probe, bool asking)
 {
 	probe->busy = true;
@@ -497,6 +528,8 @@ static void conclude(struct probe *probe)
 		probe->known_protocol = true;
 		probe->h2 = passed;
 		count_pass(probe);
+		/* MH-05: the first pass of each start is followed by the question, before anybody
+		 * hears of the pass. */
 	} else if (passed && !probe->known_protocol) {
 		start(probe, true);
 		return;
@@ -511,6 +544,7 @@ static void conclude(struct probe *probe)
 	schedule(probe);
 }
 
+/* The one place where a check advances and ends; what called it has returned by then. */
 static void run(struct task *task)
 {
 	struct probe *probe = container_of(task, struct probe, task);
@@ -528,6 +562,8 @@ static void run(struct task *task)
 	}
 }
 
+/* One timer for both: idle, it starts the next check; busy, it is the limit of the one under way.
+ */
 static void on_timer(struct timer *timer)
 {
 	struct probe *probe = container_of(timer, struct probe, timer);
@@ -560,6 +596,7 @@ void probe_ask(struct probe *probe, void (*done)(void *owner, bool healthy, cons
 	}
 }
 
+/* A reload keeps verdict and counts: changing an interval is no reason to leave the registry. */
 void probe_configure(struct probe *probe, const struct config_app *app)
 {
 	probe->address = app->address.address;
@@ -579,6 +616,7 @@ void probe_configure(struct probe *probe, const struct config_app *app)
 	}
 }
 
+/* Starts nothing: probe_restart does, once the application was started. */
 struct probe *probe_create(
 	struct loop *loop, const struct config_app *app, const struct probe_events *events)
 {
@@ -597,6 +635,7 @@ struct probe *probe_create(
 	return probe;
 }
 
+/* Connections end a turn later than they are closed; the last of them takes the probe along. */
 void probe_destroy(struct probe *probe)
 {
 	if (!probe) {

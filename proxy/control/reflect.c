@@ -45,6 +45,8 @@ struct refresh {
 	struct reflect_result result;
 };
 
+/* The first reason stays: what fails afterwards is a consequence. Freeing is left to the task,
+ * since this runs inside the call's own callbacks. */
 static void finish(struct refresh *refresh, const char *detail)
 {
 	if (!refresh->ended && detail && !refresh->result.detail[0]) {
@@ -54,6 +56,7 @@ static void finish(struct refresh *refresh, const char *detail)
 	loop_queue(refresh->worker->loop, &refresh->task);
 }
 
+/* RF-03: the bound on questions meets an application that invents an import for each answer. */
 static void ask(struct refresh *refresh, uint32_t field, struct slice text)
 {
 	struct buf message;
@@ -98,6 +101,7 @@ static void ask_next(struct refresh *refresh)
 	finish(refresh, refresh->skipped ? "some symbols were not described" : NULL);
 }
 
+/* Names longer than a descriptor may hold (DS-03) are not worth a question. */
 static void take_service(struct refresh *refresh, struct slice entry)
 {
 	struct pbscan_field field;
@@ -114,6 +118,7 @@ static void take_service(struct refresh *refresh, struct slice entry)
 	}
 }
 
+/* One list per stream; a second one would free names that are still asked for. */
 static void take_list(struct refresh *refresh, struct slice list)
 {
 	struct pbscan_field field;
@@ -131,6 +136,8 @@ static void take_list(struct refresh *refresh, struct slice list)
 	ask_next(refresh);
 }
 
+/* RF-03: bytes are counted as they come. A file that is refused costs its importers only (DS-04),
+ * so the refresh goes on. */
 static void take_files(struct refresh *refresh, struct slice files)
 {
 	struct pbscan_field field;
@@ -143,6 +150,7 @@ static void take_files(struct refresh *refresh, struct slice files)
 		if (field.number != 1 || field.wire_type != 2) {
 			continue;
 		}
+		/* What the application sends is hostile input like any other (DS-03). */
 		refresh->bytes += field.bytes.size;
 		if (refresh->bytes > BYTES_MAX) {
 			finish(refresh, "the schema is larger than 16 MiB");
@@ -157,6 +165,7 @@ static void take_files(struct refresh *refresh, struct slice files)
 	ask_next(refresh);
 }
 
+/* RF-02: an error_response skips that symbol; everything else of the schema still works. */
 static void on_message(struct grpc_call *call, struct slice message)
 {
 	struct refresh *refresh = call->owner;
@@ -187,11 +196,13 @@ static void on_message(struct grpc_call *call, struct slice message)
 	}
 }
 
+/* The end of the stream comes by on_closed. */
 static void on_half_close(struct grpc_call *call)
 {
 	(void)call;
 }
 
+/* RF-01: no answer at all means that this package is not there, whatever the status says. */
 static void on_closed(struct grpc_call *call, int status, struct slice text)
 {
 	struct refresh *refresh = call->owner;
@@ -212,6 +223,8 @@ static void on_closed(struct grpc_call *call, int status, struct slice text)
 
 static const struct grpc_call_ops reflection_ops = {on_message, on_half_close, on_closed, NULL};
 
+/* RF-01: an ordinary exchange of the worker to the application, so it has the pool, the limits and
+ * the access record of any other call. */
 static void open_call(struct refresh *refresh)
 {
 	struct codec *codec = exchange_server_local(refresh->worker->server, LOCAL_TO_APP);
@@ -230,6 +243,7 @@ static void open_call(struct refresh *refresh)
 	ask(refresh, ASK_LIST, SLICE("*"));
 }
 
+/* On control: the builder now belongs to the receiver. */
 static void run_result(struct control *control, void *argument)
 {
 	struct refresh *refresh = argument;
@@ -238,6 +252,7 @@ static void run_result(struct control *control, void *argument)
 	mem_free(refresh);
 }
 
+/* Control ended first. */
 static void discard_result(void *argument)
 {
 	struct refresh *refresh = argument;
@@ -246,6 +261,7 @@ static void discard_result(void *argument)
 	mem_free(refresh);
 }
 
+/* What was gathered on the worker is freed on the worker. */
 static void clean(struct refresh *refresh)
 {
 	timer_cancel(&refresh->timer);
@@ -276,6 +292,8 @@ static void run_task(struct task *task)
 	control_call(refresh->control, run_result, refresh, discard_result);
 }
 
+/* RF-03: ten seconds for everything; an application that answers slowly enough would otherwise
+ * hold the registration up. */
 static void on_timer(struct timer *timer)
 {
 	struct refresh *refresh = container_of(timer, struct refresh, timer);
@@ -283,6 +301,7 @@ static void on_timer(struct timer *timer)
 	finish(refresh, "reflection did not end within 10 s");
 }
 
+/* On worker 0, where it stays until it is over. */
 static void run_start(struct worker *worker, void *argument)
 {
 	struct refresh *refresh = argument;
@@ -295,6 +314,7 @@ static void run_start(struct worker *worker, void *argument)
 	open_call(refresh);
 }
 
+/* Any worker would do; the first one always exists. */
 void reflect_start(struct control *control,
 	void (*done)(struct control *control, struct reflect_result *result))
 {

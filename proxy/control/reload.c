@@ -32,6 +32,7 @@ struct attempt_reload {
 	unsigned code; /* 0: valid */
 };
 
+/* An error without a number can only be ours. */
 static void explain_error(struct attempt_reload *attempt)
 {
 	attempt->code = attempt->err.code ? attempt->err.code : 9001;
@@ -46,6 +47,7 @@ static bool read_and_check(struct control *control, struct attempt_reload *attem
 		attempt->code = attempt->report.count > 0 ? attempt->report.problems[0].code : 9001;
 		return false;
 	}
+	/* Against the configuration that runs, not the last file: RL-05 is by meaning. */
 	config_diff(control->config, attempt->config, &attempt->changes);
 	config_changes_print(&attempt->changes, false, &attempt->text);
 	if (attempt->changes.needs_restart) {
@@ -62,6 +64,8 @@ static bool read_and_check(struct control *control, struct attempt_reload *attem
 	return true;
 }
 
+/* RL-02: written from the text before substitution, so that no secret lands in it. A failure is a
+ * warning: the new configuration already serves. */
 static void store_last_good(struct control *control, const struct config *config)
 {
 	struct buf text;
@@ -93,6 +97,7 @@ static void commit(struct control *control, struct attempt_reload *attempt)
 	attempt->config = NULL;
 	attempt->snapshot = NULL;
 	control_post_snapshot(control);
+	/* The registration may change with it: endpoints and digest are declared anew. */
 	schema_set_files(control->schema, attempt->pool);
 	attempt->pool = NULL;
 	lifecycle_reconfigure(control->lifecycle);
@@ -111,6 +116,8 @@ static void commit(struct control *control, struct attempt_reload *attempt)
 	snapshot_unref(old);
 }
 
+/* RL-04: a dry run binds and builds like a real one, so that it finds what a real one would, and
+ * then lets go of everything. */
 static void apply(struct control *control, struct attempt_reload *attempt, bool dry_run)
 {
 	if (listeners_prepare(control, attempt->config, &attempt->err) < 0) {
@@ -136,6 +143,7 @@ static void apply(struct control *control, struct attempt_reload *attempt, bool 
 	commit(control, attempt);
 }
 
+/* RL-05: the differences go to the log with the commit, for the one who asks later what changed. */
 static void log_outcome(struct control *control, const struct attempt_reload *attempt)
 {
 	if (attempt->code == 0) {
@@ -153,6 +161,7 @@ static void log_outcome(struct control *control, const struct attempt_reload *at
 	}
 }
 
+/* A commit has taken what it needs and left NULL behind. */
 static void attempt_fini(struct attempt_reload *attempt)
 {
 	if (attempt->snapshot) {
@@ -226,6 +235,8 @@ static unsigned refuse_early(
 	return 0;
 }
 
+/* Refusals that need no reading come first: the caller's condition, a stop, and the bound of
+ * RL-08, which only requests that hold old snapshots can reach. */
 static void serve(struct control *control, struct control_reload *request)
 {
 	struct attempt_reload attempt = {0};
@@ -265,6 +276,8 @@ static void run(struct task *task)
 	}
 }
 
+/* A task, not a call: requests of one turn are served together, each by a read that begins later
+ * than it (RL-03). */
 void control_reload_request(struct control *control, struct control_reload *reload)
 {
 	list_push_back(&control->reloads, &reload->node);
@@ -307,6 +320,7 @@ static void on_watch(struct timer *timer)
 	timer_arm(control->loop, timer, loop_now_ms(control->loop) + WATCH_MS);
 }
 
+/* The request of SIGHUP is part of control, so that a signal never has to allocate. */
 void reload_init(struct control *control)
 {
 	timer_init(&control->watch_timer, on_watch);
@@ -318,6 +332,7 @@ void reload_init(struct control *control)
 	task_init(&control->reload_task, run);
 }
 
+/* Everybody who waits is answered, even by a sidecar that ends. */
 void reload_fini(struct control *control)
 {
 	struct list_node *node;

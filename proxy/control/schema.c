@@ -36,6 +36,8 @@ struct compile {
 	bool complete;
 };
 
+/* RF-01: only where the application is or may be gRPC. A JSON application would find a strange
+ * request in its log. */
 static bool wants_reflection(const struct config *config)
 {
 	const struct config_translation *translation = &config->translation;
@@ -52,6 +54,7 @@ static bool wants_reflection(const struct config *config)
 	return translation->app.count == 0;
 }
 
+/* The file may say what the application is; then nothing has to be guessed from reflection. */
 static bool configured_grpc(const struct config *config)
 {
 	for (size_t i = 0; i < config->translation.app.count; i++) {
@@ -68,17 +71,21 @@ const struct descriptor_pool *schema_pool(const struct schema *schema)
 	return schema->files ? schema->files : schema->reflected;
 }
 
+/* Files are there from the start, and an application without HTTP/2 cannot be asked: neither holds
+ * the registration up. */
 bool schema_settled(const struct schema *schema)
 {
 	return schema->settled || schema->files || !wants_reflection(schema->control->config) ||
 	       !schema->app_h2;
 }
 
+/* CX-04: what once answered reflection is gRPC, even while a later refresh fails. */
 bool schema_is_grpc(const struct schema *schema)
 {
 	return schema->answered || configured_grpc(schema->control->config);
 }
 
+/* For status and describe. */
 const char *schema_source(const struct schema *schema)
 {
 	if (schema->files) {
@@ -93,6 +100,8 @@ struct hand_over {
 	bool grpc_app;
 };
 
+/* On a worker: exchanges that wait for a schema go on, others keep the pool they began with
+ * (DS-10). */
 static void run_schema(struct worker *worker, void *argument)
 {
 	struct hand_over *hand = argument;
@@ -103,6 +112,7 @@ static void run_schema(struct worker *worker, void *argument)
 	mem_free(hand);
 }
 
+/* The worker ended first. */
 static void discard_schema(void *argument)
 {
 	struct hand_over *hand = argument;
@@ -111,6 +121,8 @@ static void discard_schema(void *argument)
 	mem_free(hand);
 }
 
+/* CX-04, RF-04: workers answer codec_schema_wait while the first refresh runs and codec_schema
+ * when there is nothing to come, so the state goes with the pool. */
 static void publish(struct schema *schema)
 {
 	struct control *control = schema->control;
@@ -133,6 +145,8 @@ static void publish(struct schema *schema)
 	lifecycle_schema_changed(control->lifecycle);
 }
 
+/* On the background thread. Errors of single files are in the builder; without any sound file
+ * there is no pool. */
 static void compile_work(void *argument)
 {
 	struct compile *compile = argument;
@@ -142,6 +156,7 @@ static void compile_work(void *argument)
 	compile->pool = descriptor_builder_build(compile->builder, &err);
 }
 
+/* DS-04: one warning per file, with the element that is wrong. */
 static void log_rejected(const struct descriptor_builder *builder)
 {
 	for (size_t i = 0; i < descriptor_builder_rejected_count(builder); i++) {
@@ -152,6 +167,8 @@ static void log_rejected(const struct descriptor_builder *builder)
 	}
 }
 
+/* The old pool stays where the new one is empty or equal: a schema in use is never taken away by a
+ * failed refresh. */
 static void compile_done(void *argument)
 {
 	struct compile *compile = argument;
@@ -174,6 +191,8 @@ static void compile_done(void *argument)
 	mem_free(compile);
 }
 
+/* One info line names the remedy (RF-01); it is no warning, because many applications have no
+ * reflection. */
 static void on_reflected(struct control *control, struct reflect_result *result)
 {
 	struct schema *schema = control->schema;
@@ -199,6 +218,7 @@ static void on_reflected(struct control *control, struct reflect_result *result)
 	background_run(control->background, compile_work, compile_done, compile);
 }
 
+/* One refresh at a time, and none of an application that is down. */
 static void refresh(struct schema *schema)
 {
 	if (schema->asking || !schema->app_up || !schema->app_h2 ||
@@ -209,6 +229,7 @@ static void refresh(struct schema *schema)
 	reflect_start(schema->control, on_reflected);
 }
 
+/* RF-04. Off in the file: only a return of the application or an unknown method asks again. */
 static void on_refresh(struct timer *timer)
 {
 	struct schema *schema = container_of(timer, struct schema, refresh_timer);
@@ -221,6 +242,7 @@ static void on_refresh(struct timer *timer)
 	}
 }
 
+/* Empty; the pool from files follows by schema_set_files. */
 struct schema *schema_create(struct control *control)
 {
 	struct schema *schema = mem_zalloc(sizeof *schema);
@@ -241,6 +263,8 @@ void schema_destroy(struct schema *schema)
 	mem_free(schema);
 }
 
+/* DS-01: a pool from files hides the reflected one, which is kept for a reload that removes the
+ * files. */
 void schema_set_files(struct schema *schema, struct descriptor_pool *pool)
 {
 	descriptor_pool_unref(schema->files);
@@ -248,6 +272,7 @@ void schema_set_files(struct schema *schema, struct descriptor_pool *pool)
 	publish(schema);
 }
 
+/* RF-04: the application came back, perhaps as another version. */
 void schema_app_ready(struct schema *schema, bool speaks_h2)
 {
 	schema->app_up = true;
@@ -257,12 +282,15 @@ void schema_app_ready(struct schema *schema, bool speaks_h2)
 	on_refresh(&schema->refresh_timer);
 }
 
+/* The pool stays: requests under way were decoded with it, and it is most likely right again. */
 void schema_app_down(struct schema *schema)
 {
 	schema->app_up = false;
 	timer_cancel(&schema->refresh_timer);
 }
 
+/* RF-04: a caller knows a method that we do not, so the application may be newer than what we
+ * asked. */
 void schema_refresh_unknown(struct schema *schema)
 {
 	refresh(schema);
@@ -272,6 +300,7 @@ void schema_refresh_unknown(struct schema *schema)
 static int read_file(const char *path, struct buf *ret_bytes, struct err *err)
 {
 	struct stat status;
+	/* Without O_NONBLOCK a FIFO would hold the start up for ever. */
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	int result = 0;
 
@@ -304,6 +333,7 @@ static int read_file(const char *path, struct buf *ret_bytes, struct err *err)
 	return result;
 }
 
+/* DS-04: one bad file rejects them all, so that a reload never runs with half a schema. */
 int schema_load(const struct config *config, struct descriptor_pool **ret_pool, struct err *err)
 {
 	const struct config_translation *translation = &config->translation;
