@@ -89,6 +89,9 @@ void admin_answer_text(struct admin_call *call, int status, const char *type, st
 		head_init(&head, &arena, HEAD_RESPONSE);
 		reply_plain(&head, status, slice_from_string(type), text.size);
 		add_guards(&head);
+		if (call->allow) {
+			head_add_token(&head, TOKEN_allow, slice_from_string(call->allow));
+		}
 		unary_reply(call->unary, &head, text);
 		arena_fini(&arena);
 	}
@@ -228,6 +231,31 @@ static void answer_unknown(struct admin_call *call, struct slice path)
 	admin_answer_error(call, 404, 5404, "not_found", message);
 }
 
+/* AD-06: a parameter that nobody reads is a mistake of the asker. Answers and returns false then.
+ */
+static bool check_query(struct admin_call *call)
+{
+	for (const char *pair = call->query; pair && *pair; pair += strlen(pair) + 1) {
+		size_t size = strcspn(pair, "=");
+		const char *found = call->route->parameters;
+		char message[128];
+
+		while (*found && (strncmp(found, pair, size) != 0 ||
+					 (found[size] != ',' && found[size] != '\0'))) {
+			found += strcspn(found, ",");
+			found += *found == ',';
+		}
+		if (!*found) {
+			(void)snprintf(message, sizeof message,
+				"unknown parameter %.40s; known: %s", pair,
+				call->route->parameters[0] ? call->route->parameters : "none");
+			admin_answer_error(call, 400, 5400, "bad_parameter", message);
+			return false;
+		}
+	}
+	return true;
+}
+
 /* The metrics door serves health and metrics, nothing else (AD-04). */
 static bool open_at(const struct admin_route *route, enum admin_door door)
 {
@@ -253,7 +281,7 @@ static void route(struct admin_call *call, const struct head *head)
 			continue;
 		}
 		call->route = &routes[i];
-		if (admin_guard_check(&call->admin->guard, call, head)) {
+		if (admin_guard_check(&call->admin->guard, call, head) && check_query(call)) {
 			call->route->serve(call);
 		}
 		return;
@@ -262,6 +290,7 @@ static void route(struct admin_call *call, const struct head *head)
 		char message[64];
 
 		(void)snprintf(message, sizeof message, "this path takes %s", allowed);
+		call->allow = allowed;
 		admin_answer_error(call, 405, 5405, "method_forbidden", message);
 		return;
 	}

@@ -29,7 +29,8 @@ struct admin_route {
 	enum method method;
 	const char *path; /* a star stands for one segment, which is handed over as a part */
 	void (*serve)(struct admin_call *call);
-	const char *help; /* for the list at `/` */
+	const char *parameters; /* of the query, "timeout,verbose" */
+	const char *help;	/* for the list at `/` */
 };
 
 /* One source of connections. */
@@ -41,7 +42,8 @@ struct admin_call {
 	struct unary *unary; /* NULL once the client left: the answer is thrown away */
 	enum admin_door door;
 	const struct admin_route *route;
-	char peer[64]; /* "uid 0 pid 41" or an address, for the audit line */
+	const char *allow; /* for a 405, else NULL */
+	char peer[64];	   /* "uid 0 pid 41" or an address, for the audit line */
 	char parts[ADMIN_PARTS][512];
 	unsigned part_count;
 	char *query; /* decoded pairs "name=value\0...", ends with an empty one */

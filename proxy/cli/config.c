@@ -13,10 +13,9 @@ static int show_live(struct command *command)
 	char path[600];
 	int code;
 
-	(void)snprintf(path, sizeof path, "/v1/config?x=1%s%s%s%s",
+	(void)snprintf(path, sizeof path, "/v1/config?pointer=%s%s%s", pointer ? pointer : "",
 		command_flag(command, "--effective", 0) ? "&effective=1" : "",
-		command_flag(command, "--origin", 0) ? "&origin=1" : "", pointer ? "&pointer=" : "",
-		pointer ? pointer : "");
+		command_flag(command, "--origin", 0) ? "&origin=1" : "");
 	code = command_ask(command, path, NULL, false, &answer);
 	if (code == CLI_DONE && answer.status >= 400) {
 		code = command_refused(command, &answer);

@@ -252,10 +252,10 @@ static void on_log_timer(struct timer *timer)
 }
 
 /* text: the outbound address and the service name (see parent.c). */
-static void start_child(struct lifecycle *lifecycle)
+static void start_child(struct lifecycle *lifecycle, bool again)
 {
 	struct control *control = lifecycle->control;
-	struct channel_message message = {.op = CHANNEL_START_APP};
+	struct channel_message message = {.op = CHANNEL_START_APP, .value = again};
 	const struct bound_listener *outbound = listeners_find(control, "outbound");
 	char address[ADDRESS_TEXT_MAX] = "";
 
@@ -273,7 +273,7 @@ static void on_restart(struct timer *timer)
 	struct lifecycle *lifecycle = container_of(timer, struct lifecycle, restart_timer);
 
 	lifecycle->control->counters.app_restarts++;
-	start_child(lifecycle);
+	start_child(lifecycle, true);
 }
 
 /* The probe is made later, when it is known that there is an application. */
@@ -325,7 +325,7 @@ void lifecycle_start(struct lifecycle *lifecycle)
 	struct control *control = lifecycle->control;
 
 	if (control->launch->command) {
-		start_child(lifecycle);
+		start_child(lifecycle, false);
 	}
 	if (control->config->self.app.present) {
 		start_probe(lifecycle);

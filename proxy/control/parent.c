@@ -39,8 +39,7 @@ struct parent {
 	int signals;
 	int channel; /* our end; -1 between two proxy processes */
 	pid_t proxy;
-	pid_t app;	  /* 0: none runs */
-	bool app_started; /* it ran once; a restarted proxy must not start it anew */
+	pid_t app; /* 0: none runs */
 	bool app_exited;
 	int app_status; /* wait status once app_exited */
 	bool ready;	/* some proxy process got through its start */
@@ -150,6 +149,10 @@ static void start_app(struct parent *parent, const struct channel_message *asked
 		tell(parent, CHANNEL_APP, (int32_t)parent->app, 0);
 		return;
 	}
+	if (parent->app_exited && asked->value == 0) {
+		tell(parent, CHANNEL_EXITED, parent->app_status, 0);
+		return;
+	}
 	(void)snprintf(outbound, sizeof outbound, "%.*s",
 		separator ? (int)(separator - asked->text) : (int)sizeof outbound - 1, asked->text);
 	environment.service = separator ? separator + 1 : "";
@@ -163,7 +166,6 @@ static void start_app(struct parent *parent, const struct channel_message *asked
 		tell(parent, CHANNEL_EXITED, -result, 1);
 		return;
 	}
-	parent->app_started = true;
 	parent->app_exited = false;
 	tell(parent, CHANNEL_APP, (int32_t)parent->app, 0);
 }

@@ -63,6 +63,8 @@ static void harden(const struct config *config)
 	(void)signal(SIGPIPE, SIG_IGN);
 }
 
+/* Warnings are printed too and stop nothing (CF-25); errors end the start with all of them shown.
+ */
 static int load_first_config(struct control *control)
 {
 	struct config_report report;
@@ -81,6 +83,7 @@ static int load_first_config(struct control *control)
 	return result < 0 ? EXIT_CONFIG : 0;
 }
 
+/* Whoever creates a cluster is its first voter, whatever `role` says. */
 static bool wants_replica(const struct config *config)
 {
 	return config->registry.kind == CONFIG_REGISTRY_RAFT &&
@@ -88,6 +91,8 @@ static bool wants_replica(const struct config *config)
 		       config->registry.bootstrap != CONFIG_BOOTSTRAP_NEVER);
 }
 
+/* PR-02. Opened before any port is bound: two sidecars of one name are told apart by the lock they
+ * hold here. */
 static int open_data(struct control *control)
 {
 	const struct config *config = control->config;
@@ -143,6 +148,7 @@ static int decide_cluster(struct control *control, bool *ret_replica)
 	return decided ? 0 : EXIT_CONFIG;
 }
 
+/* CPUs that this process may use, not those of the machine: a container's share counts. */
 static unsigned count_workers(const struct config *config)
 {
 	cpu_set_t allowed;
@@ -156,6 +162,8 @@ static unsigned count_workers(const struct config *config)
 	return count > WORKERS_AUTO ? WORKERS_AUTO : count < 1 ? 1u : (unsigned)count;
 }
 
+/* Loops first, threads later: registry and broker mail to workers that have not started yet, and
+ * the mail waits. */
 static int create_loops(struct control *control)
 {
 	int result = loop_create(&control->loop);
@@ -228,6 +236,7 @@ static void decide_advertise(struct control *control)
 /* ZC-03: the family of ports that a replica took at its first start is part of its identity. */
 #define PORTS_FILE "ports"
 
+/* A file that holds anything but a family of ports is taken for absent. */
 static unsigned stored_shift(const struct control *control)
 {
 	char path[4200];
@@ -246,6 +255,7 @@ static unsigned stored_shift(const struct control *control)
 	return shift;
 }
 
+/* Not being able to note it is a warning: this run serves, only the next one might move. */
 static void store_shift(const struct control *control)
 {
 	char text[16];
@@ -262,6 +272,7 @@ static void store_shift(const struct control *control)
 	disk_close_directory(disk);
 }
 
+/* ZC-03. Which port others know must be settled before the first word to the registry. */
 static int bind_all(struct control *control, bool replica)
 {
 	/* A replica's address is known to others and never moves once it has an identity. */
@@ -298,6 +309,8 @@ static void on_node_change(void *owner)
 	ASSERT(control->node || control->exit_code == 0);
 }
 
+/* Every sidecar of a raft mesh has the door, replica or not: one that is no replica answers its
+ * callers where to go. */
 static int start_node(struct control *control, bool replica)
 {
 	struct raftreg_node_options options = {.config = control->config,
@@ -326,6 +339,7 @@ static int start_node(struct control *control, bool replica)
 	return 0;
 }
 
+/* The registry may speak while the start is still under way. */
 static void on_registry_status(void *owner)
 {
 	struct control *control = owner;
@@ -335,6 +349,7 @@ static void on_registry_status(void *owner)
 	}
 }
 
+/* Only then is a second back end needed beside raft. */
 static bool has_configured_instances(const struct config *config)
 {
 	for (size_t i = 0; i < config->services.count; i++) {
@@ -345,6 +360,8 @@ static bool has_configured_instances(const struct config *config)
 	return false;
 }
 
+/* registry.md 12: the static back end alone, or raft with the static one beside it for names the
+ * file settles. */
 static int start_registries(struct control *control)
 {
 	struct registry_settings settings = {.loop = control->loop,
@@ -377,6 +394,8 @@ static int start_registries(struct control *control)
 	return 0;
 }
 
+/* Its endpoints have to be in the first snapshot, so it exists before that; it starts once the
+ * workers run. */
 static int create_broker(struct control *control)
 {
 	const struct config_broker *configured = &control->config->broker;
@@ -410,6 +429,7 @@ static int create_broker(struct control *control)
 	return 0;
 }
 
+/* On the worker, before its first connection. */
 static void worker_setup(struct worker *worker)
 {
 	if (worker->control->broker) {
@@ -417,12 +437,15 @@ static void worker_setup(struct worker *worker)
 	}
 }
 
+/* A worker saw a method that the schema lacks (RF-04). */
 static void run_unknown_method(struct control *control, void *argument)
 {
 	ASSERT(!argument);
 	schema_refresh_unknown(control->schema);
 }
 
+/* What a worker does ten times a second besides traffic: hands over access records, ends waits for
+ * a schema, and tells of unknown methods. None of it is on a request's path. */
 static void worker_tick(struct worker *worker)
 {
 	struct translate_worker *translate = exchange_server_slot(worker->server, TRANSLATE_SLOT);
@@ -434,6 +457,7 @@ static void worker_tick(struct worker *worker)
 	}
 }
 
+/* The last records are handed over before the server that holds them goes. */
 static void worker_teardown(struct worker *worker)
 {
 	background_offer(worker->control->background, worker->server);
@@ -444,6 +468,8 @@ static void worker_teardown(struct worker *worker)
 
 static const struct worker_hooks hooks = {worker_setup, worker_tick, worker_teardown};
 
+/* M0-03: limits of the process are split equally; the rounding is up, so that no worker gets
+ * nothing. */
 static int start_workers(struct control *control)
 {
 	const struct config_limits *limits = &control->config->limits;
@@ -475,6 +501,8 @@ static int start_workers(struct control *control)
 	return 0;
 }
 
+/* Descriptors first: a file that cannot be read ends the start, as it would refuse a reload
+ * (DS-04). */
 static int build_first_snapshot(struct control *control, struct descriptor_pool **ret_pool)
 {
 	struct err err;
@@ -492,6 +520,8 @@ static int build_first_snapshot(struct control *control, struct descriptor_pool 
 	return 0;
 }
 
+/* PR_SET_PDEATHSIG is the only stop that does not come over the channel: the one that says so is
+ * gone. */
 static void on_signal(struct fd_watch *watch)
 {
 	struct control *control = container_of(watch, struct control, signal_watch);
@@ -521,6 +551,8 @@ static int open_signals(struct control *control)
 	return control->signal_fd < 0 ? -errno : 0;
 }
 
+/* mesh.md 9.1: everything exists now; what is left is to let clients and application in. READY
+ * comes when it serves, not when the application is up (HE-02). */
 static int start_serving(struct control *control, struct descriptor_pool *pool)
 {
 	struct control_plugin *admin = control->setup->admin;
@@ -554,12 +586,15 @@ static int start_serving(struct control *control, struct descriptor_pool *pool)
 	control->started = true;
 	(void)control_send(control, &ready);
 	notify_send("READY=1");
+	/* After READY: a terminal that is slow must not delay the one who waits for us. */
 	banner_print(control);
 	lifecycle_start(control->lifecycle);
 	control_take_deferred(control);
 	return 0;
 }
 
+/* The order is that of mesh.md 9.1: nothing is bound before the configuration is whole, no thread
+ * runs before the ports are ours, nothing serves before the first snapshot is built. */
 int start_control(struct control *control)
 {
 	struct descriptor_pool *pool = NULL;
@@ -585,6 +620,7 @@ int start_control(struct control *control)
 	return code ? code : start_serving(control, pool);
 }
 
+/* Downwards: whoever mails to something ends before it. */
 static void stop_threads(struct control *control)
 {
 	for (unsigned i = 0; i < control->worker_count; i++) {
@@ -619,6 +655,7 @@ static void stop_threads(struct control *control)
 	background_destroy(control->background);
 }
 
+/* In reverse, and from any point: what was never made is NULL. */
 void start_undo(struct control *control)
 {
 	struct list_node *node;
@@ -639,6 +676,7 @@ void start_undo(struct control *control)
 	if (control->resolver) {
 		resolver_destroy(control->resolver);
 	}
+	/* What was closed above comes back by mail and graveyard: it needs turns, not time. */
 	for (int i = 0; i < LAST_TURNS && control->loop; i++) {
 		loop_turn(control->loop, 0);
 	}
@@ -661,6 +699,7 @@ void start_undo(struct control *control)
 	datadir_close(&control->data);
 }
 
+/* PR-03: one line, for somebody who has a terminal and no admin socket. */
 void start_dump_state(struct control *control)
 {
 	struct control_health health;

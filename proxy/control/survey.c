@@ -18,6 +18,8 @@ struct survey_part {
 	struct buf text;
 };
 
+/* Back on control. The last answer completes the round: workers that hang hold the asker, who has
+ * a time limit of its own. */
 static void run_part(struct control *control, void *argument)
 {
 	struct survey_part *part = argument;
@@ -36,6 +38,7 @@ static void run_part(struct control *control, void *argument)
 	mem_free(round);
 }
 
+/* Control's loop ended with the answer still in its mailbox. */
 static void discard_part(void *argument)
 {
 	struct survey_part *part = argument;
@@ -44,6 +47,8 @@ static void discard_part(void *argument)
 	mem_free(part);
 }
 
+/* On the worker: it alone may look at its counters and instances while it runs (design of mesh.md
+ * M0-03). */
 static void run_collect(struct worker *worker, void *argument)
 {
 	struct survey_part *part = argument;
@@ -53,6 +58,8 @@ static void run_collect(struct worker *worker, void *argument)
 	control_call(worker->control, run_part, part, discard_part);
 }
 
+/* One mail to each worker and one back: the only way to see a consistent state of a worker without
+ * stopping it. */
 void control_survey_start(struct control *control, struct control_survey *survey)
 {
 	struct survey_round *round = mem_zalloc(sizeof *round);

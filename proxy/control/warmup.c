@@ -19,6 +19,7 @@ struct warmup {
 	struct task task;
 };
 
+/* Control's thread again. */
 static void run_done(struct control *control, void *argument)
 {
 	struct warmup *warmup = argument;
@@ -28,6 +29,7 @@ static void run_done(struct control *control, void *argument)
 	mem_free(warmup);
 }
 
+/* Only the end matters: a 500 warms as well (ML-04). */
 static void on_head(struct stream *stream, struct head *head, bool end)
 {
 	struct warmup *warmup = stream->owner;
@@ -38,6 +40,7 @@ static void on_head(struct stream *stream, struct head *head, bool end)
 	}
 }
 
+/* Let through and thrown away; without credit the application would stop in the middle. */
 static void on_body(struct stream *stream, struct chain *body, bool end)
 {
 	struct warmup *warmup = stream->owner;
@@ -49,12 +52,14 @@ static void on_body(struct stream *stream, struct chain *body, bool end)
 	}
 }
 
+/* A GET has no body. */
 static void on_sent(struct stream *stream, size_t n)
 {
 	(void)stream;
 	(void)n;
 }
 
+/* The next path may still work. */
 static void on_reset(struct stream *stream, enum reason why)
 {
 	struct warmup *warmup = stream->owner;
@@ -65,6 +70,8 @@ static void on_reset(struct stream *stream, enum reason why)
 
 static const struct stream_ops warmup_ops = {on_head, on_body, on_sent, on_reset};
 
+/* Through the in-process client, so that the first real request finds connections, schema and code
+ * paths warm. */
 static void send_get(struct warmup *warmup, const char *path)
 {
 	struct codec *codec = exchange_server_local(warmup->worker->server, LOCAL_TO_APP);
@@ -90,6 +97,7 @@ static void send_get(struct warmup *warmup, const char *path)
 	arena_fini(&arena);
 }
 
+/* Also after the time limit: paths that were not reached are left out. */
 static void end(struct warmup *warmup)
 {
 	timer_cancel(&warmup->timer);
@@ -115,6 +123,7 @@ static void run(struct task *task)
 	send_get(warmup, warmup->paths[warmup->next++]);
 }
 
+/* ML-04: five seconds for all of them; the registration does not wait longer for a slow page. */
 static void on_timer(struct timer *timer)
 {
 	struct warmup *warmup = container_of(timer, struct warmup, timer);
@@ -123,6 +132,7 @@ static void on_timer(struct timer *timer)
 	loop_queue(warmup->worker->loop, &warmup->task);
 }
 
+/* On worker 0: what is warmed is the application, not the worker. */
 static void run_start(struct worker *worker, void *argument)
 {
 	struct warmup *warmup = argument;
@@ -134,6 +144,7 @@ static void run_start(struct worker *worker, void *argument)
 	loop_queue(worker->loop, &warmup->task);
 }
 
+/* The paths are copied: a reload may replace the configuration meanwhile. */
 void warmup_start(struct control *control, void (*done)(void *owner), void *owner)
 {
 	struct warmup *warmup = mem_zalloc(sizeof *warmup);

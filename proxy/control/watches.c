@@ -15,6 +15,7 @@ struct service_watch {
 	char *name;
 };
 
+/* On a worker. Sets are immutable and counted: all workers read the same one without a lock. */
 static void run_set(struct worker *worker, void *argument)
 {
 	struct instance_set *set = argument;
@@ -23,11 +24,14 @@ static void run_set(struct worker *worker, void *argument)
 	instance_set_unref(set);
 }
 
+/* The worker ended first. */
 static void discard_set(void *argument)
 {
 	instance_set_unref(argument);
 }
 
+/* Whole sets, never changes: a worker that missed one is right again with the next. The last set
+ * is kept for workers and admin pages that ask later. */
 static void on_set(struct watch *watch, struct instance_set *set)
 {
 	struct service_watch *entry = watch->owner;
@@ -63,6 +67,8 @@ static struct registry *registry_of(struct control *control, const char *service
 	return control->registry;
 }
 
+/* MA-04: beyond the bound a name is not watched, and its calls answer service_unknown. Names come
+ * from requests, so without a bound anybody could fill the registry's streams. */
 void watches_subscribe(struct control *control, const char *service)
 {
 	struct registry *registry = registry_of(control, service);
@@ -90,6 +96,7 @@ void watches_subscribe(struct control *control, const char *service)
 	}
 }
 
+/* NULL until the registry has spoken. */
 struct instance_set *watches_find(struct control *control, const char *service)
 {
 	struct service_watch *entry = map_get(&control->watches, slice_from_string(service));
@@ -97,12 +104,14 @@ struct instance_set *watches_find(struct control *control, const char *service)
 	return entry ? entry->set : NULL;
 }
 
+/* On control: the first call of a service opened this. */
 static void run_unknown(struct control *control, void *argument)
 {
 	watches_subscribe(control, argument);
 	mem_free(argument);
 }
 
+/* A worker's thread: the name is copied, for the request that holds it may end. */
 void watches_on_unknown(void *worker, const char *name)
 {
 	struct worker *from = worker;
@@ -125,6 +134,8 @@ static void free_verdict(void *argument)
 	mem_free(verdict);
 }
 
+/* On the other workers: what one has learnt by a failed connect the others need not learn by one
+ * of their own (M0-03). */
 static void run_worker_verdict(struct worker *worker, void *argument)
 {
 	struct verdict *verdict = argument;
@@ -133,6 +144,7 @@ static void run_worker_verdict(struct worker *worker, void *argument)
 	free_verdict(verdict);
 }
 
+/* Not back to the worker that made it: it knows, and may know better by now. */
 static void run_verdict(struct control *control, void *argument)
 {
 	struct verdict *verdict = argument;
@@ -150,6 +162,7 @@ static void run_verdict(struct control *control, void *argument)
 	free_verdict(verdict);
 }
 
+/* A worker's thread; the verdict counts there already. */
 void watches_on_verdict(void *worker, const char *service, const uint8_t id[16], enum tier tier)
 {
 	struct worker *from = worker;
@@ -167,6 +180,7 @@ void watches_init(struct control *control)
 	map_init(&control->watches);
 }
 
+/* Before the registries stop: a watch must not outlive its owner. */
 void watches_fini(struct control *control)
 {
 	MAP_FOR_EACH(entry, &control->watches)

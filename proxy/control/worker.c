@@ -18,6 +18,7 @@ struct worker_start_args {
 	struct exchange_server_options options;
 };
 
+/* On the worker: the function owns its argument, the envelope goes here. */
 static void deliver(struct mail *mail)
 {
 	struct worker_mail *call = container_of(mail, struct worker_mail, mail);
@@ -26,6 +27,8 @@ static void deliver(struct mail *mail)
 	mem_free(call);
 }
 
+/* The loop ended with mail unread; arguments with references or descriptors bring their own
+ * function. */
 static void discard(struct mail *mail)
 {
 	struct worker_mail *call = container_of(mail, struct worker_mail, mail);
@@ -38,6 +41,7 @@ static void discard(struct mail *mail)
 	mem_free(call);
 }
 
+/* Only the loop: others may mail from now on, and nothing is lost before the thread runs. */
 int worker_create(struct control *control, unsigned index, struct worker *ret_worker)
 {
 	*ret_worker = (struct worker){.control = control, .index = index};
@@ -45,6 +49,8 @@ int worker_create(struct control *control, unsigned index, struct worker *ret_wo
 	return loop_create(&ret_worker->loop);
 }
 
+/* D-03: draining takes what already waits in the accept queue, for those clients think they are
+ * connected. */
 static void close_listener(struct worker_listener *entry, bool drain)
 {
 	list_unlink(&entry->node);
@@ -53,6 +59,7 @@ static void close_listener(struct worker_listener *entry, bool drain)
 	mem_free(entry);
 }
 
+/* Armed anew from the loop's time: after a long turn there is one tick, not a burst. */
 static void on_tick(struct timer *timer)
 {
 	struct worker *worker = container_of(timer, struct worker, tick);
@@ -61,6 +68,8 @@ static void on_tick(struct timer *timer)
 	timer_arm(worker->loop, timer, loop_now_ms(worker->loop) + WORKER_TICK_MS);
 }
 
+/* The server lives and dies on its thread, so that nothing in it needs a lock. What control has to
+ * do there goes through the hooks. */
 static void *thread_main(void *argument)
 {
 	struct worker_start_args *args = argument;
@@ -92,6 +101,7 @@ static void *thread_main(void *argument)
 	return NULL;
 }
 
+/* answered_ms begins with now, or a worker that has had no ping yet would count as hung (HE-01). */
 int worker_start(struct worker *worker, const struct exchange_server_options *options,
 	const struct worker_hooks *hooks)
 {
@@ -116,6 +126,7 @@ int worker_start(struct worker *worker, const struct exchange_server_options *op
 	return 0;
 }
 
+/* Never blocks and never runs the function at once, not even when called on the worker itself. */
 void worker_call(struct worker *worker, void (*run)(struct worker *worker, void *argument),
 	void *argument, void (*discard_argument)(void *argument))
 {
@@ -130,12 +141,14 @@ void worker_call(struct worker *worker, void (*run)(struct worker *worker, void 
 	(void)mailbox_post(loop_mailbox(worker->loop), &call->mail);
 }
 
+/* The rest is done by thread_main, after the loop has returned. */
 static void run_stop(struct worker *worker, void *argument)
 {
 	ASSERT(!argument);
 	loop_stop(worker->loop);
 }
 
+/* Joined: when it returns nothing of the worker touches registry, broker or background any more. */
 void worker_stop(struct worker *worker)
 {
 	if (!worker->running) {
@@ -146,6 +159,7 @@ void worker_stop(struct worker *worker)
 	worker->running = false;
 }
 
+/* After the last mail to it was posted or discarded. */
 void worker_destroy(struct worker *worker)
 {
 	ASSERT(!worker->running);
@@ -153,6 +167,8 @@ void worker_destroy(struct worker *worker)
 	worker->loop = NULL;
 }
 
+/* The listener's name decides about service, trust and filters, by the snapshot in force
+ * (exchange/server.h). */
 static void on_accept(void *owner, struct transport *transport)
 {
 	struct worker_listener *entry = owner;
@@ -185,6 +201,7 @@ static void run_add(struct worker *worker, void *argument)
 	mem_free(args);
 }
 
+/* The descriptor was taken over with the call. */
 static void discard_add(void *argument)
 {
 	struct add_args *args = argument;
@@ -194,6 +211,7 @@ static void discard_add(void *argument)
 	mem_free(args);
 }
 
+/* By mail, so that accepting begins on the thread that will serve. */
 void worker_add_listener(struct worker *worker, uint32_t id, const char *name, int fd)
 {
 	struct add_args *args = mem_zalloc(sizeof *args);
@@ -205,6 +223,7 @@ void worker_add_listener(struct worker *worker, uint32_t id, const char *name, i
 	worker_call(worker, run_add, args, discard_add);
 }
 
+/* Accepting ends first, then the connections that came from it are told to finish (D-06). */
 static void run_remove(struct worker *worker, void *argument)
 {
 	struct add_args *args = argument;
@@ -223,6 +242,7 @@ static void run_remove(struct worker *worker, void *argument)
 	mem_free(args);
 }
 
+/* The worker ended first: its listeners are closed by thread_main. */
 static void discard_remove(void *argument)
 {
 	struct add_args *args = argument;
@@ -231,6 +251,7 @@ static void discard_remove(void *argument)
 	mem_free(args);
 }
 
+/* A name of NULL: another socket of this listener stays, so its connections stay too. */
 void worker_remove_listener(struct worker *worker, uint32_t id, const char *name)
 {
 	struct add_args *args = mem_zalloc(sizeof *args);
@@ -240,12 +261,14 @@ void worker_remove_listener(struct worker *worker, uint32_t id, const char *name
 	worker_call(worker, run_remove, args, discard_remove);
 }
 
+/* HE-01: being here proves that the loop turns. */
 static void run_ping(struct worker *worker, void *argument)
 {
 	ASSERT(!argument);
 	atomic_store(&worker->answered_ms, clock_monotonic_ms());
 }
 
+/* One mail a second and worker. */
 void worker_ping(struct worker *worker)
 {
 	worker_call(worker, run_ping, NULL, NULL);
