@@ -42,19 +42,19 @@ enum filter_verdict translate_refuse(struct translate_work *work, const struct r
 /* ER-03; too deep is a limit too (reasons.md). */
 static enum reason translate_reason(enum codec_fault_kind kind, bool response)
 {
-	switch ((int)kind) {
-	case CODEC_FAULT_TOO_LARGE:
-	case CODEC_FAULT_JSON_DEPTH:
-	case CODEC_FAULT_WIRE_DEPTH:
+	ASSERT(kind != CODEC_FAULT_NONE && kind < CODEC_FAULT_COUNT);
+	if (kind == CODEC_FAULT_TOO_LARGE || kind == CODEC_FAULT_JSON_DEPTH ||
+		kind == CODEC_FAULT_WIRE_DEPTH) {
 		return REASON_codec_limit;
-	case CODEC_FAULT_MEMORY:
-		return response ? REASON_codec_limit : REASON_overloaded;
-	case CODEC_FAULT_FRAME:
-	case CODEC_FAULT_INFLATE:
-		return response ? REASON_codec_response : REASON_codec_frame;
-	default:
-		return response ? REASON_codec_response : REASON_codec_request;
 	}
+	if (kind == CODEC_FAULT_MEMORY) {
+		return response ? REASON_codec_limit : REASON_overloaded;
+	}
+	if (response) {
+		return REASON_codec_response;
+	}
+	return kind == CODEC_FAULT_FRAME || kind == CODEC_FAULT_INFLATE ? REASON_codec_frame
+									: REASON_codec_request;
 }
 
 enum filter_verdict translate_fail(

@@ -148,7 +148,7 @@ static bool response_finish_json(
 	struct status_error error = {
 		.code = STATUS_UNKNOWN, .message = SLICE("the answer has no grpc-status")};
 
-	if (status != NULL && !slice_equal(status->value, SLICE("0"))) {
+	if (status != NULL && status_parse(status->value) != STATUS_OK) {
 		return response_status_json(work, trailers, ret_fault);
 	}
 	if (work->answer == TRANSLATE_ANSWER_ERROR) {

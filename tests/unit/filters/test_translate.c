@@ -360,6 +360,51 @@ static void another_attempt_translates_anew(void **state)
 	}
 }
 
+/* LM-04: what the application has not answered yet is charged; small calls have a reserve. */
+static void small_calls_survive_a_flood(void **state)
+{
+	struct translate_rig *rig = test_malloc(sizeof(*rig));
+	struct rig_client *client;
+	struct rig_call *held;
+	struct buf body;
+
+	(void)state;
+	translate_rig_init(rig, 100000);
+	translate_rig_start(rig, "grpc", true);
+	translate_rig_schema(rig, TRANSLATE_SCHEMA_READY, true);
+	buf_init(&body);
+	buf_append_string(&body, "{\"sku\":\"");
+	memset(buf_reserve(&body, 70000), 'x', 70000);
+	body.size += 70000;
+	buf_append_string(&body, "\"}");
+	/* Text and wire together stand in the budget while one becomes the other. */
+	assert_int_equal(translate_rig_json(rig, GET, buf_string(&body))->head->status, 503);
+	memmove(body.data + 8, body.data + 8 + 30000, body.size - 30000 - 8);
+	body.size -= 30000;
+	rig->answer.hang = true;
+	client = rig_client(&rig->rig, "inbound", true);
+	for (int i = 0; i < 20; i++) {
+		struct rig_request request = {.method = "POST",
+			.path = GET,
+			.body = buf_string(&body),
+			.fields = {"content-type", "application/json", NULL}};
+
+		held = rig_call(client, &request);
+		rig_turn(&rig->rig, 40);
+		assert_false(held->done);
+	}
+	translate_rig_totals(rig);
+	assert_true(rig->totals.memory_bytes > 20 * 40000);
+	rig->answer =
+		(struct translate_answer){.fields = {"content-type", "application/grpc", NULL},
+			.body = item,
+			.body_size = sizeof(item),
+			.trailers = {"grpc-status", "0", NULL}};
+	assert_int_equal(translate_rig_json(rig, GET, "{}")->head->status, 200);
+	buf_fini(&body);
+	close_rig(rig);
+}
+
 static void many_calls_leave_nothing_behind(void **state)
 {
 	struct translate_rig *rig = open_rig("grpc", true);
@@ -399,6 +444,7 @@ int main(void)
 		cmocka_unit_test(an_application_that_cuts_its_answer),
 		cmocka_unit_test(a_client_that_leaves_in_the_middle),
 		cmocka_unit_test(another_attempt_translates_anew),
+		cmocka_unit_test(small_calls_survive_a_flood),
 		cmocka_unit_test(many_calls_leave_nothing_behind),
 	};
 
