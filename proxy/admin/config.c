@@ -7,6 +7,8 @@
 #include "base/mem.h"
 #include "config/schema.h"
 
+/* CF-27: class S, although secrets are redacted: addresses and names of a whole mesh are nothing
+ * for every process that can open a local port. */
 void config_page(struct admin_call *call)
 {
 	struct config_show_options options = {
@@ -25,6 +27,8 @@ void config_page(struct admin_call *call)
 	buf_fini(&text);
 }
 
+/* Class P: it is the same for every sidecar of a version and says nothing of this one. Without the
+ * options of filters, which the command line adds from its own build. */
 void config_schema_page(struct admin_call *call)
 {
 	struct buf text;
@@ -40,6 +44,8 @@ struct reload_call {
 	struct admin_call *call;
 };
 
+/* RL-08: 409 and 412 mean "ask again", 422 means "change the file"; the command line makes its
+ * exit codes of them (CL-04). */
 static int status_of(unsigned code)
 {
 	switch (code) {
@@ -54,6 +60,8 @@ static int status_of(unsigned code)
 	}
 }
 
+/* The text is the report or the differences, as printed by `pillion reload`; code 0 for what was
+ * applied, and for a dry run that would be. */
 static void on_reloaded(struct control_reload *reload, unsigned code, struct slice text)
 {
 	struct reload_call *waiting = container_of(reload, struct reload_call, reload);
@@ -66,6 +74,8 @@ static void on_reloaded(struct control_reload *reload, unsigned code, struct sli
 	mem_free(waiting);
 }
 
+/* RL-03: the answer comes when the read that began after this call is over; until then the call is
+ * parked, and a client that leaves does not stop the reload. */
 void config_reload_page(struct admin_call *call)
 {
 	struct reload_call *waiting = mem_zalloc(sizeof *waiting);
@@ -75,6 +85,7 @@ void config_reload_page(struct admin_call *call)
 	waiting->reload.done = on_reloaded;
 	waiting->reload.dry_run = json_is_true(json_object_get(body, "dry_run"));
 	waiting->reload.if_generation =
+		/* Absent is 0: any generation (RL-08). */
 		(uint64_t)json_integer_value(json_object_get(body, "if_generation"));
 	list_init(&waiting->reload.node);
 	json_decref(body);

@@ -13,6 +13,8 @@
 #define WRONG_MAX     10 /* in WRONG_TIME_MS, then closed for as long */
 #define WRONG_TIME_MS 60000
 
+/* CF-09 and AD-02. The descriptor is looked at, not the path, so that nobody can swap the file
+ * between check and read. Line ends are dropped: secrets are most often written by an editor. */
 static int read_token(struct admin_guard *guard, const char *path, struct err *err)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -42,6 +44,8 @@ static int read_token(struct admin_guard *guard, const char *path, struct err *e
 	while (got > 0 && (guard->token[got - 1] == '\n' || guard->token[got - 1] == '\r')) {
 		got--;
 	}
+	/* Short tokens could be guessed at ten a minute; a file that was truncated is caught too.
+	 */
 	if (got < TOKEN_MIN) {
 		err_set(err, 1410, "%s: expected at least %d bytes", path, TOKEN_MIN);
 		return -EINVAL;
@@ -50,6 +54,8 @@ static int read_token(struct admin_guard *guard, const char *path, struct err *e
 	return 0;
 }
 
+/* Without a file in the configuration TCP is for looking only. token_size is set last, so an error
+ * leaves S and M closed on TCP or open to the old token, never open to everybody. */
 int admin_guard_reload(struct admin_guard *guard, struct control *control, struct err *err)
 {
 	const char *path = control_config(control)->admin.token_file;
@@ -62,6 +68,8 @@ int admin_guard_reload(struct admin_guard *guard, struct control *control, struc
 	return read_token(guard, path, err);
 }
 
+/* The bound address, because a Host field must name the port that was really taken (AD-03, ZC-03).
+ */
 int admin_guard_init(struct admin_guard *guard, struct control *control, int fd, struct err *err)
 {
 	guard->address.size = sizeof guard->address.u;
@@ -71,6 +79,7 @@ int admin_guard_init(struct admin_guard *guard, struct control *control, int fd,
 	return admin_guard_reload(guard, control, err);
 }
 
+/* CF-09: cleansed, not only freed. */
 void admin_guard_fini(struct admin_guard *guard)
 {
 	explicit_bzero(guard->token, sizeof guard->token);
@@ -98,6 +107,7 @@ static bool host_is_ours(const struct admin_guard *guard, struct slice authority
 	return false;
 }
 
+/* Browsers add these two by themselves and pages cannot change them; command lines send neither. */
 static bool origin_is_ours(const struct head *head)
 {
 	struct slice origin = head_value(head, TOKEN_origin);
@@ -143,6 +153,7 @@ static bool check_token(struct admin_guard *guard, struct admin_call *call, cons
 	if (token_matches(guard, value)) {
 		return true;
 	}
+	/* No token at all is no wrong guess: it is a person who used the wrong address. */
 	if (value.size > 0) {
 		if (now - guard->wrong_since_ms > WRONG_TIME_MS) {
 			guard->wrong_since_ms = now;
@@ -157,6 +168,8 @@ static bool check_token(struct admin_guard *guard, struct admin_call *call, cons
 	return false;
 }
 
+/* The order matters: the Unix socket's peer was checked at accept; browsers are refused before
+ * anything else is looked at; then looking is free and changing needs proof (AD-02, AD-03). */
 bool admin_guard_check(struct admin_guard *guard, struct admin_call *call, const struct head *head)
 {
 	bool quit = strcmp(call->route->path, "/v1/quit") == 0;
@@ -182,6 +195,7 @@ bool admin_guard_check(struct admin_guard *guard, struct admin_call *call, const
 			"a change needs content-type application/json and x-pillion-admin: 1");
 		return false;
 	}
+	/* operations.md 9: for a second container that has to end its sidecar without a secret. */
 	if (quit && control_config(guard->control)->admin.allow_quit && guard->token_size == 0) {
 		return true;
 	}

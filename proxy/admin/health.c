@@ -14,6 +14,8 @@
 #define WAIT_DEFAULT_MS 30000
 #define WAIT_MAX_MS	600000
 
+/* HE-04: a probe reads the status, a person the lines; the lines come with every failure, because
+ * then a person will read. */
 static void answer_lines(struct admin_call *call, bool good, const struct buf *lines, bool verbose)
 {
 	if (good && !verbose) {
@@ -23,6 +25,7 @@ static void answer_lines(struct admin_call *call, bool good, const struct buf *l
 	admin_answer_text(call, good ? 200 : 503, "text/plain", buf_slice(lines));
 }
 
+/* HE-01: workers only. Restarting a sidecar heals neither a registry nor an application. */
 void health_live(struct admin_call *call)
 {
 	struct control_health health;
@@ -36,6 +39,8 @@ void health_live(struct admin_call *call)
 	buf_fini(&lines);
 }
 
+/* HE-02: latched. It waits for nobody else, or a startup probe that gates the application would
+ * wait for itself. */
 void health_startup(struct admin_call *call)
 {
 	struct control_health health;
@@ -48,6 +53,7 @@ void health_startup(struct admin_call *call)
 	buf_fini(&lines);
 }
 
+/* HE-03: of the parts this one decides; PIL5042 is what a caller's answer would say too. */
 static void add_app(
 	const struct control_health *health, const struct config *config, struct buf *lines)
 {
@@ -74,12 +80,14 @@ static void add_registry(
 		buf_appendf(lines, "[+] registry: live, index %llu\n",
 			(unsigned long long)registry->index);
 		break;
+	/* RV-07: no quorum, but somebody answers; the index says how old the picture is. */
 	case REGISTRY_STALE:
 		buf_appendf(lines, "[!] registry: PIL3002 %s, serving index %llu, %llu s old\n",
 			registry->detail[0] ? registry->detail : "no quorum",
 			(unsigned long long)registry->index,
 			(unsigned long long)(registry->age_ms / 1000));
 		break;
+	/* HE-03: the last known instances still serve, so this is a `[!]`. */
 	case REGISTRY_DOWN:
 	case REGISTRY_CONNECTING:
 		buf_appendf(lines, "[!] registry: PIL3001 %s, serving index %llu\n",
@@ -90,11 +98,14 @@ static void add_registry(
 	if (control_node(control)) {
 		raftreg_node_health(control_node(control), &node);
 		if (node.role_stopped) {
+			/* RS-16: traffic goes on; only this replica has stopped voting. */
 			buf_appendf(lines, "[!] registry: role stopped (%s)\n", node.reason);
 		}
 	}
 }
 
+/* HE-03: a spool that is off fails readiness only where the file says that the application cannot
+ * do without. */
 static void add_spool(struct control *control, struct buf *lines)
 {
 	char reason[128] = "";
@@ -112,6 +123,8 @@ static void add_spool(struct control *control, struct buf *lines)
 	}
 }
 
+/* HE-03. The phase says more than a bit: waiting for the application, registering and draining
+ * look the same to a load balancer and different to a person. */
 void health_ready(struct admin_call *call)
 {
 	struct control *control = call->control;
@@ -136,6 +149,8 @@ struct wait {
 	uint64_t end_ms;
 };
 
+/* ML-30. Polled, since readiness has several causes and none of them knows who waits. A sidecar
+ * that drains will not become ready any more, so the wait ends at once. */
 static void on_wait(struct timer *timer)
 {
 	struct wait *wait = container_of(timer, struct wait, timer);
@@ -171,6 +186,8 @@ static uint64_t parse_wait(const char *text)
 	return value > WAIT_MAX_MS ? WAIT_MAX_MS : value;
 }
 
+/* The first look is at once, from the loop: a call may not be answered twice within its own
+ * handler. */
 void health_wait(struct admin_call *call)
 {
 	struct loop *loop = control_loop(call->control);

@@ -6,6 +6,8 @@
 #include "base/mem.h"
 #include "raftreg/raftreg.h"
 
+/* registry.md 13. A client sidecar says so instead of asking a replica: whose log it is must not
+ * be a guess. */
 void raft_page(struct admin_call *call)
 {
 	const struct raftreg_node *node = control_node(call->control);
@@ -27,6 +29,8 @@ struct verb_call {
 	struct registry_call registry_call;
 };
 
+/* 409 with the refusal's word: NOT_CAUGHT_UP or a change that is under way mean "later", not
+ * "wrong". */
 static void on_verb(struct registry_call *registry_call, const struct registry_result *result)
 {
 	struct verb_call *verb = registry_call->owner;
@@ -42,6 +46,8 @@ static void on_verb(struct registry_call *registry_call, const struct registry_r
 	mem_free(verb);
 }
 
+/* The verbs are the replica's own and are refused there, so that there is one list of them. The
+ * answer comes after the commit. */
 void raft_verb_page(struct admin_call *call)
 {
 	struct raftreg_node *node = control_node(call->control);
@@ -63,11 +69,13 @@ void raft_verb_page(struct admin_call *call)
 	json_decref(body);
 }
 
+/* The registry client has made the JSON: sessions are known to the replicas only. */
 static void on_members(void *owner, int status, struct slice json)
 {
 	admin_answer_text(owner, status, "application/json", json);
 }
 
+/* With the static back end there are no sessions to list. */
 void raft_members_page(struct admin_call *call)
 {
 	struct registry *registry = control_registry(call->control);

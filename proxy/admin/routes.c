@@ -39,12 +39,14 @@ static const struct admin_route routes[] = {
 	{ADMIN_M, METHOD_POST, "/v1/quit", status_quit_page, "", "stop as by SIGTERM"},
 };
 
+/* In the order of `GET /`; the first that matches path and method serves. */
 const struct admin_route *admin_routes(size_t *ret_count)
 {
 	*ret_count = ARRAY_SIZE(routes);
 	return routes;
 }
 
+/* For people with curl: the interface explains itself without a document. */
 static void serve_index(struct admin_call *call)
 {
 	struct buf text;

@@ -40,6 +40,7 @@ static bool choose(const struct control *control, char *ret_path, size_t size)
 	} else if (xdg && xdg[0] == '/') {
 		length = snprintf(ret_path, size, "%s/pillion", xdg);
 		if (length > 0 && (size_t)length < size) {
+			/* XDG_RUNTIME_DIR is private to the user already; this keeps it so. */
 			(void)mkdir(ret_path, 0700);
 			length = snprintf(
 				ret_path, size, "%s/pillion/%s.sock", xdg, directory_name(control));
@@ -99,6 +100,8 @@ static int bind_at(const char *path)
 	return fd;
 }
 
+/* A sidecar without a socket serves all the same; only commands that change something have no way
+ * in. A path that was asked for by name has to work. */
 int admin_socket_open(struct admin_socket *admin_socket, struct control *control, struct err *err)
 {
 	bool configured = control_config(control)->admin.socket != NULL;
@@ -126,6 +129,7 @@ int admin_socket_open(struct admin_socket *admin_socket, struct control *control
 	return 0;
 }
 
+/* The name goes at once, so that commands do not wait for a sidecar that is ending. */
 void admin_socket_close(struct admin_socket *admin_socket)
 {
 	if (admin_socket->path[0]) {

@@ -5,11 +5,14 @@
 #include "admin/server.h"
 #include "broker/broker.h"
 
+/* The broker has made status and JSON; nothing is known here of groups and messages. */
 static void on_answer(void *owner, int status, struct slice json)
 {
 	admin_answer_text(owner, status, "application/json", json);
 }
 
+/* One way for all: the broker decides what a verb means, and answers later, from the loop. The
+ * target is "TOPIC/GROUP", or empty for the lists. */
 static void ask(struct admin_call *call, const char *verb, const char *id)
 {
 	struct broker *broker = control_broker(call->control);
@@ -26,26 +29,32 @@ static void ask(struct admin_call *call, const char *verb, const char *id)
 	broker_command(broker, verb, target, id, on_answer, call);
 }
 
+/* B18-04: of the local spool; a message lies with its publisher, so other sidecars have their own
+ * lists. */
 void topics_page(struct admin_call *call)
 {
 	ask(call, "topics", NULL);
 }
 
+/* B18-05, likewise of this spool. */
 void topics_groups_page(struct admin_call *call)
 {
 	ask(call, "groups", NULL);
 }
 
+/* B18-06: class S, because dead letters show what applications said to each other. */
 void topics_dlq_page(struct admin_call *call)
 {
 	ask(call, "dlq", NULL);
 }
 
+/* Attributes, body and the application's answer, for one message. */
 void topics_dlq_show_page(struct admin_call *call)
 {
 	ask(call, "dlq-show", call->parts[2]);
 }
 
+/* Without an id the verb means all dead letters of the group. The copy outlives the parsed body. */
 static void ask_with_id(struct admin_call *call, const char *verb)
 {
 	json_t *body = admin_body(call);
@@ -59,16 +68,20 @@ static void ask_with_id(struct admin_call *call, const char *verb)
 	ask(call, verb, copy[0] ? copy : NULL);
 }
 
+/* B10-11: to the original topic, for that group only. */
 void topics_dlq_replay_page(struct admin_call *call)
 {
 	ask_with_id(call, "dlq-replay");
 }
 
+/* Gone for good; the command line asks for --yes first. */
 void topics_dlq_drop_page(struct admin_call *call)
 {
 	ask_with_id(call, "dlq-drop");
 }
 
+/* B3-03, B7-08: removing a durable group throws its backlog away, resume ends a pause that an
+ * answer of the application had caused. */
 void topics_verb_page(struct admin_call *call)
 {
 	if (strcmp(call->parts[2], "rm") == 0) {
