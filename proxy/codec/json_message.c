@@ -320,7 +320,7 @@ static const uint8_t *read_entry(struct json_reader *r, const uint8_t *p,
 	size_t slots = r->context->slots.size;
 	size_t surplus = r->surplus;
 	struct json_region region;
-	bool fresh;
+	bool fresh = false;
 	const uint8_t *name = p;
 
 	if (!json_reader_enter(r, p) || !writer_room(&r->w, 0)) {
