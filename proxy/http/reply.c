@@ -140,6 +140,9 @@ static void reply_put_common(const struct reply *reply, struct head *head, struc
 	buf_clear(scratch);
 	head_add_token(
 		head, TOKEN_x_pillion_outcome, slice_from_string(outcome_word(reply->outcome)));
+	if (reply->field_name.size > 0) {
+		head_add(head, reply->field_name, reply->field_value);
+	}
 }
 
 void reply_grpc_message(struct buf *buf, struct slice text)

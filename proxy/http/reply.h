@@ -20,6 +20,9 @@ struct reply {
 	struct slice event; /* broker: the message's id */
 	struct slice by;    /* "o-3f2a91c0" */
 	struct slice allow; /* 405; empty: none */
+	/* One more field, lower case, in every form: what a 415 accepts (RE-07). Empty: none. */
+	struct slice field_name;
+	struct slice field_value;
 	uint64_t index;	    /* registry index, 0: unknown */
 	unsigned attempts;
 	const char *retry_stop;	   /* mesh.md MT-05 word, or NULL */
