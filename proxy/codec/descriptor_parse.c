@@ -92,7 +92,7 @@ static int next_item(struct slice *rest, struct item *ret_item)
 	if (ret_item->type == WIRE_VARINT) {
 		(void)!wire_varint(start, end, &ret_item->value);
 	} else if (ret_item->type == WIRE_LENGTH) {
-		size_t size;
+		size_t size = 0;
 		const uint8_t *bytes = wire_length(start, end, &size);
 
 		ASSERT(bytes);

@@ -218,7 +218,7 @@ static int next_field(
 	const uint8_t *start;
 	const uint8_t *place;
 	const uint8_t *p;
-	size_t size;
+	size_t size = 0;
 
 	if (rest->size == 0) {
 		return 0;

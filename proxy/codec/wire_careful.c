@@ -59,7 +59,7 @@ static const uint8_t *take_value(struct wire_printer *x, const uint8_t *p, const
 	uint32_t tag, struct wire_span *ret_span)
 {
 	const uint8_t *q;
-	size_t size;
+	size_t size = 0;
 
 	if ((tag & 7) == WIRE_START) {
 		struct wire_group group = wire_check_group(x, p);
@@ -234,7 +234,7 @@ static struct wire_span last_key(
 	while (entry.p && entry.p < entry.end) {
 		const uint8_t *start;
 		uint32_t tag;
-		size_t size;
+		size_t size = 0;
 
 		start = wire_tag(entry.p, entry.end, &tag);
 		ASSERT(start); /* checked before */

@@ -57,7 +57,7 @@ static const uint8_t *check_submessage(struct wire_printer *x, const uint8_t *p,
 	const struct pool_field *field)
 {
 	const struct pool_message *message = x->pool->messages + field->sub;
-	size_t size;
+	size_t size = 0;
 
 	if (!wire_printer_enter(x, p)) {
 		return NULL;
@@ -84,7 +84,7 @@ static const uint8_t *check_packed(struct wire_printer *x, const uint8_t *p, con
 	size_t width = field->wire == WIRE_FIXED64 ? 8 : 4;
 	const uint8_t *stop;
 	uint64_t bits;
-	size_t size;
+	size_t size = 0;
 
 	p = wire_printer_length(x, p, end, &size);
 	if (!p) {
@@ -106,7 +106,7 @@ static const uint8_t *check_packed(struct wire_printer *x, const uint8_t *p, con
 static const uint8_t *check_field(struct wire_printer *x, const uint8_t *p, const uint8_t *end,
 	const struct pool_field *field, uint32_t tag)
 {
-	size_t size;
+	size_t size = 0;
 
 	if (field->kind == POOL_MESSAGE) {
 		return check_submessage(x, p, end, field);

@@ -86,7 +86,7 @@ static const uint8_t *print_group(struct wire_printer *x, const uint8_t *p, cons
 static const uint8_t *print_submessage(struct wire_printer *x, const uint8_t *p, const uint8_t *end,
 	const struct pool_field *field)
 {
-	size_t size;
+	size_t size = 0;
 
 	if (field->flags & POOL_DELIMITED) {
 		return print_group(x, p, end, field);
@@ -100,7 +100,7 @@ static const uint8_t *print_element(struct wire_printer *x, const uint8_t *p, co
 	const struct pool_field *field)
 {
 	uint64_t bits;
-	size_t size;
+	size_t size = 0;
 
 	if (!writer_room(&x->w, 1)) {
 		return wire_printer_too_large(x, p);
@@ -133,7 +133,7 @@ static const uint8_t *print_element(struct wire_printer *x, const uint8_t *p, co
 static const uint8_t *print_packed(struct wire_printer *x, const uint8_t *p, const uint8_t *end,
 	const struct pool_field *field)
 {
-	size_t size;
+	size_t size = 0;
 	const uint8_t *stop;
 	size_t width = field->wire == WIRE_FIXED64 ? 8 : 4;
 
@@ -338,7 +338,7 @@ const uint8_t *wire_message_entry(struct wire_printer *x, const uint8_t *p, cons
 	const struct pool_field *fields = pool_fields(x->pool, x->pool->messages + field->sub);
 	struct entry entry = {NULL, NULL};
 	struct wire_span span;
-	size_t size;
+	size_t size = 0;
 
 	p = wire_printer_length(x, p, end, &size);
 	if (!p || !wire_printer_enter(x, p)) {

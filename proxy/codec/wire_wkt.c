@@ -124,7 +124,7 @@ static bool print_field_mask(struct wire_printer *x, const struct wire_spans *sp
 	buf_clear(text);
 	for (size_t i = 0; i < spans->count; i++) {
 		struct wire_span span = wire_wkt_span(spans, i);
-		size_t size;
+		size_t size = 0;
 		uint32_t tag;
 
 		while (span.p < span.end) {
@@ -215,7 +215,7 @@ bool wire_wkt_print_spans(
 static const uint8_t *print_items(struct wire_printer *x, const uint8_t *p, const uint8_t *end,
 	const struct pool_field *field, struct key_set *set)
 {
-	size_t size;
+	size_t size = 0;
 	uint32_t tag;
 
 	while (p && p < end) {
@@ -273,7 +273,7 @@ const uint8_t *wire_wkt_scalar_value(
 	const uint8_t *q;
 	uint64_t bits;
 	double number;
-	size_t size;
+	size_t size = 0;
 
 	if (!writer_room(&x->w, 0)) {
 		return wire_printer_too_large(x, p);
@@ -316,7 +316,7 @@ static const uint8_t *print_value(struct wire_printer *x, const uint8_t *p, cons
 	const uint8_t *place = p;
 	const uint8_t *kind = NULL;
 	uint32_t kind_tag = 0;
-	size_t size;
+	size_t size = 0;
 
 	while (p < end) {
 		uint32_t tag;
