@@ -10,6 +10,7 @@
 #include "net/timer.h"
 #include "raftreg/raftreg.h"
 
+/* How often a parked /wait looks; its default and its bound. */
 #define WAIT_POLL_MS	50
 #define WAIT_DEFAULT_MS 30000
 #define WAIT_MAX_MS	600000

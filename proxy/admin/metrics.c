@@ -34,16 +34,19 @@ struct worker_part { /* at the head of a worker's buffer; service_parts follow *
 	uint32_t service_count;
 };
 
+/* One scrape under way; several may be, each with its own survey. */
 struct scrape {
 	struct admin_call *call;
 	struct control_survey survey;
 };
 
+/* Where visit_service writes, and how many it has written. */
 struct collecting {
 	struct buf *buf;
 	uint32_t count;
 };
 
+/* The own application is an upstream too, but no service anybody looks for. */
 static void visit_service(void *context, const struct service *service)
 {
 	struct collecting *collecting = context;
@@ -59,6 +62,9 @@ static void visit_service(void *context, const struct service *service)
 	collecting->count++;
 }
 
+/* On the worker. Counters are only pointed to (MN-01: one writer, plain words), because a scrape
+ * of ten thousand series must not cost the worker more than a pointer; tiers are copied, since
+ * they change under a reader. */
 static void collect(struct control_survey *survey, struct exchange_server *server, unsigned worker,
 	struct buf *ret)
 {
@@ -74,9 +80,11 @@ static void collect(struct control_survey *survey, struct exchange_server *serve
 	part.upstream = *upstream_stats(upstream);
 	part.service_count = collecting.count;
 	translate_worker_totals(exchange_server_slot(server, TRANSLATE_SLOT), &part.translate);
+	/* The count is known only now; its place was kept at the front. */
 	memcpy(ret->data, &part, sizeof part);
 }
 
+/* MN-01: the sum over workers; the key keeps in and out of one name apart. */
 static void merge_series(void *context, const struct stats_series *series)
 {
 	struct metrics_totals *totals = context;
@@ -114,6 +122,7 @@ static void merge_series(void *context, const struct stats_series *series)
 	histogram_merge(&sum->duration, &series->duration);
 }
 
+/* By name: a listener has one socket per worker and is one thing to its users. */
 static void merge_listener(void *context, const struct stats_listener *listener)
 {
 	struct metrics_totals *totals = context;
@@ -132,6 +141,7 @@ static void merge_listener(void *context, const struct stats_listener *listener)
 	}
 }
 
+/* The maximum where workers see the same instance, the sum where each has its own queue. */
 static void merge_service(struct metrics_totals *totals, const struct service_part *part)
 {
 	struct metrics_service *sum = map_get(&totals->services, slice_from_string(part->name));
@@ -149,6 +159,7 @@ static void merge_service(struct metrics_totals *totals, const struct service_pa
 	sum->queued += part->queued;
 }
 
+/* The head of the buffer says how many service parts follow. */
 static void merge_part(struct metrics_totals *totals, const struct buf *buf)
 {
 	const struct worker_part *part = (const struct worker_part *)(const void *)buf->data;
@@ -186,6 +197,7 @@ static void merge_part(struct metrics_totals *totals, const struct buf *buf)
 	}
 }
 
+/* Values are the map's own here. */
 static void free_map(struct map *map)
 {
 	MAP_FOR_EACH(entry, map)
@@ -195,6 +207,7 @@ static void free_map(struct map *map)
 	map_fini(map);
 }
 
+/* AD-05: printing takes its time, but on control alone; no worker waits for a scrape. */
 static void on_collected(struct control_survey *survey, const struct buf *parts, unsigned count)
 {
 	struct scrape *scrape = survey->owner;
@@ -226,6 +239,7 @@ static void on_collected(struct control_survey *survey, const struct buf *parts,
 	mem_free(scrape);
 }
 
+/* Class P: counters may be seen by everybody on this host (AD-02). */
 void metrics_page(struct admin_call *call)
 {
 	struct scrape *scrape = mem_zalloc(sizeof *scrape);

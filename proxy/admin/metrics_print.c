@@ -26,21 +26,26 @@ static const struct bucket overheads[] = {{10, "0.00001"}, {25, "0.000025"}, {50
 
 static const char *const classes[STATS_CLASSES] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
 
+/* MN-02: from a fixed list, like every label value that does not come from configuration or
+ * registry. */
 static const char *direction(const struct stats_series *series)
 {
 	return series->inbound ? "in" : "out";
 }
 
+/* HELP and TYPE once per metric, before all of its lines, as the format wants it. */
 static void begin(struct buf *text, const char *name, const char *type, const char *help)
 {
 	buf_appendf(text, "# HELP pillion_%s %s\n# TYPE pillion_%s %s\n", name, help, name, type);
 }
 
+/* labels stand with their braces, or empty. */
 static void number(struct buf *text, const char *name, const char *labels, uint64_t value)
 {
 	buf_appendf(text, "pillion_%s%s %llu\n", name, labels, (unsigned long long)value);
 }
 
+/* A metric with one line and no label. */
 static void single(
 	struct buf *text, const char *name, const char *type, const char *help, uint64_t value)
 {
@@ -65,6 +70,8 @@ static void histogram(struct buf *text, const char *name, const char *labels,
 		(double)values->sum_us / 1e6, name, labels, (unsigned long long)values->count);
 }
 
+/* MN-03: only lines that have counted something, so that a service costs what it uses of protocols
+ * and classes. */
 static void print_requests(const struct metrics_totals *totals, struct buf *text)
 {
 	begin(text, "requests_total", "counter", "Finished requests.");
@@ -106,6 +113,7 @@ static void print_requests(const struct metrics_totals *totals, struct buf *text
 	}
 }
 
+/* The offset picks one counter of the series: three metrics, one loop. */
 static void print_series_value(
 	const struct metrics_totals *totals, struct buf *text, const char *name, size_t offset)
 {
@@ -120,6 +128,7 @@ static void print_series_value(
 	}
 }
 
+/* Duration is what the client saw; overhead is what of it was ours. */
 static void print_durations(const struct metrics_totals *totals, struct buf *text)
 {
 	char labels[STATS_NAME_SIZE + 64];
@@ -150,6 +159,7 @@ static void print_durations(const struct metrics_totals *totals, struct buf *tex
 		offsetof(struct stats_series, response_bytes));
 }
 
+/* MW-06: class says how far an attempt got, stop why no further one was made. */
 static void print_attempts(const struct metrics_totals *totals, struct buf *text)
 {
 	begin(text, "attempts_total", "counter", "Attempts by how far they got.");
@@ -204,6 +214,7 @@ static void print_attempts(const struct metrics_totals *totals, struct buf *text
 	}
 }
 
+/* All tiers of a service, the empty ones too: an alert on `up` needs the zero. */
 static void print_upstreams(const struct metrics_totals *totals, struct buf *text)
 {
 	begin(text, "instances", "gauge", "Instances by tier, as this sidecar sees them.");
@@ -232,6 +243,7 @@ static void print_upstreams(const struct metrics_totals *totals, struct buf *tex
 		totals->unsolicited);
 }
 
+/* Words are those of reasons.md; a listener shows the ones it has met. */
 static void print_listener_reasons(
 	const struct metrics_totals *totals, struct buf *text, const char *name, size_t offset)
 {
@@ -252,6 +264,7 @@ static void print_listener_reasons(
 	}
 }
 
+/* Downstream connections: who came, who is there, and why others went. */
 static void print_listeners(const struct metrics_totals *totals, struct buf *text)
 {
 	begin(text, "connections", "gauge", "Downstream connections.");
@@ -278,6 +291,7 @@ static void print_listeners(const struct metrics_totals *totals, struct buf *tex
 	print_listener_reasons(totals, text, "cuts_total", offsetof(struct stats_listener, cuts));
 }
 
+/* OB-01. The four ways of translation that exist, always all of them. */
 static void print_codec(const struct metrics_totals *totals, struct buf *text)
 {
 	static const char *const labels[] = {"{from=\"json\",to=\"grpc\",side=\"request\"}",
@@ -307,6 +321,7 @@ static void print_codec(const struct metrics_totals *totals, struct buf *text)
 		translate->memory_bytes);
 }
 
+/* Everything that workers count. */
 void metrics_print_totals(const struct metrics_totals *totals, struct buf *text)
 {
 	print_requests(totals, text);
@@ -329,6 +344,7 @@ void metrics_print_totals(const struct metrics_totals *totals, struct buf *text)
 	number(text, "log_lines_dropped_total", "{log=\"application\"}", log_dropped());
 }
 
+/* SN-07 sets limits by descriptors; this shows how near they are. */
 static unsigned open_descriptors(void)
 {
 	DIR *directory = opendir("/proc/self/fd");
@@ -344,6 +360,7 @@ static unsigned open_descriptors(void)
 	return count > 3 ? count - 3 : 0; /* ".", ".." and the directory itself */
 }
 
+/* Names without our prefix, as every exporter has them. */
 static void print_process(struct buf *text)
 {
 	struct rusage usage;
@@ -366,6 +383,7 @@ static void print_process(struct buf *text)
 		resident * (unsigned long)sysconf(_SC_PAGESIZE), open_descriptors());
 }
 
+/* What control itself knows. mesh_plaintext is 1 as long as there is no TLS (F-11). */
 void metrics_print_control(struct control *control, struct buf *text)
 {
 	const struct control_counters *counters = control_counters_get(control);

@@ -16,6 +16,7 @@ struct metrics_service {
 	uint64_t queued;
 };
 
+/* Sums over all workers, made anew for each scrape. Maps own their values. */
 struct metrics_totals {
 	struct map series;    /* "i" or "o" + service -> struct stats_series */
 	struct map listeners; /* name -> struct stats_listener */

@@ -34,6 +34,8 @@ void topics_dlq_page(struct admin_call *call);
 void topics_dlq_show_page(struct admin_call *call);
 void topics_dlq_replay_page(struct admin_call *call);
 void topics_dlq_drop_page(struct admin_call *call);
+/* Handlers run on control's thread and never block: who needs workers or registry keeps the call
+ * and answers from the loop. */
 /* config.c */
 void config_page(struct admin_call *call);
 void config_schema_page(struct admin_call *call);

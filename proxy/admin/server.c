@@ -52,6 +52,7 @@ struct admin_connection {
 	char peer[64];
 };
 
+/* The one end of a call, whether it was answered, refused or left by its client. */
 static void free_call(struct admin_call *call)
 {
 	mem_free(call->query);
@@ -71,6 +72,7 @@ static void audit(const struct admin_call *call, int status)
 	}
 }
 
+/* AD-03: nothing of this interface may be cached, guessed at or embedded by another site. */
 static void add_guards(struct head *head)
 {
 	head_add(head, SLICE("cache-control"), SLICE("no-store"));
@@ -78,6 +80,8 @@ static void add_guards(struct head *head)
 	head_add(head, SLICE("cross-origin-resource-policy"), SLICE("same-origin"));
 }
 
+/* Every answer ends here, and with it the call. A client that has left is no error: the handler
+ * did its work, the audit line is written, only the bytes have nowhere to go. */
 void admin_answer_text(struct admin_call *call, int status, const char *type, struct slice text)
 {
 	struct arena arena;
@@ -98,6 +102,7 @@ void admin_answer_text(struct admin_call *call, int status, const char *type, st
 	free_call(call);
 }
 
+/* ASCII only, so that no terminal and no log is driven by a name that somebody registered. */
 void admin_answer_json(struct admin_call *call, int status, json_t *json)
 {
 	char *text = json_dumps(json, JSON_COMPACT | JSON_ENSURE_ASCII);
@@ -108,6 +113,8 @@ void admin_answer_json(struct admin_call *call, int status, json_t *json)
 	free(text);
 }
 
+/* AD-06: the fix comes from codes.def, hence a code without a row shows none; the message never
+ * holds bytes of the request. */
 void admin_answer_error(
 	struct admin_call *call, int status, unsigned code, const char *reason, const char *message)
 {
@@ -124,6 +131,8 @@ void admin_answer_error(
 	admin_answer_json(call, status, json_pack("{s:o}", "error", error));
 }
 
+/* Looked up by the name in front of `=`; the first of several wins. Names that the route does not
+ * list were refused before (AD-06). */
 const char *admin_parameter(const struct admin_call *call, const char *name)
 {
 	size_t size = strlen(name);
@@ -136,12 +145,15 @@ const char *admin_parameter(const struct admin_call *call, const char *name)
 	return NULL;
 }
 
+/* Duplicate keys are refused: two readers of one text must not disagree. A body that is no JSON
+ * gives NULL, and look-ups in it find nothing. */
 json_t *admin_body(struct admin_call *call)
 {
 	return call->body ? json_loadb(call->body, call->body_size, JSON_REJECT_DUPLICATES, NULL)
 			  : json_object();
 }
 
+/* -1: no digit, so the percent sign stays as it is. */
 static int hex_value(char digit)
 {
 	if (digit >= '0' && digit <= '9') {
@@ -170,6 +182,7 @@ static void decode(struct slice text, char *ret_text, size_t size)
 	ret_text[used] = '\0';
 }
 
+/* Flat pairs in one allocation, which cannot become longer than the query itself. */
 static char *decode_query(struct slice query)
 {
 	char *pairs = mem_zalloc(query.size + 2);
@@ -179,6 +192,7 @@ static char *decode_query(struct slice query)
 		size_t end = slice_find(query, '&');
 
 		decode(slice_make(query.data, end), pairs + used, query.size + 2 - used);
+		/* An empty pair, as in "a=1&&b=2", would end the list too early. */
 		if (pairs[used]) {
 			used += strlen(pairs + used) + 1;
 		}
@@ -213,6 +227,7 @@ static bool match(const char *pattern, struct slice path, struct admin_call *cal
 	return path.size == 0;
 }
 
+/* AD-06: the nearest path, for people who type. */
 static void answer_unknown(struct admin_call *call, struct slice path)
 {
 	const char *paths[128];
@@ -264,6 +279,8 @@ static bool open_at(const struct admin_route *route, enum admin_door door)
 		       strcmp(route->path, "/wait") != 0);
 }
 
+/* The first match by method serves. A path that is known by another method only is 405, so that a
+ * mistyped method is not taken for a mistyped path. */
 static void route(struct admin_call *call, const struct head *head)
 {
 	size_t count;
@@ -281,6 +298,8 @@ static void route(struct admin_call *call, const struct head *head)
 			continue;
 		}
 		call->route = &routes[i];
+		/* Who asks comes before what is asked: a stranger learns nothing about parameters.
+		 */
 		if (admin_guard_check(&call->admin->guard, call, head) && check_query(call)) {
 			call->route->serve(call);
 		}
@@ -297,6 +316,8 @@ static void route(struct admin_call *call, const struct head *head)
 	answer_unknown(call, head->path);
 }
 
+/* AD-05: the body was bounded and gathered by the unary; a terminated copy of it is easier to
+ * parse than spans. */
 static void on_request(struct unary *unary, struct slice body)
 {
 	struct admin_call *call = unary_owner(unary);
@@ -313,6 +334,7 @@ static void on_request(struct unary *unary, struct slice body)
 	route(call, head);
 }
 
+/* The call may be in the hands of a survey, a reload or the registry. */
 static void on_gone(struct unary *unary)
 {
 	struct admin_call *call = unary_owner(unary);
@@ -327,6 +349,7 @@ static void on_gone(struct unary *unary)
 
 static const struct unary_ops unary_events = {on_request, on_gone};
 
+/* One call per request; the connection may bring the next one after the answer. */
 static void on_head(struct stream *stream, struct head *head, bool end)
 {
 	struct admin_connection *entry = stream->owner;
@@ -344,6 +367,7 @@ static void on_head(struct stream *stream, struct head *head, bool end)
 	unary_accept(&request, ADMIN_BODY_MAX, &unary_events, call);
 }
 
+/* The unary has replaced these operations before any byte of a body is told. */
 static void on_body(struct stream *stream, struct chain *body, bool end)
 {
 	(void)stream;
@@ -352,12 +376,14 @@ static void on_body(struct stream *stream, struct chain *body, bool end)
 	ASSERT(false); /* the unary took the stream over with its head */
 }
 
+/* Likewise. */
 static void on_sent(struct stream *stream, size_t n)
 {
 	(void)stream;
 	(void)n;
 }
 
+/* Likewise, and there is nothing to free yet. */
 static void on_reset(struct stream *stream, enum reason why)
 {
 	/* Before a head came: nobody waits for anything. */
@@ -366,22 +392,26 @@ static void on_reset(struct stream *stream, enum reason why)
 
 static const struct stream_ops first_ops = {on_head, on_body, on_sent, on_reset};
 
+/* An accepted connection is open from the start. */
 static void on_open(struct connection *connection)
 {
 	(void)connection;
 }
 
+/* The head decides about everything; until it is there the stream belongs to its connection. */
 static void on_stream(struct connection *connection, struct stream *stream)
 {
 	stream->ops = &first_ops;
 	stream->owner = connection_owner(connection);
 }
 
+/* Draining of one connection needs nothing here. */
 static void on_change(struct connection *connection)
 {
 	(void)connection;
 }
 
+/* Its calls have been told by on_gone; only the place in the door's count is given back. */
 static void on_closed(struct connection *connection, enum reason why, const char *detail)
 {
 	struct admin_connection *entry = connection_owner(connection);
@@ -405,9 +435,14 @@ static bool trusted_peer(struct transport *transport, char *ret_text, size_t siz
 		return false;
 	}
 	(void)snprintf(ret_text, size, "uid %u pid %d", peer.uid, (int)peer.pid);
+	/* Group and other users are kept out although the file's mode already does that: the mode
+	 * can be changed. */
 	return peer.uid == 0 || peer.uid == geteuid();
 }
 
+/* AD-05: beyond the bound of a door new connections are closed, so that watchers of one cannot
+ * take the descriptors of all. AD-01: strangers on the Unix socket are closed without an answer,
+ * with a line that names them. */
 static void on_accept(void *owner, struct transport *transport)
 {
 	struct admin_listener *from = owner;
@@ -419,6 +454,7 @@ static void on_accept(void *owner, struct transport *transport)
 	struct admin_connection *entry;
 	char peer[64] = "";
 
+	/* Before anything is allocated for it. */
 	if (from->connections >= connections_max[from->door]) {
 		transport_close(transport, true);
 		return;
@@ -446,6 +482,7 @@ static void on_accept(void *owner, struct transport *transport)
 	entry->connection = connection_accept(&options, transport);
 }
 
+/* Each door has its own listener and count; one without a socket stays shut. */
 static int open_door(struct admin *admin, enum admin_door door, int fd, struct err *err)
 {
 	struct admin_listener *listener = &admin->doors[door];
@@ -464,6 +501,8 @@ static int open_door(struct admin *admin, enum admin_door door, int fd, struct e
 	return result;
 }
 
+/* Before the listeners of the data path serve: whoever can see the sidecar can also ask it. A
+ * half-made interface is taken down by admin_stop. */
 static int admin_start(struct control *control, int admin_fd, int metrics_fd, struct err *err)
 {
 	struct admin *admin = mem_zalloc(sizeof *admin);
@@ -474,6 +513,7 @@ static int admin_start(struct control *control, int admin_fd, int metrics_fd, st
 	list_init(&admin->connections);
 	block_pool_init(&admin->pool, 8);
 	http_limits_default(&admin->limits);
+	/* AD-05: tighter than the data path, for nobody here has a reason to send much. */
 	admin->limits.head_bytes = HEAD_MAX;
 	admin->limits.head_timeout_ms = HEAD_TIME_MS;
 	admin->limits.idle_timeout_ms = IDLE_TIME_MS;
@@ -494,6 +534,8 @@ static int admin_start(struct control *control, int admin_fd, int metrics_fd, st
 	return result;
 }
 
+/* Addresses, socket and `hosts` are looked at where they are used; only the token has to be read
+ * again. A bad file is logged, since the reload itself has been committed. */
 static void admin_reload(struct control *control)
 {
 	struct admin *admin = control_admin(control)->state;
@@ -506,6 +548,7 @@ static void admin_reload(struct control *control)
 	}
 }
 
+/* Two turns after the last connection was closed, for its blocks have to come home to this pool. */
 static void dispose(void *object)
 {
 	struct admin *admin = object;
@@ -522,11 +565,14 @@ static void bury_behind(void *object)
 	loop_bury(admin->loop, dispose, admin);
 }
 
+/* The doors shut first, then the connections, and the struct goes last and by the graveyard,
+ * because on_closed of each still needs it. */
 static void admin_stop(struct control *control)
 {
 	struct admin *admin = control_admin(control)->state;
 
 	admin->stopping = true;
+	/* Nobody new may come in while the others are sent away. */
 	for (size_t door = 0; door < ADMIN_DOORS; door++) {
 		if (admin->doors[door].listener) {
 			listener_destroy(admin->doors[door].listener, false);
@@ -546,6 +592,7 @@ static void admin_stop(struct control *control)
 	loop_bury(admin->loop, bury_behind, admin);
 }
 
+/* main.c hands this to control; control knows nothing else of this room. */
 struct control_plugin admin_plugin(void)
 {
 	return (struct control_plugin){

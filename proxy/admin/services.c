@@ -8,6 +8,7 @@
 #include "exchange/server.h"
 #include "upstream/service.h"
 
+/* Bounds the work of one call of an interface that anybody on this host may use. */
 #define SERVICES_MAX 1000 /* looked at one after the other for one list */
 
 /* A list under way: names first, then one look-up each. */
@@ -20,6 +21,8 @@ struct listing {
 	uint64_t index;
 };
 
+/* RV-04: suspect is a doubt of the registry about the session, not a word of the application about
+ * itself. */
 static const char *health_word(const struct instance *instance)
 {
 	switch (instance->health) {
@@ -33,6 +36,7 @@ static const char *health_word(const struct instance *instance)
 	return "unknown";
 }
 
+/* CL-03. A service with several versions is one row; `instances` has the details. */
 static json_t *service_row(const struct instance_set *set)
 {
 	size_t up = 0;
@@ -53,6 +57,7 @@ static json_t *service_row(const struct instance_set *set)
 		"formats", grpc ? "grpc" : "http", "index", (json_int_t)set->index);
 }
 
+/* What the registry says; what this sidecar has learnt comes beside it (on_tiers). */
 static json_t *instance_row(const struct instance_set *set, const struct instance *instance)
 {
 	char id[33];
@@ -77,6 +82,7 @@ static json_t *instance_row(const struct instance_set *set, const struct instanc
 	return row;
 }
 
+/* reasons.md 3: the registry's answer codes as status, each with its own word. */
 static void answer_registry(struct admin_call *call, const struct registry_result *result)
 {
 	int status = 503;
@@ -112,6 +118,7 @@ static void answer_registry(struct admin_call *call, const struct registry_resul
 		result->text ? result->text : "the registry did not answer");
 }
 
+/* items has been given to the answer, or was dropped with the refusal. */
 static void free_listing(struct listing *listing)
 {
 	for (size_t i = 0; i < listing->count; i++) {
@@ -121,6 +128,7 @@ static void free_listing(struct listing *listing)
 	mem_free(listing);
 }
 
+/* The index is the highest of the look-ups: the list is at least as new as that (AD-06). */
 static void finish_listing(struct listing *listing)
 {
 	json_t *list = json_pack("{s:o, s:I, s:I}", "items", listing->items, "index",
@@ -133,6 +141,7 @@ static void finish_listing(struct listing *listing)
 
 static void ask_next(struct listing *listing);
 
+/* A service that went away between the list and its look-up is left out, not an error. */
 static void on_service(struct registry_call *registry_call, const struct registry_result *result)
 {
 	struct listing *listing = registry_call->owner;
@@ -146,6 +155,8 @@ static void on_service(struct registry_call *registry_call, const struct registr
 	ask_next(listing);
 }
 
+/* One at a time: a list of a thousand services must not fill the session with a thousand requests
+ * at once. */
 static void ask_next(struct listing *listing)
 {
 	struct registry *registry = control_registry(listing->call->control);
@@ -160,11 +171,13 @@ static void ask_next(struct listing *listing)
 		registry, listing->names[listing->next++], &listing->registry_call);
 }
 
+/* registry.md 13: lists are sorted by name. */
 static int compare_names(const void *a, const void *b)
 {
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+/* Names are copied, because the result is the registry's for the length of this call only. */
 static void on_names(struct registry_call *registry_call, const struct registry_result *result)
 {
 	struct listing *listing = registry_call->owner;
@@ -176,6 +189,7 @@ static void on_names(struct registry_call *registry_call, const struct registry_
 		return;
 	}
 	listing->index = result->index;
+	/* Longer lists are cut: the answer stays below what a control turn may take (AD-05). */
 	listing->count = result->name_count > SERVICES_MAX ? SERVICES_MAX : result->name_count;
 	listing->names = mem_zalloc((listing->count + 1) * sizeof *listing->names);
 	for (size_t i = 0; i < listing->count; i++) {
@@ -185,6 +199,8 @@ static void on_names(struct registry_call *registry_call, const struct registry_
 	ask_next(listing);
 }
 
+/* RV-01: asked of the registry and not of the local view, which holds only what somebody here
+ * calls. */
 void services_page(struct admin_call *call)
 {
 	struct registry *registry = control_registry(call->control);
@@ -216,6 +232,8 @@ struct seen { /* what one worker writes about one instance */
 	uint8_t tier;
 };
 
+/* On each worker. A service that no request has used there has no tiers; looking must not make the
+ * worker open one. */
 static void collect_tiers(struct control_survey *survey, struct exchange_server *server,
 	unsigned worker, struct buf *ret)
 {
@@ -255,6 +273,7 @@ static enum tier merged_tier(const struct buf *parts, unsigned count, uint32_t i
 	return worst;
 }
 
+/* operations.md 7: the column WHY, what keeps an instance out of use here. */
 static const char *why_out(const struct instance *instance, enum tier tier)
 {
 	if (instance->weight == 0) {
@@ -278,6 +297,8 @@ static const char *why_out(const struct instance *instance, enum tier tier)
 	return "";
 }
 
+/* Registry and workers come together here; where no worker knows the instance, the registry's word
+ * stands in. */
 static void on_tiers(struct control_survey *survey, const struct buf *parts, unsigned count)
 {
 	struct view *view = survey->owner;
@@ -304,6 +325,7 @@ static void on_tiers(struct control_survey *survey, const struct buf *parts, uns
 	mem_free(view);
 }
 
+/* The set is counted, so it outlives the registry's answer until all workers have looked at it. */
 static void on_view(struct registry_call *registry_call, const struct registry_result *result)
 {
 	struct view *view = registry_call->owner;
@@ -323,6 +345,7 @@ static void on_view(struct registry_call *registry_call, const struct registry_r
 	control_survey_start(view->call->control, &view->survey);
 }
 
+/* Two steps, the registry's answer and a survey of the workers; neither blocks control. */
 static void start_view(struct admin_call *call, const char *name, bool whole)
 {
 	struct registry *registry = control_registry(call->control);
@@ -341,11 +364,13 @@ static void start_view(struct admin_call *call, const char *name, bool whole)
 	registry->ops->get_service(registry, view->name, &view->registry_call);
 }
 
+/* One service by its name: 404 where it does not exist. */
 void service_page(struct admin_call *call)
 {
 	start_view(call, call->parts[0], true);
 }
 
+/* Without a name the own service: what a person beside one sidecar most often wants. */
 void services_instances_page(struct admin_call *call)
 {
 	const char *service = admin_parameter(call, "service");

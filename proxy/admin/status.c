@@ -19,6 +19,7 @@ struct status_call {
 	struct control_survey survey;
 };
 
+/* Failed is what a caller would call so: 5xx, and exchanges that ended without any status. */
 static void add_series(void *context, const struct stats_series *series)
 {
 	struct totals *totals = context;
@@ -40,12 +41,14 @@ static void add_series(void *context, const struct stats_series *series)
 	}
 }
 
+/* Connections are in /metrics; this is one screen. */
 static void ignore_listener(void *context, const struct stats_listener *listener)
 {
 	(void)context;
 	(void)listener;
 }
 
+/* On the worker: the sums are made where the counters are, and travel as plain numbers. */
 static void collect(struct control_survey *survey, struct exchange_server *server, unsigned worker,
 	struct buf *ret)
 {
@@ -59,6 +62,7 @@ static void collect(struct control_survey *survey, struct exchange_server *serve
 	buf_append(ret, &totals, sizeof totals);
 }
 
+/* The same words as in x-pillion-registry, with the two states that have no index yet. */
 static const char *mode_word(enum registry_mode mode)
 {
 	switch (mode) {
@@ -74,6 +78,7 @@ static const char *mode_word(enum registry_mode mode)
 	return "unknown";
 }
 
+/* Bound addresses; `pillion call` and `pub` find the outbound port here. */
 static json_t *listeners_json(struct control *control)
 {
 	json_t *list = json_array();
@@ -86,6 +91,7 @@ static json_t *listeners_json(struct control *control)
 	return list;
 }
 
+/* MG-04: index, age and mode say how much the view is worth. */
 static json_t *registry_json(const struct registry_status *registry)
 {
 	return json_pack("{s:s, s:b, s:I, s:I, s:s, s:s, s:s, s:s}", "mode",
@@ -115,6 +121,7 @@ static json_t *degraded_json(struct control *control, const struct control_healt
 		json_array_append_new(
 			list, json_pack("{s:s, s:s}", "part", "app", "text", health->app_error));
 	}
+	/* B1-08: a failed spool turns publishing off and nothing else. */
 	if (control_broker(control) &&
 		broker_spool_state(control_broker(control), reason) != BROKER_SPOOL_OK) {
 		json_array_append_new(
@@ -123,6 +130,7 @@ static json_t *degraded_json(struct control *control, const struct control_healt
 	return list;
 }
 
+/* A sum of moments that lie microseconds apart, which is all a screen needs. */
 static void on_collected(struct control_survey *survey, const struct buf *parts, unsigned count)
 {
 	struct status_call *waiting = survey->owner;
@@ -157,6 +165,7 @@ static void on_collected(struct control_survey *survey, const struct buf *parts,
 			health.has_app ? config->self.app.address.text : "", "healthy",
 			(int)health.app_healthy, "protocol", health.app_protocol, "error",
 			health.app_error));
+	/* Parts of the screen, in the order in which `pillion status` shows them. */
 	json_object_set_new(json, "listeners", listeners_json(control));
 	json_object_set_new(json, "registry", registry_json(&health.registry));
 	json_object_set_new(json, "traffic",
@@ -169,6 +178,8 @@ static void on_collected(struct control_survey *survey, const struct buf *parts,
 	mem_free(waiting);
 }
 
+/* Answers when the slowest worker has: a status that hides a hung worker would be worse than none
+ * (the client has a time limit). */
 void status_page(struct admin_call *call)
 {
 	struct status_call *waiting = mem_zalloc(sizeof *waiting);
@@ -179,6 +190,7 @@ void status_page(struct admin_call *call)
 	control_survey_start(call->control, &waiting->survey);
 }
 
+/* Answered before the stop begins, or the answer would drain with the rest. */
 void status_quit_page(struct admin_call *call)
 {
 	struct control *control = call->control;
@@ -187,6 +199,7 @@ void status_quit_page(struct admin_call *call)
 	control_quit(control);
 }
 
+/* For this run only: a reload sets what the file says. */
 void status_log_level_page(struct admin_call *call)
 {
 	static const char *const words[] = {"error", "warn", "info", "debug"};
