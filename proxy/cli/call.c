@@ -7,6 +7,8 @@
 #include "cli/http_client.h"
 #include "cli/verbs.h"
 
+/* More -H than this is no request that a person types; what it reads from a file is bounded like
+ * one. */
 #define FIELDS_MAX 32
 #define DATA_MAX   ((size_t)16 << 20)
 
@@ -65,6 +67,8 @@ static bool read_data(const struct command *command, struct buf *ret_data, bool 
 	return true;
 }
 
+/* Names become lower case here, for heads hold nothing else (MM-08); a text without a colon is no
+ * field and is left out. */
 static size_t read_fields(
 	const struct command *command, struct http_client_field *fields, char (*texts)[1024])
 {
@@ -94,6 +98,9 @@ static size_t read_fields(
 	return count;
 }
 
+/* CL-02: the body alone goes to standard output, so that it can be piped; status and reason are
+ * for the person. The exit code follows the call, as a script wants it: 1 for 400 and above, and
+ * for a gRPC status that is not 0. */
 static int report(const struct answer *answer)
 {
 	(void)fwrite(answer->body.data, 1, answer->body.size, stdout);
@@ -110,6 +117,9 @@ static int report(const struct answer *answer)
 		       : CLI_DONE;
 }
 
+/* operations.md 7: through the outbound listener, so that name, choice of instance, retries and
+ * translation are those that the application would meet. The service is the authority, as in form
+ * A of mesh.md 1. */
 int call_run(struct command *command)
 {
 	char method[64], path[2048], outbound[256];
@@ -134,6 +144,7 @@ int call_run(struct command *command)
 		buf_fini(&data);
 		return CLI_USAGE;
 	}
+	/* The port may have moved (ZC-03), so the sidecar is asked for it. */
 	code = command_outbound(command, outbound, sizeof outbound);
 	if (code != CLI_DONE) {
 		buf_fini(&data);
@@ -141,6 +152,8 @@ int call_run(struct command *command)
 	}
 	request.authority = command->words[0];
 	request.body = buf_slice(&data);
+	/* A POST has a body even when it is empty: a gRPC method takes the empty message (JG-01).
+	 */
 	request.has_body = request.has_body || strcmp(method, "POST") == 0;
 	request.field_count = read_fields(command, fields, texts);
 	if (request.has_body) {

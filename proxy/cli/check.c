@@ -11,16 +11,20 @@
 #include "cli/offline.h"
 #include "cli/verbs.h"
 
+/* Warnings do not count: CL-10 exits 1 on failures only. */
 struct tally {
 	int failed;
 };
 
+/* CL-10: one line per check, verdict first, so that it can be read and grepped alike. */
 static void line(struct tally *tally, const char *verdict, const char *what, const char *detail)
 {
 	(void)printf("%-4s  %s%s%s\n", verdict, what, detail[0] ? ": " : "", detail);
 	tally->failed += strcmp(verdict, "FAIL") == 0;
 }
 
+/* A warning only: the limit is lowered at the start by itself, and another user may have another
+ * hard limit. */
 static void check_descriptors(struct tally *tally, const struct config *config)
 {
 	struct rlimit files;
@@ -37,6 +41,8 @@ static void check_descriptors(struct tally *tally, const struct config *config)
 		"host", text);
 }
 
+/* CF-24, PIL1301. Only whether they can be read: compiling them is the sidecar's, and
+ * `config_load` has no schema. */
 static void check_files(struct tally *tally, const struct config *config)
 {
 	for (size_t i = 0; i < config->translation.descriptors.count; i++) {
@@ -54,6 +60,7 @@ static void check_files(struct tally *tally, const struct config *config)
 	}
 }
 
+/* A port that is taken is a warning, because the sidecar whose file this is may be running. */
 static void check_ports(struct tally *tally, const struct config *config)
 {
 	for (size_t i = 0; i < config->listeners.count; i++) {
@@ -84,6 +91,8 @@ static void check_ports(struct tally *tally, const struct config *config)
 	}
 }
 
+/* The phases that need no sidecar. With jsonl the report of the file is the whole output, one
+ * problem a line, for editors (CF-22). */
 int check_run(struct command *command)
 {
 	struct tally tally = {0};

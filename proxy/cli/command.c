@@ -13,6 +13,7 @@
 static const char *const global_flags[] = {
 	"--addr=", "--token-file=", "--timeout=", "-o=", "--color=", "-q", "-v"};
 
+/* Exact names only; a near miss is shown, never guessed. */
 static const struct command_row *find_row(const char *verb)
 {
 	size_t count;
@@ -35,6 +36,7 @@ static int in_flags(const char *flags, const char *name, size_t size)
 		size_t length = strcspn(at, ",");
 		bool valued = length > 0 && at[length - 1] == '=';
 
+		/* The "=" in the list is not part of the name. */
 		if (length - valued == size && memcmp(at, name, size) == 0) {
 			return valued ? 2 : 1;
 		}
@@ -43,6 +45,7 @@ static int in_flags(const char *flags, const char *name, size_t size)
 	return 0;
 }
 
+/* The verb's own flags first, then the global ones. 0: unknown to both. */
 static int flag_kind(const struct command_row *row, const char *argument)
 {
 	size_t size = strcspn(argument, "=");
@@ -54,6 +57,7 @@ static int flag_kind(const struct command_row *row, const char *argument)
 	return kind;
 }
 
+/* CL-01: what is wrong, and what would be right, on two lines; exit code 2. */
 static int usage(const struct command_row *row, const char *what, const char *argument)
 {
 	(void)fprintf(stderr, "pillion %s: %s%s%s\nusage: pillion %s %s\n", row->verb, what,
@@ -61,6 +65,8 @@ static int usage(const struct command_row *row, const char *what, const char *ar
 	return CLI_USAGE;
 }
 
+/* Words and flags in any order; behind "--" everything is a word, so that data may begin with a
+ * dash. A lone "-" is a word too: standard input. */
 static int parse(
 	struct command *command, const struct command_row *row, int count, char **arguments)
 {
@@ -92,6 +98,8 @@ static int parse(
 	return CLI_DONE;
 }
 
+/* Looks through the arguments anew each time: there are few, and verbs stay free of a parser's
+ * state. The last word of the list may be a flag without its value; parse has refused that. */
 const char *command_flag(const struct command *command, const char *name, int index)
 {
 	size_t size = strlen(name);
@@ -114,6 +122,8 @@ const char *command_flag(const struct command *command, const char *name, int in
 	return NULL;
 }
 
+/* CL-02 for all verbs alike. Plain seconds are accepted here although the file wants a unit: it is
+ * typed by hand. */
 static int parse_output(struct command *command, const struct command_row *row)
 {
 	static const char *const words[] = {"table", "wide", "json", "jsonl"};
@@ -141,6 +151,7 @@ static int parse_output(struct command *command, const struct command_row *row)
 	return usage(row, "-o takes table, wide, json or jsonl, not", output);
 }
 
+/* CL-01: three lines that can be copied, then one per verb. */
 static void print_help(FILE *file)
 {
 	size_t count;
@@ -157,6 +168,7 @@ static void print_help(FILE *file)
 	}
 }
 
+/* CF-23: the nearest verb, run and proxy among them. */
 static int unknown_verb(const char *verb)
 {
 	size_t count;
@@ -177,6 +189,7 @@ static int unknown_verb(const char *verb)
 	return CLI_USAGE;
 }
 
+/* Up to "--": behind it --help belongs to somebody else. */
 static bool wants_help(int count, char **arguments)
 {
 	for (int i = 0; i < count && strcmp(arguments[i], "--") != 0; i++) {
@@ -187,6 +200,7 @@ static bool wants_help(int count, char **arguments)
 	return false;
 }
 
+/* CL-02: flags are stronger than the environment, which is stronger than looking for sockets. */
 static int run_row(
 	const struct cli_setup *setup, const struct command_row *row, int count, char **arguments)
 {
@@ -208,6 +222,7 @@ static int run_row(
 	if (code != CLI_DONE) {
 		return code;
 	}
+	/* NULL: the sockets of AD-01 are looked for when somebody asks. */
 	command.address = command_flag(&command, "--addr", 0);
 	command.token_file = command_flag(&command, "--token-file", 0);
 	command.quiet = command_flag(&command, "-q", 0) != NULL;
@@ -221,6 +236,7 @@ static int run_row(
 	return row->run(&command);
 }
 
+/* Words that look like flags and are verbs. */
 static bool is_own_word(const char *verb)
 {
 	return strcmp(verb, "--help") == 0 || strcmp(verb, "-h") == 0 ||
@@ -256,6 +272,8 @@ static int run_after_flags(
 	return cli_main(setup, word, used, words);
 }
 
+/* Everything but run and proxy. Called anew with the verb in front when global flags stood before
+ * it. */
 int cli_main(const struct cli_setup *setup, const char *verb, int count, char **arguments)
 {
 	const struct command_row *row;
@@ -271,6 +289,8 @@ int cli_main(const struct cli_setup *setup, const char *verb, int count, char **
 	return row ? run_row(setup, row, count, arguments) : unknown_verb(verb);
 }
 
+/* CL-05: three lines, or one object for programs; cause and fix come from the one table of codes,
+ * so that command line and documents agree. */
 int command_error(const struct command *command, int exit_code, unsigned pil, const char *message)
 {
 	const struct code_info *info = code_info(pil);
@@ -294,6 +314,7 @@ int command_error(const struct command *command, int exit_code, unsigned pil, co
 	return exit_code;
 }
 
+/* CL-04: what may work later is 75, what the file has to change is 78, all else is 1. */
 static int code_of_status(int status)
 {
 	switch (status) {
@@ -311,6 +332,8 @@ static int code_of_status(int status)
 	}
 }
 
+/* An answer of the sidecar keeps its own words (AD-06). Something that is no pillion may answer
+ * too; then the status and the beginning of its body are shown. */
 int command_refused(const struct command *command, const struct answer *answer)
 {
 	json_t *json = json_loadb((const char *)answer->body.data, answer->body.size, 0, NULL);

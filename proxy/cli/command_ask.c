@@ -38,6 +38,7 @@ static bool alive(const char *path)
 	return answers;
 }
 
+/* Each place once: the same directory may be named by two variables. */
 static void add(struct found *found, const char *path)
 {
 	struct stat status;
@@ -56,6 +57,7 @@ static void add(struct found *found, const char *path)
 	found->count++;
 }
 
+/* A variable that is unset or not absolute names no place. */
 static void add_pattern(struct found *found, const char *directory, const char *pattern)
 {
 	char path[512];
@@ -73,6 +75,9 @@ static void add_pattern(struct found *found, const char *directory, const char *
 	globfree(&matches);
 }
 
+/* AD-01: the places where a sidecar of this user may have bound its socket, in the order in which
+ * it chooses them. Where there is none the TCP address is left, which may look but not change
+ * (AD-02). */
 int command_addresses(const struct command *command, char (*ret_addresses)[256], int most)
 {
 	struct found found = {.addresses = ret_addresses, .most = most};
@@ -102,6 +107,8 @@ int command_addresses(const struct command *command, char (*ret_addresses)[256],
 	return found.count;
 }
 
+/* CF-09: from a file only, so that no argument list holds a secret. An unreadable file sends no
+ * token, and the refusal says what is missing. */
 static void read_token(const char *path, char *ret_text, size_t size)
 {
 	FILE *file = path ? fopen(path, "re") : NULL;
@@ -117,6 +124,8 @@ static void read_token(const char *path, char *ret_text, size_t size)
 	(void)fclose(file);
 }
 
+/* x-pillion-admin goes with every request: it costs nothing where it is not asked for, and no
+ * browser can send it across origins (AD-03). */
 bool command_ask_at(struct command *command, const char *address, const char *path,
 	const char *body, struct answer *ret_answer)
 {
@@ -144,6 +153,7 @@ bool command_ask_at(struct command *command, const char *address, const char *pa
 	return http_client_do(&request, ret_answer);
 }
 
+/* Takes an answer that never came. */
 void command_answer_fini(struct answer *answer)
 {
 	buf_fini(&answer->body);
@@ -161,6 +171,8 @@ static int refuse_several(const struct command *command, char (*addresses)[256],
 	return code;
 }
 
+/* CL-02: verbs that only read the mesh take the first sidecar that answers, since all know the
+ * same, and say which one it was; verbs that change something refuse to choose. */
 int command_ask(struct command *command, const char *path, const char *body, bool changes,
 	struct answer *ret_answer)
 {
@@ -170,6 +182,7 @@ int command_ask(struct command *command, const char *path, const char *body, boo
 
 	*ret_answer = (struct answer){0};
 	buf_init(&ret_answer->body);
+	/* Stopping or reloading the wrong one of two would be worse than a question. */
 	if (changes && count > 1) {
 		return refuse_several(command, addresses, count);
 	}
@@ -187,6 +200,7 @@ int command_ask(struct command *command, const char *path, const char *body, boo
 	return command_error(command, CLI_NOT_REACHED, 4001, message);
 }
 
+/* For call, pub and sub: any sidecar of this user leads into the mesh. */
 int command_outbound(struct command *command, char *ret_address, size_t size)
 {
 	struct answer answer;

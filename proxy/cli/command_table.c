@@ -6,6 +6,8 @@
 
 #define CELL_MAX 256
 
+/* One JSON value as text. Objects, such as metadata, are shown as JSON; what is absent is a dash,
+ * so that columns stay countable. */
 static void cell_text(const json_t *row, const struct column *column, char ret_text[CELL_MAX])
 {
 	const json_t *value = json_object_get(row, column->key);
@@ -36,6 +38,7 @@ static void cell_text(const json_t *row, const struct column *column, char ret_t
 	}
 }
 
+/* CL-03: the last column is not padded, so no line ends in blanks. */
 static void print_row(
 	const char *const *cells, const size_t *widths, const struct column *columns, size_t count)
 {
@@ -51,6 +54,8 @@ static void print_row(
 	}
 }
 
+/* Two passes: widths first, then the rows. No truncation, for output is piped more often than
+ * looked at. */
 static void print_table(const json_t *items, const struct column *columns, size_t count)
 {
 	size_t widths[16];
@@ -82,6 +87,8 @@ static void print_table(const json_t *items, const struct column *columns, size_
 	}
 }
 
+/* CL-03: json is the body of the interface unchanged, jsonl one element a line; an empty list is a
+ * header, [] or nothing, and no failure. */
 int command_print_list(const struct command *command, const struct answer *answer,
 	const struct column *columns, size_t count)
 {
@@ -116,6 +123,7 @@ int command_print_list(const struct command *command, const struct answer *answe
 	return CLI_DONE;
 }
 
+/* Most verbs are this: one path, one list of columns. */
 int command_list(
 	struct command *command, const char *path, const struct column *columns, size_t count)
 {

@@ -37,6 +37,8 @@ static const struct command_row rows[] = {
 	{"version", version_run, "", "version and libraries", ""},
 };
 
+/* Parser, help and the nearest word all read this table; a flag that does not stand here is
+ * refused (CL-01). */
 const struct command_row *command_rows(size_t *ret_count)
 {
 	*ret_count = ARRAY_SIZE(rows);

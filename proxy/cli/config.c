@@ -6,6 +6,7 @@
 #include "cli/verbs.h"
 #include "config/schema.h"
 
+/* CF-27 --live: what the running sidecar works with, after environment, flags and reloads. */
 static int show_live(struct command *command)
 {
 	struct answer answer;
@@ -26,8 +27,10 @@ static int show_live(struct command *command)
 	return code;
 }
 
+/* CF-27 without a sidecar: what this file would mean here, with this environment. */
 static int show_file(struct command *command)
 {
+	/* Secrets are redacted in every form of this output (CF-09). */
 	struct config_show_options options = {
 		.effective = command_flag(command, "--effective", 0) != NULL,
 		.origin = command_flag(command, "--origin", 0) != NULL,
@@ -52,6 +55,7 @@ static int show_file(struct command *command)
 	return code;
 }
 
+/* The schema holds the options of filters too: main.c hands their tables over. */
 int config_run(struct command *command)
 {
 	const char *verb = command->word_count > 0 ? command->words[0] : "show";

@@ -4,6 +4,7 @@
 #include "cli/command.h"
 #include "cli/verbs.h"
 
+/* B18-06. Without the bodies: they may be large, and are other people's data. */
 static int list(struct command *command, const char *target)
 {
 	static const struct column columns[] = {{"ID", "id", false, false},
@@ -16,6 +17,7 @@ static int list(struct command *command, const char *target)
 	return command_list(command, path, columns, ARRAY_SIZE(columns));
 }
 
+/* All of one dead letter, as JSON: attributes, body and what the application had answered. */
 static int show(struct command *command, const char *target, const char *id)
 {
 	struct answer answer;
@@ -33,6 +35,7 @@ static int show(struct command *command, const char *target, const char *id)
 	return code;
 }
 
+/* replay and drop; without an ID all dead letters of that group. */
 static int change(struct command *command, const char *target, const char *verb, const char *id)
 {
 	struct answer answer;
@@ -54,6 +57,8 @@ static int change(struct command *command, const char *target, const char *verb,
 	return code;
 }
 
+/* A target is always TOPIC/GROUP: dead letters belong to the group that could not take them
+ * (B10-10). */
 int dlq_run(struct command *command)
 {
 	const char *verb = command->word_count > 0 ? command->words[0] : "";

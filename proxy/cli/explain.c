@@ -7,6 +7,7 @@
 #include "cli/verbs.h"
 #include "config/schema.h"
 
+/* RE-03: the word as clients, logs and metrics show it, with what its user can do. */
 static int explain_reason(const struct reason_info *info)
 {
 	(void)printf("%s", info->word);
@@ -22,6 +23,7 @@ static int explain_reason(const struct reason_info *info)
 	return CLI_DONE;
 }
 
+/* Reasons have numbers too; they are looked up first, because their answer says more. */
 static int explain_number(unsigned number)
 {
 	const struct code_info *info = code_info(number);
@@ -39,6 +41,7 @@ static int explain_number(unsigned number)
 	return CLI_DONE;
 }
 
+/* CF-23: near misses among the words; numbers and keys have no neighbours worth showing. */
 static int unknown(const char *word)
 {
 	const char *words[REASON_COUNT];
@@ -56,6 +59,8 @@ static int unknown(const char *word)
 	return CLI_FAILED;
 }
 
+/* Offline: a number, a word or a key of the configuration, whichever it is, so that whatever
+ * stands in a log can be pasted here. */
 int explain_run(struct command *command)
 {
 	const char *word = command->word_count > 0 ? command->words[0] : NULL;

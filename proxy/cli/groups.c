@@ -3,6 +3,8 @@
 #include "cli/command.h"
 #include "cli/verbs.h"
 
+/* B3-03: rm throws away what nobody has acknowledged, hence --yes; resume ends the pause of B7-08.
+ */
 static int change(struct command *command, const char *verb)
 {
 	struct answer answer;
@@ -28,6 +30,7 @@ static int change(struct command *command, const char *verb)
 	return code;
 }
 
+/* B18-05, of the local spool. */
 int groups_run(struct command *command)
 {
 	static const struct column columns[] = {{"TOPIC", "topic", false, false},

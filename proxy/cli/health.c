@@ -3,6 +3,8 @@
 
 #define PROBE_MS 2000 /* a probe never hangs */
 
+/* operations.md 7: needs no configuration, and takes the first place where a sidecar may be, since
+ * in its container there is one. What it prints on a failure is what the container engine shows. */
 static bool probe(struct command *command, const char *path)
 {
 	char addresses[1][256];
