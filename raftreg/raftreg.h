@@ -1,8 +1,8 @@
 /*
  * raftreg: what the rest of the program sees of the Raft registry. A sidecar always has a client
- * (backend_raft: a session with any replica, over the mesh port); a voter or learner also has a node:
- * the Raft core on a loop of its own, with a disk thread. Nodes get accepted streams from the workers
- * through doors. Functions run on the control thread unless they say otherwise.
+ * (backend_raft: a session with any replica, over the mesh port); a voter or learner also has a
+ * node: the Raft core on a loop of its own, with a disk thread. Nodes get accepted streams from the
+ * workers through doors. Functions run on the control thread unless they say otherwise.
  */
 #ifndef PILLION_RAFTREG_RAFTREG_H
 #define PILLION_RAFTREG_RAFTREG_H
@@ -16,14 +16,14 @@ struct config;
 struct raftreg_node;
 struct resolver;
 
-/* Does this data directory belong to a cluster: raft/vote, or a view.bin that names replicas? (ZC-02)
- * ret_replica: it holds a replica's files. */
+/* Does this data directory belong to a cluster: raft/vote, or a view.bin that names replicas?
+ * (ZC-02) ret_replica: it holds a replica's files. */
 bool raftreg_has_identity(const char *data_dir, bool *ret_replica);
 
 struct raftreg_node_options {
 	const struct config *config; /* copied from; not kept */
 	const char *data_dir;
-	const char *name;            /* shown by raft status */
+	const char *name; /* shown by raft status */
 	const char *advertise_host;
 	uint16_t advertise_port;
 	struct resolver *resolver;
@@ -36,19 +36,21 @@ struct raftreg_node_options {
 };
 
 /*
- * Recovers the files (blocking; start-up only), bootstraps when the configuration asks for it (RB-01,
- * RB-02), starts the registry and the disk thread. err has a PIL code: 2010, 2011, 2012, 21xx, 1230.
+ * Recovers the files (blocking; start-up only), bootstraps when the configuration asks for it
+ * (RB-01, RB-02), starts the registry and the disk thread. err has a PIL code: 2010, 2011, 2012,
+ * 21xx, 1230.
  */
 MUST_CHECK int raftreg_node_start(const struct raftreg_node_options *options,
 	struct raftreg_node **ret_node, struct err *err);
 /* Transfers leadership away (RB-05), sends GoAway, syncs, joins the threads; at most ~2 s. */
 void raftreg_node_stop(struct raftreg_node *node);
-/* `pillion raft status`: one JSON object (registry.md 13). Also what /readyz?verbose and status show. */
+/* `pillion raft status`: one JSON object (registry.md 13). Also what /readyz?verbose and status
+ * show. */
 struct raftreg_node_health {
-	bool role_stopped;  /* RS-16 */
+	bool role_stopped; /* RS-16 */
 	bool leader_known;
 	bool is_leader;
-	char reason[128];   /* why stopped, or empty */
+	char reason[128]; /* why stopped, or empty */
 };
 void raftreg_node_health(const struct raftreg_node *node, struct raftreg_node_health *ret_health);
 void raftreg_node_status(const struct raftreg_node *node, struct buf *ret_json);
@@ -67,13 +69,13 @@ void raftreg_node_command(struct raftreg_node *node, const char *verb, const cha
  */
 #define RAFTREG_ENDPOINTS 2
 struct raftreg_door;
-struct raftreg_door *raftreg_door_create(struct raftreg_node *node, struct loop *const *worker_loops,
-	unsigned workers);
+struct raftreg_door *raftreg_door_create(
+	struct raftreg_node *node, struct loop *const *worker_loops, unsigned workers);
 void raftreg_door_destroy(struct raftreg_door *door);
 unsigned raftreg_door_endpoints(struct raftreg_door *door, struct endpoint ret[RAFTREG_ENDPOINTS]);
 
-/* Back ends of upstream/registry.h. Create, then ops->start on the control loop; destroy after stop.
- * node: this sidecar's own replica, asked before any seed; NULL for pure clients. */
+/* Back ends of upstream/registry.h. Create, then ops->start on the control loop; destroy after
+ * stop. node: this sidecar's own replica, asked before any seed; NULL for pure clients. */
 struct registry *raftreg_client_create(struct raftreg_node *node);
 void raftreg_client_destroy(struct registry *registry);
 struct registry *raftreg_static_create(void);

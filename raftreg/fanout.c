@@ -1,0 +1,574 @@
+#include "raftreg/fanout.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+
+#define SUBSCRIPTIONS_MAX 1024	       /* RW registry.md 9 */
+#define BEHIND_MS	  2000	       /* RW-02: wait for a replica that lags */
+#define INVALID_WINDOW_MS 10000	       /* RW-10 */
+#define SYNCS_MAX	  64	       /* RW-08: whole views under way at once */
+#define ROOM_FOR_MAX	  (64u * 1024) /* bytes of one END frame and then some */
+
+enum {
+	GRPC_OK = 0,
+	GRPC_INVALID_ARGUMENT = 3,
+	GRPC_FAILED_PRECONDITION = 9,
+	GRPC_UNAVAILABLE = 14
+};
+
+struct subscription {
+	struct list_node node;
+	uint64_t number;
+	bool records, prefix;
+	struct slice name; /* owned */
+};
+
+struct conn {
+	struct list_node node;
+	struct fanout *fanout;
+	struct gate_stream *stream;
+	struct node_origin origin;
+	bool greeted;
+	bool waiting; /* for this replica to reach what the client has seen */
+	uint64_t wait_until_ms;
+	uint64_t highest; /* the client has seen up to here; nothing below is sent */
+	struct list_node subscriptions;
+	size_t subscription_count;
+	struct map dirty; /* kind byte and name -> this conn (any pointer) */
+	uint64_t invalid_ms;
+	uint64_t bookmark_ms;
+};
+
+struct fanout {
+	struct raftreg_node *node;
+	struct list_node conns;
+	size_t count;
+	uint64_t published; /* applied index of the last publication */
+};
+
+/* A set's change of this turn, encoded once. */
+struct delta {
+	struct state_set *set;
+	struct buf bytes; /* one DELTA frame */
+};
+
+struct fanout *fanout_create(struct raftreg_node *node)
+{
+	struct fanout *fanout = mem_zalloc(sizeof *fanout);
+
+	fanout->node = node;
+	list_init(&fanout->conns);
+	return fanout;
+}
+
+static void free_conn(struct conn *conn)
+{
+	node_request_forget(conn->fanout->node, &conn->origin);
+	while (!list_empty(&conn->subscriptions)) {
+		struct subscription *subscription =
+			LIST_ENTRY(list_pop_front(&conn->subscriptions), struct subscription, node);
+
+		mem_free((void *)(uintptr_t)subscription->name.data);
+		mem_free(subscription);
+	}
+	map_fini(&conn->dirty);
+	list_unlink(&conn->node);
+	conn->fanout->count--;
+	mem_free(conn);
+}
+
+void fanout_destroy(struct fanout *fanout)
+{
+	if (!fanout) {
+		return;
+	}
+	while (!list_empty(&fanout->conns)) {
+		free_conn(LIST_ENTRY(fanout->conns.next, struct conn, node));
+	}
+	ASSERT(fanout->count == 0);
+	mem_free(fanout);
+}
+
+static void send_frame(struct conn *conn, const struct frame *frame)
+{
+	struct buf bytes;
+
+	buf_init(&bytes);
+	frame_copy(frame, &bytes);
+	gate_send(conn->stream, buf_slice(&bytes));
+	buf_fini(&bytes);
+}
+
+static void end_conn(struct conn *conn, int status, const char *why)
+{
+	struct gate_stream *stream = conn->stream;
+
+	free_conn(conn);
+	gate_finish(stream, status, why);
+}
+
+static void on_reply(struct node_origin *origin, struct frame *answer)
+{
+	send_frame(container_of(origin, struct conn, origin), answer);
+}
+
+void fanout_open(struct fanout *fanout, struct gate_stream *stream)
+{
+	struct conn *conn = mem_zalloc(sizeof *conn);
+
+	conn->fanout = fanout;
+	conn->stream = stream;
+	conn->origin.reply = on_reply;
+	list_init(&conn->origin.requests);
+	list_init(&conn->subscriptions);
+	list_init(&conn->node);
+	map_init(&conn->dirty);
+	list_push_back(&fanout->conns, &conn->node);
+	fanout->count++;
+	stream->owner = conn;
+}
+
+void fanout_closed(struct fanout *fanout, struct gate_stream *stream)
+{
+	ASSERT(fanout && stream->owner);
+	free_conn(stream->owner);
+}
+
+static bool matches(const struct subscription *subscription, bool records, struct slice name)
+{
+	if (subscription->records != records) {
+		return false;
+	}
+	return subscription->prefix ? slice_starts_with(name, subscription->name)
+				    : slice_equal(name, subscription->name);
+}
+
+static bool is_subscribed(const struct conn *conn, const struct state_set *set)
+{
+	LIST_FOR_EACH(node, &conn->subscriptions) {
+		if (matches(LIST_ENTRY(node, struct subscription, node), set->records, set->name)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void add_member(struct buf *bytes, const struct item *item)
+{
+	struct buf encoded;
+
+	buf_init(&encoded);
+	item_encode(item, &encoded);
+	frame_add_item(bytes, buf_slice(&encoded));
+	buf_fini(&encoded);
+}
+
+static void add_defs(struct buf *bytes, const struct state_set *set)
+{
+	for (size_t i = 0; i < set->def_count; i++) {
+		const struct item item = {.op = ITEM_DEF,
+			.key = set->defs[i].version,
+			.content = set->defs[i].content};
+
+		add_member(bytes, &item);
+	}
+}
+
+static void send_whole(struct conn *conn, const struct state_set *set)
+{
+	const struct frame frame = {.kind = FRAME_SET,
+		.name = set->name,
+		.flags = (set->records ? FRAME_RECORDS : 0u) |
+			 (set->members.count == 0 ? (unsigned)FRAME_ABSENT : 0u),
+		.index = set->modified,
+		.digest = set->digest};
+	struct buf bytes;
+
+	buf_init(&bytes);
+	frame_encode(&frame, &bytes);
+	add_defs(&bytes, set);
+	MAP_FOR_EACH(entry, &set->members)
+	{
+		struct item item;
+
+		state_member_item(entry->value, &item);
+		add_member(&bytes, &item);
+	}
+	gate_send(conn->stream, buf_slice(&bytes));
+	buf_fini(&bytes);
+}
+
+static void send_mark(struct conn *conn, enum frame_kind kind, uint64_t number, unsigned flags)
+{
+	struct raftreg_node *node = conn->fanout->node;
+	const struct frame frame = {.kind = kind,
+		.number = number,
+		.index = node->state.applied,
+		.flags = flags | (node_has_quorum(node) ? 0u : (unsigned)FRAME_NO_QUORUM)};
+
+	send_frame(conn, &frame);
+}
+
+/* RW-03: sets of the subscription that changed after `from`, whole; all of them when the cursor is
+ * below the tombstones that are still known. Of ONE view: nothing is applied meanwhile. */
+static void sync_subscription(
+	struct conn *conn, const struct subscription *subscription, uint64_t from)
+{
+	const struct state *state = &conn->fanout->node->state;
+	bool full = from == 0 || from < state->horizon;
+
+	send_mark(conn, FRAME_BEGIN, subscription->number, full ? FRAME_FULL : 0);
+	if (!subscription->prefix) {
+		const struct state_set *set =
+			state_set(state, subscription->records, subscription->name);
+
+		if (set && (full || set->modified > from)) {
+			send_whole(conn, set);
+		}
+	} else {
+		MAP_FOR_EACH(entry, &state->sets)
+		{
+			const struct state_set *set = entry->value;
+
+			if (matches(subscription, set->records, set->name) &&
+				(full ? set->members.count > 0 : set->modified > from)) {
+				send_whole(conn, set);
+			}
+		}
+	}
+	send_mark(conn, FRAME_END, subscription->number, 0);
+}
+
+static void welcome(struct conn *conn)
+{
+	struct raftreg_node *node = conn->fanout->node;
+	const struct state_replica *leader = state_replica(&node->state, node->now.leader);
+	char address[300] = "";
+	struct frame frame = {.kind = FRAME_WELCOME,
+		.uuid = slice_make(node->uuid, 16),
+		.epoch = node->epoch,
+		.index = node->state.applied,
+		.flags = node_has_quorum(node) ? 0u : (unsigned)FRAME_NO_QUORUM};
+	struct buf bytes;
+
+	if (leader) {
+		node_status_address(leader, address);
+		frame.text = slice_from_string(address);
+	}
+	buf_init(&bytes);
+	frame_encode(&frame, &bytes);
+	for (size_t i = 0; i < node->state.replica_count; i++) {
+		const struct state_replica *replica = &node->state.replicas[i];
+		struct item item = {.op = ITEM_ADDRESS, .set = slice_from_string(replica->name)};
+		char text[300];
+
+		node_status_address(replica, text);
+		item.content = slice_from_string(text);
+		add_member(&bytes, &item);
+	}
+	gate_send(conn->stream, buf_slice(&bytes));
+	buf_fini(&bytes);
+}
+
+static bool on_hello(struct conn *conn, const struct frame *hello)
+{
+	struct raftreg_node *node = conn->fanout->node;
+	bool same = hello->uuid.size == 16 && memcmp(hello->uuid.data, node->uuid, 16) == 0 &&
+		    hello->epoch == node->epoch;
+
+	if (!node->has_cluster || node->conf.voters.count == 0) {
+		end_conn(conn, GRPC_UNAVAILABLE, "not a member of a cluster yet");
+		return false;
+	}
+	/* RW-02: indexes of another cluster or epoch are not compared. */
+	conn->highest = same ? hello->index : 0;
+	conn->greeted = true;
+	if (conn->highest > node->state.applied) {
+		conn->waiting = true;
+		conn->wait_until_ms = node_now_ms(node) + BEHIND_MS;
+		return true;
+	}
+	welcome(conn);
+	return true;
+}
+
+/* RW-10: twice within ten seconds ends the stream. */
+static bool note_invalid(struct conn *conn, const struct frame *frame)
+{
+	uint64_t now = node_now_ms(conn->fanout->node);
+	const struct frame answer = {
+		.kind = FRAME_ANSWER, .number = frame->number, .code = CODE_INVALID};
+
+	if (conn->invalid_ms > 0 && now - conn->invalid_ms < INVALID_WINDOW_MS) {
+		end_conn(conn, GRPC_INVALID_ARGUMENT, "invalid frames");
+		return false;
+	}
+	conn->invalid_ms = now;
+	send_frame(conn, &answer);
+	return true;
+}
+
+static struct subscription *find_subscription(const struct conn *conn, uint64_t number)
+{
+	LIST_FOR_EACH(node, &conn->subscriptions) {
+		struct subscription *found = LIST_ENTRY(node, struct subscription, node);
+
+		if (found->number == number) {
+			return found;
+		}
+	}
+	return NULL;
+}
+
+static void on_subscribe(struct conn *conn, const struct frame *frame)
+{
+	struct subscription *subscription;
+	uint64_t from = frame->index;
+
+	if (find_subscription(conn, frame->number) ||
+		conn->subscription_count >= SUBSCRIPTIONS_MAX ||
+		frame->name.size > STATE_SET_NAME_MAX ||
+		(frame->name.size == 0 && !(frame->flags & FRAME_PREFIX))) {
+		(void)note_invalid(conn, frame);
+		return;
+	}
+	subscription = mem_zalloc(sizeof *subscription);
+	subscription->number = frame->number;
+	subscription->records = (frame->flags & FRAME_RECORDS) != 0;
+	subscription->prefix = (frame->flags & FRAME_PREFIX) != 0;
+	subscription->name =
+		slice_make(mem_copy(frame->name.data, frame->name.size), frame->name.size);
+	list_init(&subscription->node);
+	list_push_back(&conn->subscriptions, &subscription->node);
+	conn->subscription_count++;
+	if (from > conn->fanout->node->state.applied) {
+		from = 0; /* a cursor above what is committed: everything again */
+	}
+	sync_subscription(conn, subscription, from);
+}
+
+static void on_unsubscribe(struct conn *conn, const struct frame *frame)
+{
+	struct subscription *subscription = find_subscription(conn, frame->number);
+
+	if (!subscription) {
+		(void)note_invalid(conn, frame);
+		return;
+	}
+	list_unlink(&subscription->node);
+	conn->subscription_count--;
+	mem_free((void *)(uintptr_t)subscription->name.data);
+	mem_free(subscription);
+}
+
+static void on_request(struct conn *conn, struct frame *frame, struct slice message)
+{
+	struct buf bytes;
+
+	/* RD-02: an unspecified host becomes the address that the sidecar is seen from. */
+	if (frame->kind != FRAME_OPEN || frame->host.size > 0) {
+		node_request_take(conn->fanout->node, &conn->origin, message);
+		return;
+	}
+	frame->host = slice_from_string(conn->stream->peer);
+	buf_init(&bytes);
+	frame_copy(frame, &bytes);
+	node_request_take(conn->fanout->node, &conn->origin, buf_slice(&bytes));
+	buf_fini(&bytes);
+}
+
+void fanout_message(struct fanout *fanout, struct gate_stream *stream, struct slice message)
+{
+	struct conn *conn = stream->owner;
+	struct frame frame;
+
+	ASSERT(conn->fanout == fanout);
+	if (frame_decode(message, &frame) < 0) {
+		end_conn(conn, GRPC_INVALID_ARGUMENT, "malformed frame");
+		return;
+	}
+	if (!conn->greeted) {
+		if (frame.kind != FRAME_HELLO) {
+			end_conn(conn, GRPC_FAILED_PRECONDITION, "no hello");
+			return;
+		}
+		(void)on_hello(conn, &frame);
+		return;
+	}
+	switch (frame.kind) {
+	case FRAME_SUBSCRIBE:
+		on_subscribe(conn, &frame);
+		break;
+	case FRAME_UNSUBSCRIBE:
+		on_unsubscribe(conn, &frame);
+		break;
+	case FRAME_OPEN:
+	case FRAME_REGISTER:
+	case FRAME_CLOSE:
+	case FRAME_RENEW:
+	case FRAME_GET:
+	case FRAME_LIST:
+	case FRAME_MEMBERS:
+		on_request(conn, &frame, message);
+		break;
+	default:
+		(void)note_invalid(conn, &frame);
+		break;
+	}
+}
+
+static void mark_dirty(struct conn *conn, const struct state_set *set)
+{
+	uint8_t bytes[STATE_SET_NAME_MAX + 1];
+
+	bytes[0] = set->records ? 'r' : 's';
+	memcpy(bytes + 1, set->name.data, set->name.size);
+	(void)map_set(&conn->dirty, slice_make(bytes, set->name.size + 1), conn);
+}
+
+/* RW-04: a slow reader gets the newest view of what it missed, once it reads again. */
+static void send_dirty(struct conn *conn)
+{
+	const struct state *state = &conn->fanout->node->state;
+
+	while (conn->dirty.count > 0 && !gate_is_full(conn->stream)) {
+		struct slice key = conn->dirty.entries[0].key;
+		const struct state_set *set =
+			state_set(state, key.data[0] == 'r', slice_from(key, 1));
+
+		if (set) {
+			send_whole(conn, set);
+		}
+		(void)map_remove(&conn->dirty, key);
+	}
+}
+
+void fanout_writable(struct fanout *fanout, struct gate_stream *stream)
+{
+	struct conn *conn = stream->owner;
+
+	ASSERT(conn->fanout == fanout);
+	send_dirty(conn);
+}
+
+/* RW-06: once per set and revision. */
+static void encode_delta(struct delta *delta, uint64_t applied)
+{
+	struct state_set *set = delta->set;
+	const struct frame frame = {.kind = FRAME_DELTA,
+		.name = set->name,
+		.flags = (set->records ? FRAME_RECORDS : 0u) |
+			 (set->members.count == 0 ? (unsigned)FRAME_ABSENT : 0u),
+		.from = set->published,
+		.index = set->modified,
+		.digest = set->digest,
+		.seq = applied};
+
+	frame_encode(&frame, &delta->bytes);
+	if (set->defs_touched) {
+		add_defs(&delta->bytes, set);
+	}
+	for (size_t i = 0; i < set->touch_count; i++) {
+		const struct state_touch *touch = &set->touches[i];
+		const struct state_member *member = state_member(set, touch->key);
+		struct item item = {
+			.op = ITEM_DELETE, .key = touch->key, .number = (uint64_t)touch->cause};
+
+		if (member) {
+			state_member_item(member, &item);
+		}
+		add_member(&delta->bytes, &item);
+	}
+}
+
+static void deliver(struct conn *conn, const struct delta *delta)
+{
+	if (!conn->greeted || conn->waiting || !is_subscribed(conn, delta->set)) {
+		return;
+	}
+	if (gate_is_full(conn->stream) || conn->dirty.count > 0) {
+		mark_dirty(conn, delta->set);
+		return;
+	}
+	gate_send(conn->stream, buf_slice(&delta->bytes));
+}
+
+void fanout_publish(struct fanout *fanout)
+{
+	struct state *state = &fanout->node->state;
+
+	while (!list_empty(&state->dirty)) {
+		struct delta delta = {
+			.set = LIST_ENTRY(state->dirty.next, struct state_set, dirty)};
+
+		buf_init(&delta.bytes);
+		if (!list_empty(&fanout->conns)) {
+			encode_delta(&delta, state->applied);
+		}
+		LIST_FOR_EACH(node, &fanout->conns) {
+			deliver(LIST_ENTRY(node, struct conn, node), &delta);
+		}
+		buf_fini(&delta.bytes);
+		state_clear_touches(state, delta.set);
+	}
+	fanout->published = state->applied;
+}
+
+void fanout_reset(struct fanout *fanout)
+{
+	LIST_FOR_EACH_SAFE(node, &fanout->conns) {
+		/* The simplest honest answer: resume here or elsewhere by index. */
+		end_conn(LIST_ENTRY(node, struct conn, node), GRPC_UNAVAILABLE,
+			"the state was replaced by a snapshot");
+	}
+}
+
+static bool tick_conn(struct conn *conn, uint64_t now_ms)
+{
+	struct raftreg_node *node = conn->fanout->node;
+
+	if (conn->waiting) {
+		if (node->state.applied >= conn->highest) {
+			conn->waiting = false;
+			welcome(conn);
+		} else if (now_ms >= conn->wait_until_ms) {
+			end_conn(conn, GRPC_UNAVAILABLE, "this replica is behind");
+			return false;
+		}
+		return true;
+	}
+	if (!conn->greeted || now_ms < conn->bookmark_ms) {
+		return true;
+	}
+	send_dirty(conn);
+	/* RW-05: behind everything up to its index, and only when nothing is missing. */
+	if (conn->dirty.count == 0 && !gate_is_full(conn->stream)) {
+		conn->bookmark_ms = now_ms + node->settings.bookmark_ms;
+		send_mark(conn, FRAME_BOOKMARK, 0, 0);
+	}
+	return true;
+}
+
+void fanout_tick(struct fanout *fanout, uint64_t now_ms)
+{
+	fanout_publish(fanout);
+	LIST_FOR_EACH_SAFE(node, &fanout->conns) {
+		(void)tick_conn(LIST_ENTRY(node, struct conn, node), now_ms);
+	}
+}
+
+void fanout_close_all(struct fanout *fanout, const char *why)
+{
+	LIST_FOR_EACH_SAFE(node, &fanout->conns) {
+		struct conn *conn = LIST_ENTRY(node, struct conn, node);
+		const struct frame frame = {.kind = FRAME_GOAWAY};
+
+		send_frame(conn, &frame);
+		end_conn(conn, GRPC_UNAVAILABLE, why);
+	}
+}
+
+size_t fanout_count(const struct fanout *fanout)
+{
+	return fanout->count;
+}

@@ -1,0 +1,42 @@
+/*
+ * gate: the registry thread's side of accepted streams (see door.h). A gate_stream lives from
+ * on_open to on_closed, or until gate_finish; then it must be forgotten. Registry thread.
+ */
+#ifndef PILLION_RAFTREG_GATE_H
+#define PILLION_RAFTREG_GATE_H
+
+#include "net/loop.h"
+#include "raftreg/door.h"
+
+struct gate_stream {
+	struct gate *gate;
+	unsigned worker;
+	uint32_t slot, generation;
+	enum door_kind kind;
+	char peer[64];	   /* address, for logs and for unspecified hosts */
+	size_t unacked;	   /* bytes posted and not yet taken by the worker */
+	size_t unreported; /* bytes taken here and not yet acknowledged */
+	void *owner;	   /* of the gate's user */
+};
+
+struct gate_events {
+	void (*on_open)(void *owner, struct gate_stream *stream);
+	void (*on_message)(void *owner, struct gate_stream *stream, struct slice message);
+	void (*on_closed)(void *owner, struct gate_stream *stream, bool reset);
+	void (*on_writable)(void *owner, struct gate_stream *stream);
+};
+
+struct gate *gate_create(struct loop *loop, const struct gate_events *events, void *owner);
+void gate_destroy(struct gate *gate); /* streams are forgotten without an event */
+/* Any thread. Takes the mail. */
+void gate_post(struct gate *gate, struct door_mail *mail);
+/* Queues; leaves at the end of the turn. */
+void gate_send(struct gate_stream *stream, struct slice message);
+bool gate_is_full(const struct gate_stream *stream);
+/* Ends it with a gRPC status; the stream is gone for its user at once. */
+void gate_finish(struct gate_stream *stream, int status, const char *text);
+/* Calls visit for each stream. */
+void gate_each(
+	struct gate *gate, void (*visit)(void *context, struct gate_stream *stream), void *context);
+
+#endif

@@ -1,0 +1,210 @@
+#include "raftreg/inlet.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "raftreg/fanout.h"
+#include "raftreg/node.h"
+
+enum { GRPC_OK = 0, GRPC_FAILED_PRECONDITION = 9, GRPC_ABORTED = 10, GRPC_UNAVAILABLE = 14 };
+
+struct inlet {
+	struct raftreg_node *node;
+	struct gate_stream *stream;
+	struct node_origin origin; /* relay */
+	/* Of a peer, after its Hello: */
+	uint64_t id, boot_id;
+};
+
+static void on_reply(struct node_origin *origin, struct frame *answer)
+{
+	struct inlet *inlet = container_of(origin, struct inlet, origin);
+	struct buf bytes;
+
+	buf_init(&bytes);
+	frame_copy(answer, &bytes);
+	gate_send(inlet->stream, buf_slice(&bytes));
+	buf_fini(&bytes);
+}
+
+static void on_open(void *owner, struct gate_stream *stream)
+{
+	struct raftreg_node *node = owner;
+	struct inlet *inlet;
+
+	if (atomic_load(&node->role_stopped)) {
+		gate_finish(stream, GRPC_UNAVAILABLE, "role stopped");
+		return;
+	}
+	if (stream->kind == DOOR_SESSION) {
+		fanout_open(node->fanout, stream);
+		return;
+	}
+	inlet = mem_zalloc(sizeof *inlet);
+	inlet->node = node;
+	inlet->stream = stream;
+	inlet->origin.reply = on_reply;
+	inlet->origin.relay = true;
+	list_init(&inlet->origin.requests);
+	stream->owner = inlet;
+}
+
+static void free_inlet(struct inlet *inlet)
+{
+	node_request_forget(inlet->node, &inlet->origin);
+	mem_free(inlet);
+}
+
+static void refuse(struct inlet *inlet, int status, const char *text)
+{
+	struct gate_stream *stream = inlet->stream;
+
+	free_inlet(inlet);
+	gate_finish(stream, status, text);
+}
+
+struct older {
+	uint64_t id, boot_id;
+	struct gate_stream *found;
+};
+
+static void find_older(void *context, struct gate_stream *stream)
+{
+	struct older *older = context;
+	const struct inlet *inlet = stream->owner;
+
+	if (stream->kind <= DOOR_BULK && inlet && inlet->id == older->id &&
+		inlet->boot_id != older->boot_id) {
+		older->found = stream;
+	}
+}
+
+/* RT-03: a newer start of a peer ends what an older one left. */
+static bool drop_older(struct inlet *inlet, const struct wire_hello *hello)
+{
+	struct older older = {.id = hello->self.id, .boot_id = hello->boot_id};
+	bool any = false;
+
+	do {
+		older.found = NULL;
+		gate_each(node_gate(inlet->node), find_older, &older);
+		if (older.found) {
+			refuse(older.found->owner, GRPC_ABORTED, "a newer start of this replica");
+			any = true;
+		}
+	} while (older.found);
+	return any;
+}
+
+static void answer_hello(struct inlet *inlet)
+{
+	struct wire_hello *hello = mem_alloc(sizeof *hello);
+	struct buf bytes;
+
+	buf_init(&bytes);
+	node_fill_hello(inlet->node, hello);
+	wire_put_hello(hello, &bytes);
+	gate_send(inlet->stream, buf_slice(&bytes));
+	buf_fini(&bytes);
+	mem_free(hello);
+}
+
+/* The peer says that its log ends before what it once acknowledged (RM-15). */
+static void check_reset(struct raftreg_node *node, const struct wire_hello *hello)
+{
+	struct raft_event event = {.kind = RAFT_PEER_RESET,
+		.u.peer_reset = {.peer = hello->self.id, .last = hello->last_index}};
+
+	ASSERT(hello->self.id != node->self.id);
+	if (node->has_cluster) {
+		(void)node_step(node, &event);
+	}
+}
+
+static void on_hello(struct inlet *inlet, const struct wire_hello *hello)
+{
+	struct raftreg_node *node = inlet->node;
+
+	if (hello->format != WIRE_FORMAT) {
+		refuse(inlet, 12, "no common format"); /* UNIMPLEMENTED */
+		return;
+	}
+	if (!node_meet(node, hello)) {
+		refuse(inlet, GRPC_FAILED_PRECONDITION, "another cluster");
+		return;
+	}
+	inlet->id = hello->self.id;
+	inlet->boot_id = hello->boot_id;
+	if (inlet->stream->kind != DOOR_CONTROL) {
+		return;
+	}
+	if (hello->self.id != node->self.id) {
+		(void)drop_older(inlet, hello);
+		check_reset(node, hello);
+		node_member_knock(node, hello);
+	}
+	answer_hello(inlet);
+}
+
+static void on_peer_message(struct inlet *inlet, struct slice message)
+{
+	struct slice inner;
+
+	if (inlet->id != 0) {
+		node_receive(inlet->node, message, inlet->id);
+		return;
+	}
+	/* RT-03: Hello comes first and is accepted before anything else is read. */
+	if (wire_peek(message, &inner) != WIRE_HELLO) {
+		refuse(inlet, GRPC_FAILED_PRECONDITION, "no hello");
+		return;
+	}
+	struct wire_hello *hello = mem_alloc(sizeof *hello);
+
+	if (wire_get_hello(inner, hello) < 0) {
+		refuse(inlet, 3, "malformed hello"); /* INVALID_ARGUMENT */
+	} else {
+		on_hello(inlet, hello);
+	}
+	mem_free(hello);
+}
+
+static void on_message(void *owner, struct gate_stream *stream, struct slice message)
+{
+	struct raftreg_node *node = owner;
+
+	switch (stream->kind) {
+	case DOOR_SESSION:
+		fanout_message(node->fanout, stream, message);
+		break;
+	case DOOR_RELAY:
+		node_request_take(node, &((struct inlet *)stream->owner)->origin, message);
+		break;
+	case DOOR_CONTROL:
+	case DOOR_BULK:
+		on_peer_message(stream->owner, message);
+		break;
+	}
+}
+
+static void on_closed(void *owner, struct gate_stream *stream, bool reset)
+{
+	struct raftreg_node *node = owner;
+
+	(void)reset;
+	if (stream->kind == DOOR_SESSION) {
+		fanout_closed(node->fanout, stream);
+	} else {
+		free_inlet(stream->owner);
+	}
+}
+
+static void on_writable(void *owner, struct gate_stream *stream)
+{
+	struct raftreg_node *node = owner;
+
+	if (stream->kind == DOOR_SESSION) {
+		fanout_writable(node->fanout, stream);
+	}
+}
+
+const struct gate_events inlet_events = {on_open, on_message, on_closed, on_writable};

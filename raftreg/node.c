@@ -1,0 +1,666 @@
+#include "raftreg/node.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "raftreg/fanout.h"
+#include "raftreg/lease.h"
+#include "raftreg/peers.h"
+
+#define SNAPSHOT_LOG_BYTES (16u * 1024 * 1024) /* RS-12, fixed for now */
+#define SNAPSHOT_RETRY_MS  60000	       /* RS-14 */
+#define KEPT_ENTRIES	   16384u	       /* RS-13 */
+#define KEPT_BYTES	   (8u * 1024 * 1024)
+
+uint64_t node_now_ms(const struct raftreg_node *node)
+{
+	ASSERT(node->loop);
+	return clock_boottime_ms();
+}
+
+struct gate *node_gate(const struct raftreg_node *node)
+{
+	return node->gate;
+}
+
+void node_wake(struct raftreg_node *node)
+{
+	loop_queue(node->loop, &node->turn);
+}
+
+bool node_is_leader(const struct raftreg_node *node)
+{
+	return node->now.role == RAFT_LEADER && !atomic_load(&node->role_stopped);
+}
+
+bool node_has_quorum(const struct raftreg_node *node)
+{
+	return node->now.leader != 0 && !atomic_load(&node->role_stopped);
+}
+
+struct change_mail {
+	struct mail mail;
+	struct raftreg_node *node;
+};
+
+static void deliver_change(struct mail *mail)
+{
+	struct change_mail *change = container_of(mail, struct change_mail, mail);
+
+	if (change->node->on_change) {
+		change->node->on_change(change->node->owner);
+	}
+	mem_free(change);
+}
+
+static void tell_control(struct raftreg_node *node)
+{
+	struct change_mail *change = mem_zalloc(sizeof *change);
+
+	change->mail.deliver = deliver_change;
+	change->node = node;
+	if (node->control_loop && node->on_change) {
+		(void)mailbox_post(loop_mailbox(node->control_loop), &change->mail);
+	} else {
+		mem_free(change);
+	}
+}
+
+static void free_held(struct node_held *held)
+{
+	list_unlink(&held->node);
+	buf_fini(&held->bytes);
+	mem_free(held);
+}
+
+static void drop_held(struct raftreg_node *node)
+{
+	LIST_FOR_EACH_SAFE(place, &node->held) {
+		free_held(LIST_ENTRY(place, struct node_held, node));
+	}
+}
+
+void node_stop_role(struct raftreg_node *node, const char *reason)
+{
+	if (atomic_exchange(&node->role_stopped, true)) {
+		return;
+	}
+	(void)pthread_mutex_lock(&node->reason_lock);
+	(void)snprintf(node->reason, sizeof node->reason, "%s", reason);
+	(void)pthread_mutex_unlock(&node->reason_lock);
+	log_event(LOG_LEVEL_ERROR, "raftreg", 3006, "the role in the registry stopped",
+		(struct log_field[]){LOG_TEXT("error.message", reason)}, 1);
+	/* RS-16: no further message, vote or answer; the process lives on. */
+	drop_held(node);
+	timer_cancel(&node->deadline);
+	node->now.role = RAFT_FOLLOWER;
+	node->now.leader = 0;
+	node->leading = false;
+	atomic_store(&node->leader_known, false);
+	atomic_store(&node->is_leader, false);
+	node_request_lost(node);
+	fanout_close_all(node->fanout, "role stopped");
+	tell_control(node);
+}
+
+static void submit(struct raftreg_node *node, const struct raft_effects *effects)
+{
+	struct store_batch *batch = store_batch_create(effects->append, effects->append_count);
+
+	batch->seq = effects->persist_seq;
+	batch->hard_changed = effects->hard_changed;
+	batch->hard = effects->hard;
+	batch->install = effects->install != NULL;
+	if (effects->install) {
+		batch->snapshot = *effects->install;
+	}
+	batch->truncate_from = effects->truncate_from;
+	batch->truncate_term = effects->term;
+	batch->commit = effects->commit_index;
+	store_submit(node->store, batch);
+}
+
+static void send_message(struct raftreg_node *node, const struct raft_message *message)
+{
+	bool bulk = message->kind == RAFT_APPEND;
+	struct node_held *held;
+	struct buf bytes;
+
+	if (message->kind == RAFT_SNAPSHOT) {
+		peers_send_snapshot(node->peers, message->to, message->term, message->snapshot);
+		return;
+	}
+	buf_init(&bytes);
+	wire_put_message(message, wire_tag(node->uuid, node->epoch), &bytes);
+	if (message->after <= node->persisted) {
+		peers_send(node->peers, message->to, bulk, buf_slice(&bytes));
+		buf_fini(&bytes);
+		return;
+	}
+	held = mem_zalloc(sizeof *held);
+	list_init(&held->node);
+	held->after = message->after;
+	held->to = message->to;
+	held->bulk = bulk;
+	held->bytes = bytes;
+	list_push_back(&node->held, &held->node);
+}
+
+static void release_held(struct raftreg_node *node)
+{
+	LIST_FOR_EACH_SAFE(place, &node->held) {
+		struct node_held *held = LIST_ENTRY(place, struct node_held, node);
+
+		if (held->after <= node->persisted) {
+			peers_send(node->peers, held->to, held->bulk, buf_slice(&held->bytes));
+			free_held(held);
+		}
+	}
+}
+
+/* Adopts the staged state; what was under way belongs to a log that is gone. */
+static void install(struct raftreg_node *node, const struct raft_snapshot *snapshot)
+{
+	struct node_incoming *incoming = &node->incoming;
+
+	ASSERT(incoming->meta.snapshot.index == snapshot->index);
+	state_fini(&node->state);
+	state_init(&node->state, node->uuid);
+	if (state_load(&node->state, buf_slice(&incoming->state)) < 0 ||
+		node->state.applied != snapshot->index) {
+		node_stop_role(node, "an installed snapshot cannot be read");
+	}
+	buf_clear(&incoming->state);
+	node->conf = snapshot->conf;
+	node->applied_term = snapshot->term;
+	node->conf_changed = true;
+	node->leading = false;
+	fanout_reset(node->fanout);
+}
+
+static void role_changed(struct raftreg_node *node, const struct raft_effects *effects)
+{
+	bool was_leader = node->now.role == RAFT_LEADER;
+
+	if (effects->leader != node->now.leader) {
+		atomic_fetch_add(&node->leader_changes, effects->leader != 0 ? 1 : 0);
+		node_request_relay_lost(node);
+	}
+	log_event(LOG_LEVEL_INFO, "raftreg", effects->leader ? 0 : 3001,
+		effects->role == RAFT_LEADER ? "this replica leads the registry"
+		: effects->leader	     ? "the registry has a leader"
+					     : "the registry has no leader at the moment",
+		(struct log_field[]){LOG_NUMBER("pillion.term", effects->term),
+			LOG_TEXT("pillion.role", raft_role_name(effects->role))},
+		2);
+	node->now.role = effects->role;
+	node->now.leader = effects->leader;
+	atomic_store(&node->leader_known, effects->leader != 0);
+	atomic_store(&node->is_leader, effects->role == RAFT_LEADER);
+	if (was_leader && effects->role != RAFT_LEADER) {
+		node->leading = false;
+		node_request_lost(node);
+	}
+	tell_control(node);
+	node_wake(node);
+}
+
+static void arm_deadline(struct raftreg_node *node, uint64_t deadline_ms)
+{
+	uint64_t now = node_now_ms(node);
+	uint64_t left = deadline_ms > now ? deadline_ms - now : 0;
+
+	if (deadline_ms == UINT64_MAX) {
+		timer_cancel(&node->deadline);
+	} else {
+		timer_arm(node->loop, &node->deadline, loop_now_ms(node->loop) + left);
+	}
+}
+
+/* RC-04. Nothing here steps the core again: effects are lent until then. */
+static void absorb(struct raftreg_node *node, const struct raft_effects *effects)
+{
+	if (effects->install) {
+		install(node, effects->install);
+	}
+	if (effects->persist_seq > 0) {
+		submit(node, effects);
+	}
+	for (size_t i = 0; i < effects->message_count; i++) {
+		send_message(node, &effects->messages[i]);
+	}
+	for (size_t i = 0; i < effects->read_count; i++) {
+		node_request_read(node, effects->reads[i].cookie, effects->reads[i].failed);
+	}
+	if (effects->role != node->now.role || effects->leader != node->now.leader) {
+		role_changed(node, effects);
+	}
+	node->now = *effects;
+	arm_deadline(node, effects->deadline_ms);
+	if (effects->apply_index > node->state.applied) {
+		node_wake(node);
+	}
+}
+
+enum raft_refusal node_step(struct raftreg_node *node, struct raft_event *event)
+{
+	struct raft_effects effects;
+	enum raft_refusal refusal;
+
+	if (atomic_load(&node->role_stopped)) {
+		return RAFT_NOT_MEMBER;
+	}
+	event->now_ms = node_now_ms(node);
+	refusal = raft_step(node->raft, event, &effects);
+	absorb(node, &effects);
+	return refusal;
+}
+
+struct apply {
+	struct raftreg_node *node;
+	uint64_t index, term;
+};
+
+static void on_result(void *owner, size_t ordinal, const struct state_result *result)
+{
+	struct apply *apply = owner;
+
+	node_request_applied(apply->node, apply->index, apply->term, ordinal, result);
+}
+
+static void apply_conf(struct raftreg_node *node, const struct raft_entry *entry)
+{
+	struct raft_change change;
+	enum raft_change_error error = RAFT_CHANGE_UNKNOWN;
+
+	if (member_change_decode(entry->payload, &change)) {
+		error = member_conf_change(&node->conf, &change, &node->conf);
+	}
+	if (error != RAFT_CHANGE_OK) {
+		return; /* RM-22: a deterministic no-op */
+	}
+	state_apply_replicas(
+		&node->state, slice_make(change.records, change.records_length), &node->conf);
+	node->conf_changed = true;
+	log_event(LOG_LEVEL_INFO, "raftreg", 0, "membership changed",
+		(struct log_field[]){LOG_NUMBER("pillion.voters", node->conf.voters.count),
+			LOG_NUMBER("pillion.learners", node->conf.learners.count)},
+		2);
+}
+
+static bool apply_entry(struct raftreg_node *node, const struct raft_entry *entry)
+{
+	struct apply apply = {node, entry->index, entry->term};
+	int result = 0;
+
+	ASSERT(entry->index == node->state.applied + 1);
+	if (entry->kind == RAFT_ENTRY_DATA && entry->payload) {
+		result = state_apply(&node->state, entry->index,
+			slice_make(entry->payload->bytes, entry->payload->length), on_result,
+			&apply);
+	} else {
+		node->state.applied = entry->index;
+		if (entry->kind == RAFT_ENTRY_CONF) {
+			apply_conf(node, entry);
+		}
+	}
+	node->applied_term = entry->term;
+	if (result < 0) {
+		node_stop_role(node, "the log holds a command that this version does not know");
+		return false;
+	}
+	return true;
+}
+
+static void apply_committed(struct raftreg_node *node)
+{
+	struct raft_event event = {.kind = RAFT_APPLIED};
+	uint64_t before = node->state.applied;
+	uint64_t until = node->now.apply_index;
+
+	until = until > before + NODE_APPLY_MAX ? before + NODE_APPLY_MAX : until;
+	while (node->state.applied < until) {
+		const struct raft_entry *entry = raft_entry_at(node->raft, node->state.applied + 1);
+
+		ASSERT(entry);
+		if (!apply_entry(node, entry)) {
+			return;
+		}
+	}
+	if (node->state.applied == before) {
+		return;
+	}
+	/* RN-07: once its own empty entry is applied the leader's leases count. */
+	if (node_is_leader(node) && !node->leading && node->applied_term == node->now.term) {
+		node->leading = true;
+		lease_begin(node);
+	}
+	event.u.applied.index = node->state.applied;
+	(void)node_step(node, &event);
+	if (node->now.apply_index > node->state.applied) {
+		node_wake(node);
+	}
+}
+
+/* RS-13: some of the log stays behind a snapshot, so that a slow follower needs no transfer. */
+static uint64_t choose_compact_index(const struct raftreg_node *node)
+{
+	uint64_t index = node->state.applied;
+	uint64_t bytes = 0;
+
+	for (uint32_t kept = 0; kept < KEPT_ENTRIES && index > 0; kept++, index--) {
+		const struct raft_entry *entry = raft_entry_at(node->raft, index);
+
+		bytes += entry && entry->payload ? entry->payload->length : 0;
+		if (!entry || bytes > KEPT_BYTES) {
+			break;
+		}
+	}
+	return index;
+}
+
+static void maybe_snapshot(struct raftreg_node *node, bool force)
+{
+	struct snapfile_meta meta = {.epoch = node->epoch,
+		.snapshot = {.index = node->state.applied,
+			.term = node->applied_term,
+			.conf = node->conf}};
+	struct buf state;
+
+	if (node->snapshot_busy || node->state.applied == 0 || node->conf.voters.count == 0 ||
+		(!force && (store_log_bytes(node->store) < SNAPSHOT_LOG_BYTES ||
+				   node_now_ms(node) < node->snapshot_retry_ms))) {
+		return;
+	}
+	memcpy(meta.uuid, node->uuid, sizeof meta.uuid);
+	buf_init(&state);
+	state_save(&node->state, &state);
+	node->snapshot_busy = true;
+	node->compact_index = choose_compact_index(node);
+	store_make_snapshot(node->store, &meta, &state, node->compact_index);
+}
+
+/* RR-03: what came by mail was stepped already; propose, apply, publish, then timers. */
+static void run_turn(struct task *task)
+{
+	struct raftreg_node *node = container_of(task, struct raftreg_node, turn);
+
+	if (atomic_load(&node->role_stopped)) {
+		return;
+	}
+	if (node->has_cluster) {
+		node_request_turn(node);
+		apply_committed(node);
+		fanout_publish(node->fanout);
+		maybe_snapshot(node, false);
+	}
+	if (node->conf_changed || node->known_changed) {
+		node->conf_changed = node->known_changed = false;
+		node_member_update_peers(node);
+	}
+}
+
+static void on_deadline(struct timer *timer)
+{
+	struct raftreg_node *node = container_of(timer, struct raftreg_node, deadline);
+	struct raft_event event = {.kind = RAFT_DEADLINE};
+
+	(void)node_step(node, &event);
+}
+
+static bool transfer_leadership(struct raftreg_node *node);
+
+static void on_tick(struct timer *timer)
+{
+	struct raftreg_node *node = container_of(timer, struct raftreg_node, tick);
+	uint64_t now = node_now_ms(node);
+
+	if (!atomic_load(&node->role_stopped)) {
+		lease_tick(node, now);
+		node_request_tick(node, now);
+		node_member_tick(node, now);
+		fanout_tick(node->fanout, now);
+		if (node->stopping && now >= node->stop_ms) {
+			node->stop_ms = UINT64_MAX;
+			(void)transfer_leadership(node);
+		}
+		node_wake(node);
+	}
+	node->tick_due_ms = now + NODE_TICK_MS;
+	timer_arm(node->loop, timer, loop_now_ms(node->loop) + NODE_TICK_MS);
+}
+
+static void on_persisted(void *owner, uint64_t seq)
+{
+	struct raftreg_node *node = owner;
+	struct raft_event event = {.kind = RAFT_PERSISTED, .u.persisted = {.seq = seq}};
+
+	if (atomic_load(&node->role_stopped)) {
+		return;
+	}
+	ASSERT(seq > node->persisted);
+	node->persisted = seq;
+	release_held(node);
+	(void)node_step(node, &event);
+}
+
+static void on_snapshot(void *owner, const struct raft_snapshot *snapshot, uint64_t bytes)
+{
+	struct raftreg_node *node = owner;
+	struct raft_event event = {.kind = RAFT_SNAPSHOT_MADE};
+
+	node->snapshot_busy = false;
+	if (snapshot->index == 0) {
+		node->snapshot_retry_ms = node_now_ms(node) + SNAPSHOT_RETRY_MS;
+		log_event(LOG_LEVEL_WARN, "raftreg", 2101, "a snapshot could not be written", NULL,
+			0);
+		return;
+	}
+	node->snapshot_bytes = bytes;
+	event.u.snapshot_made.snapshot = *snapshot;
+	event.u.snapshot_made.compact_index = node->compact_index;
+	(void)node_step(node, &event);
+}
+
+static void drop_incoming(struct raftreg_node *node)
+{
+	buf_clear(&node->incoming.file);
+	buf_clear(&node->incoming.state);
+	node->incoming.staging = false;
+	node->incoming.from = 0;
+}
+
+static void on_staged(void *owner, uint64_t token, bool ok)
+{
+	struct raftreg_node *node = owner;
+	struct node_incoming *incoming = &node->incoming;
+	struct raft_message message = {.kind = RAFT_SNAPSHOT,
+		.from = incoming->from,
+		.to = node->self.id,
+		.term = incoming->term,
+		.index = incoming->index,
+		.log_term = incoming->log_term,
+		.snapshot = &incoming->meta.snapshot};
+	struct raft_event event = {.kind = RAFT_RECEIVE, .u.receive = &message};
+
+	if (!incoming->staging || incoming->token != token) {
+		return;
+	}
+	if (ok) {
+		(void)node_step(node, &event); /* RM-19: complete, verified, durable */
+	}
+	drop_incoming(node);
+}
+
+static void on_loaded(void *owner, uint64_t token, struct slice file)
+{
+	struct raftreg_node *node = owner;
+
+	peers_loaded(node->peers, token, file);
+}
+
+static void on_failed(void *owner, int error, const char *what)
+{
+	struct raftreg_node *node = owner;
+	char reason[128];
+
+	(void)snprintf(reason, sizeof reason, "%s: %s", what, strerror(-error));
+	log_event(LOG_LEVEL_ERROR, "raftreg", error == -ENOSPC ? 2101 : 2102, what,
+		(struct log_field[]){LOG_TEXT("error.message", strerror(-error))}, 1);
+	node_stop_role(node, reason);
+}
+
+const struct store_events node_store_events = {
+	on_persisted, on_snapshot, on_staged, on_loaded, on_failed};
+
+static void receive_chunk(struct raftreg_node *node, const struct wire_chunk *chunk)
+{
+	struct node_incoming *incoming = &node->incoming;
+
+	if (incoming->staging || chunk->total > node->settings.state_bytes_max * 2 ||
+		chunk->term < node->now.term || chunk->index <= node->state.applied) {
+		return;
+	}
+	if (chunk->offset == 0) {
+		drop_incoming(node);
+		incoming->from = chunk->from;
+		incoming->term = chunk->term;
+		incoming->index = chunk->index;
+		incoming->log_term = chunk->log_term;
+		incoming->total = chunk->total;
+	}
+	if (incoming->from != chunk->from || incoming->term != chunk->term ||
+		incoming->index != chunk->index || incoming->total != chunk->total ||
+		incoming->file.size != chunk->offset) {
+		drop_incoming(node);
+		return;
+	}
+	buf_append_slice(&incoming->file, chunk->bytes);
+	if (incoming->file.size < incoming->total) {
+		return;
+	}
+	if (snapfile_parse(buf_slice(&incoming->file), &incoming->meta, &incoming->state) < 0 ||
+		memcmp(incoming->meta.uuid, node->uuid, 16) != 0 ||
+		incoming->meta.snapshot.index != incoming->index ||
+		incoming->meta.snapshot.term != incoming->log_term) {
+		log_event(
+			LOG_LEVEL_WARN, "raftreg", 2103, "a received snapshot is damaged", NULL, 0);
+		drop_incoming(node);
+		return;
+	}
+	incoming->staging = true;
+	incoming->token++;
+	store_stage(node->store, incoming->token, &incoming->meta.snapshot, &incoming->file);
+}
+
+void node_receive(struct raftreg_node *node, struct slice bytes, uint64_t from)
+{
+	struct raft_message message;
+	struct wire_chunk chunk;
+	struct raft_event event = {.kind = RAFT_RECEIVE, .u.receive = &message};
+	uint64_t tag = wire_tag(node->uuid, node->epoch);
+	uint64_t given;
+	struct slice inner;
+
+	if (!node->has_cluster || atomic_load(&node->role_stopped)) {
+		return;
+	}
+	switch (wire_peek(bytes, &inner)) {
+	case WIRE_MESSAGE:
+		if (wire_get_message(inner, &message, &given) < 0) {
+			log_event(LOG_LEVEL_WARN, "raftreg", 0, "malformed message of a replica",
+				NULL, 0);
+			return;
+		}
+		if (given == tag && message.from == from && message.to == node->self.id) {
+			(void)node_step(node, &event);
+		}
+		wire_free_message(&message);
+		return;
+	case WIRE_CHUNK:
+		if (wire_get_chunk(inner, &chunk) == 0 && chunk.tag == tag && chunk.from == from &&
+			chunk.to == node->self.id) {
+			receive_chunk(node, &chunk);
+		}
+		return;
+	case WIRE_HELLO:
+		break;
+	}
+}
+
+/* RB-05: to the voter that is furthest. */
+static bool transfer_leadership(struct raftreg_node *node)
+{
+	struct raft_event event = {.kind = RAFT_TRANSFER};
+	char verb_text[2] = "";
+	struct registry_result result;
+
+	ASSERT(event.kind == RAFT_TRANSFER);
+	if (!node_is_leader(node) || node->conf.voters.count < 2) {
+		return false;
+	}
+	node_member_command(node, "transfer", verb_text, &result);
+	return result.code == REGISTRY_OK;
+}
+
+struct leave_mail {
+	struct mail mail;
+	struct raftreg_node *node;
+};
+
+static void deliver_leave(struct mail *mail)
+{
+	struct leave_mail *leave = container_of(mail, struct leave_mail, mail);
+	struct raftreg_node *node = leave->node;
+
+	if (!node->stopping) {
+		node->stopping = true;
+		/* The session's own CLOSE goes first. */
+		node->stop_ms = node_now_ms(node) + 50;
+	}
+	mem_free(leave);
+}
+
+void node_post_leave(struct raftreg_node *node)
+{
+	struct leave_mail *leave = mem_zalloc(sizeof *leave);
+
+	leave->mail.deliver = deliver_leave;
+	leave->node = node;
+	(void)mailbox_post(loop_mailbox(node->loop), &leave->mail);
+}
+
+void node_start_timers(struct raftreg_node *node)
+{
+	task_init(&node->turn, run_turn);
+	timer_init(&node->deadline, on_deadline);
+	timer_init(&node->tick, on_tick);
+	list_init(&node->held);
+	list_init(&node->waiting);
+	list_init(&node->reading_list);
+	list_init(&node->proposed);
+	list_init(&node->relayed);
+}
+
+void node_run(struct raftreg_node *node)
+{
+	timer_arm(node->loop, &node->tick, loop_now_ms(node->loop) + NODE_TICK_MS);
+	node_wake(node);
+	loop_run(node->loop);
+}
+
+void node_clear(struct raftreg_node *node)
+{
+	timer_cancel(&node->tick);
+	timer_cancel(&node->deadline);
+	task_cancel(&node->turn);
+	drop_held(node);
+}
+
+bool node_begin_transfer(struct raftreg_node *node)
+{
+	return transfer_leadership(node);
+}

@@ -1,0 +1,364 @@
+/* Who belongs to the cluster: meeting, admission, promotion (registry.md RI-02, RB-01..RB-05). */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "raftreg/core/status.h"
+#include "raftreg/node.h"
+#include "raftreg/peers.h"
+
+#define CANDIDATE_FORGET_MS 10000
+#define CAUGHT_UP_ELECTIONS 10	 /* RB-03: answered for that many E */
+#define ALONE_MS	    1000 /* RB-02: all seeds empty for that long */
+#define VOTERS_AT_REST_MAX  5
+
+static bool is_zero(const uint8_t uuid[16])
+{
+	static const uint8_t none[16];
+
+	return memcmp(uuid, none, sizeof none) == 0;
+}
+
+static void complain(const struct wire_hello *hello, const char *text)
+{
+	char address[300];
+
+	node_status_address(&hello->self, address);
+	log_event(LOG_LEVEL_WARN, "raftreg", 3004, text,
+		(struct log_field[]){LOG_TEXT("pillion.replica", address)}, 1);
+}
+
+static bool adopt(struct raftreg_node *node, const struct wire_hello *hello)
+{
+	if (node->settings.pinned && memcmp(node->settings.pin, hello->uuid, 16) != 0) {
+		complain(hello, "a seed belongs to another cluster than registry.cluster");
+		return false;
+	}
+	if (store_adopt(node->store, hello->uuid, hello->epoch) < 0) {
+		node_stop_role(node, "the vote could not be written");
+		return false;
+	}
+	memcpy(node->uuid, hello->uuid, 16);
+	memcpy(node->state.uuid, hello->uuid, 16);
+	node->epoch = hello->epoch;
+	node->has_cluster = true;
+	log_event(LOG_LEVEL_INFO, "raftreg", 0, "this replica found its cluster", NULL, 0);
+	return true;
+}
+
+bool node_meet(struct raftreg_node *node, const struct wire_hello *hello)
+{
+	if (!node->has_cluster && !is_zero(hello->uuid) && !adopt(node, hello)) {
+		return false;
+	}
+	/* RI-02. One without a cluster is a newcomer and welcome. */
+	if (!is_zero(hello->uuid) &&
+		(memcmp(hello->uuid, node->uuid, 16) != 0 || hello->epoch != node->epoch)) {
+		complain(hello, "another replica belongs to another cluster");
+		return false;
+	}
+	if (node->conf.voters.count > 0 || is_zero(hello->uuid)) {
+		return true;
+	}
+	/* Not a member yet: knock at everyone the other knows, the leader among them. */
+	memcpy(node->known, hello->replicas, hello->replica_count * sizeof node->known[0]);
+	node->known_count = hello->replica_count;
+	node->known_changed = true;
+	node_wake(node);
+	return true;
+}
+
+void node_fill_hello(struct raftreg_node *node, struct wire_hello *ret_hello)
+{
+	struct raft_status *status = mem_alloc(sizeof *status);
+
+	*ret_hello = (struct wire_hello){.epoch = node->epoch,
+		.boot_id = node->boot_id,
+		.boot_count = node->boot_count,
+		.leader = node->now.leader,
+		.seeds = node->settings.seeds_digest,
+		.format = WIRE_FORMAT,
+		.with_seeds = node->settings.with_seeds,
+		.self = node->self};
+	memcpy(ret_hello->uuid, node->uuid, 16);
+	raft_status_get(node->raft, status);
+	ret_hello->term = status->term;
+	ret_hello->last_index = status->last_index;
+	ret_hello->uncertain = status->uncertain;
+	mem_free(status);
+	for (size_t i = 0; i < node->state.replica_count; i++) {
+		ret_hello->replicas[ret_hello->replica_count++] = node->state.replicas[i];
+	}
+}
+
+void node_member_update_peers(struct raftreg_node *node)
+{
+	bool member = node->conf.voters.count > 0;
+
+	if (member) {
+		peers_set(node->peers, node->state.replicas, node->state.replica_count);
+	} else {
+		peers_set(node->peers, node->known, node->known_count);
+	}
+	/* Seeds are asked until somebody counts us in. */
+	peers_knock(node->peers, !member);
+}
+
+static bool same_record(const struct state_replica *a, const struct state_replica *b)
+{
+	return a->port == b->port && a->voter == b->voter && strcmp(a->host, b->host) == 0 &&
+	       strcmp(a->name, b->name) == 0;
+}
+
+void node_member_knock(struct raftreg_node *node, const struct wire_hello *hello)
+{
+	const struct state_replica *known = state_replica(&node->state, hello->self.id);
+	struct node_candidate *candidate = NULL;
+
+	if (is_zero(hello->uuid) || (known && same_record(known, &hello->self))) {
+		return;
+	}
+	for (size_t i = 0; i < node->candidate_count; i++) {
+		if (node->candidates[i].replica.id == hello->self.id) {
+			candidate = &node->candidates[i];
+		}
+	}
+	if (!candidate && node->candidate_count < NODE_CANDIDATES_MAX) {
+		candidate = &node->candidates[node->candidate_count++];
+	}
+	if (candidate) {
+		candidate->replica = hello->self;
+		candidate->seen_ms = node_now_ms(node);
+	}
+}
+
+static enum raft_refusal change(struct raftreg_node *node, const struct raft_operation *operations,
+	uint32_t count, const struct state_replica *record)
+{
+	struct raft_event event = {.kind = RAFT_CHANGE};
+	enum raft_refusal refusal;
+	struct buf records;
+
+	ASSERT(count > 0 && count <= RAFT_OPERATIONS_MAX);
+	buf_init(&records);
+	if (record) {
+		size_t mark = pbscan_begin(&records, 1);
+
+		state_encode_replica(record, &records);
+		pbscan_end(&records, mark);
+	}
+	event.u.change.transition = RAFT_TRANSITION_AUTO;
+	event.u.change.operation_count = count;
+	memcpy(event.u.change.operations, operations, count * sizeof *operations);
+	event.u.change.records = records.data;
+	event.u.change.records_length = (uint32_t)records.size;
+	refusal = node_step(node, &event);
+	buf_fini(&records);
+	return refusal;
+}
+
+enum raft_refusal node_member_add(
+	struct raftreg_node *node, const struct state_replica *replica, bool learner)
+{
+	const struct raft_operation operation = {
+		.kind = learner ? RAFT_ADD_LEARNER : RAFT_UPDATE, .id = replica->id};
+
+	return change(node, &operation, 1, replica);
+}
+
+/* RB-03: without certificates everyone who may speak to us is admitted as learner. */
+static void admit(struct raftreg_node *node, uint64_t now_ms)
+{
+	for (size_t i = 0; i < node->candidate_count; i++) {
+		struct node_candidate *candidate = &node->candidates[i];
+		const struct state_replica *known =
+			state_replica(&node->state, candidate->replica.id);
+		bool member = member_conf_has(&node->conf, candidate->replica.id);
+
+		if (now_ms - candidate->seen_ms < CANDIDATE_FORGET_MS &&
+			(!known || !same_record(known, &candidate->replica))) {
+			if (node_is_leader(node) && node->leading &&
+				node_member_add(node, &candidate->replica, !member) == RAFT_OK) {
+				log_event(LOG_LEVEL_INFO, "raftreg", 0, "a replica is admitted",
+					(struct log_field[]){LOG_TEXT(
+						"pillion.replica", candidate->replica.name)},
+					1);
+			}
+			if (node_is_leader(node)) {
+				return; /* one change at a time */
+			}
+			continue;
+		}
+		*candidate = node->candidates[--node->candidate_count];
+		i--;
+	}
+}
+
+/* Since when has this learner answered everything? 0: it has not. */
+static uint64_t *caught_up_slot(struct raftreg_node *node, uint64_t id)
+{
+	for (size_t i = 0; i < RAFT_PEERS_MAX; i++) {
+		if (node->caught_up_id[i] == id) {
+			return &node->caught_up_since[i];
+		}
+	}
+	for (size_t i = 0; i < RAFT_PEERS_MAX; i++) {
+		if (!member_conf_has(&node->conf, node->caught_up_id[i])) {
+			node->caught_up_id[i] = id;
+			node->caught_up_since[i] = 0;
+			return &node->caught_up_since[i];
+		}
+	}
+	return NULL;
+}
+
+static bool is_caught_up(
+	struct raftreg_node *node, const struct raft_peer_status *peer, uint64_t now_ms)
+{
+	uint64_t *since = caught_up_slot(node, peer->id);
+	/* Entries of this very moment are under way: one behind is not behind. */
+	bool good = since && peer->active && peer->state == RAFT_REPLICATE &&
+		    peer->match + 16 >= node->now.commit_index &&
+		    now_ms - peer->heard_ms < node->settings.election_ms;
+
+	if (!since) {
+		return false;
+	}
+	if (!good) {
+		*since = 0;
+		return false;
+	}
+	*since = *since ? *since : now_ms;
+	return now_ms - *since >= (uint64_t)CAUGHT_UP_ELECTIONS * node->settings.election_ms;
+}
+
+/* RB-03: learners that were started as voters become voters, in changes that end at 1, 3 or 5. */
+static void promote(struct raftreg_node *node, uint64_t now_ms)
+{
+	struct raft_status *status = mem_alloc(sizeof *status);
+	struct raft_operation operations[2];
+	uint32_t ready = 0;
+	uint32_t voters = node->conf.voters.count;
+	uint32_t wanted = voters % 2 == 0 ? 1 : 2;
+
+	raft_status_get(node->raft, status);
+	for (size_t i = 0; i < status->peer_count; i++) {
+		const struct raft_peer_status *peer = &status->peers[i];
+		const struct state_replica *replica = state_replica(&node->state, peer->id);
+
+		if (peer->learner && !peer->voter && replica && replica->voter &&
+			is_caught_up(node, peer, now_ms) && ready < wanted) {
+			operations[ready++] =
+				(struct raft_operation){.kind = RAFT_ADD_VOTER, .id = peer->id};
+		}
+	}
+	mem_free(status);
+	if (ready == wanted && voters + ready <= VOTERS_AT_REST_MAX &&
+		!member_conf_is_joint(&node->conf) &&
+		change(node, operations, ready, NULL) == RAFT_OK) {
+		log_event(LOG_LEVEL_INFO, "raftreg", 0, "replicas become voters",
+			(struct log_field[]){LOG_NUMBER("pillion.count", ready)}, 1);
+	}
+}
+
+/* RB-02, with-seeds: every seed is an empty voter with the same seeds, and this is the lowest. */
+static void look_at_seeds(struct raftreg_node *node, uint64_t now_ms)
+{
+	char self[300];
+	bool lowest = false;
+	size_t others = 0;
+
+	node_status_address(&node->self, self);
+	if (!peers_all_empty(node->peers, node->settings.seeds_digest, self, &lowest, &others)) {
+		node->alone_since_ms = 0;
+		return;
+	}
+	if (node->alone_since_ms == 0) {
+		node->alone_since_ms = now_ms;
+	}
+	if (lowest && now_ms - node->alone_since_ms >= ALONE_MS) {
+		node->serve_voters = others + 1;
+		if (node_bootstrap(node) < 0) {
+			node_stop_role(node, "the new cluster could not be written");
+		}
+	}
+}
+
+void node_member_tick(struct raftreg_node *node, uint64_t now_ms)
+{
+	if (!node->has_cluster) {
+		if (node->settings.with_seeds) {
+			look_at_seeds(node, now_ms);
+		}
+		return;
+	}
+	admit(node, now_ms);
+	if (node_is_leader(node) && node->leading) {
+		promote(node, now_ms);
+	}
+}
+
+static uint64_t furthest_voter(const struct raftreg_node *node)
+{
+	struct raft_status *status = mem_alloc(sizeof *status);
+	uint64_t best = 0;
+	uint64_t match = 0;
+
+	raft_status_get(node->raft, status);
+	for (size_t i = 0; i < status->peer_count; i++) {
+		const struct raft_peer_status *peer = &status->peers[i];
+
+		if (peer->voter && peer->active && peer->id != node->self.id &&
+			peer->match >= match) {
+			best = peer->id;
+			match = peer->match;
+		}
+	}
+	mem_free(status);
+	return best;
+}
+
+static enum raft_refusal run_verb(struct raftreg_node *node, const char *verb, uint64_t id)
+{
+	struct raft_event event = {.kind = RAFT_TRANSFER};
+	const struct raft_operation voter = {.kind = RAFT_ADD_VOTER, .id = id};
+
+	if (strcmp(verb, "transfer") == 0) {
+		event.u.transfer.peer = id ? id : furthest_voter(node);
+		return event.u.transfer.peer ? node_step(node, &event) : RAFT_BAD_CHANGE;
+	}
+	if (strcmp(verb, "promote") == 0) {
+		return member_conf_has(&node->conf, id) ? change(node, &voter, 1, NULL)
+							: RAFT_NOT_MEMBER;
+	}
+	for (size_t i = 0; i < node->candidate_count; i++) {
+		if (node->candidates[i].replica.id == id) {
+			return node_member_add(node, &node->candidates[i].replica, true);
+		}
+	}
+	return RAFT_NOT_MEMBER;
+}
+
+void node_member_command(struct raftreg_node *node, const char *verb, const char *argument,
+	struct registry_result *ret_result)
+{
+	uint64_t id = strtoull(argument, NULL, 16);
+	enum raft_refusal refusal;
+
+	*ret_result = (struct registry_result){.code = REGISTRY_INVALID, .text = "verb"};
+	if (strcmp(verb, "transfer") != 0 && strcmp(verb, "promote") != 0 &&
+		strcmp(verb, "add") != 0) {
+		return;
+	}
+	if (!node_is_leader(node)) {
+		ret_result->code = REGISTRY_CONFLICT;
+		ret_result->text = "this replica does not lead; ask the leader";
+		return;
+	}
+	refusal = run_verb(node, verb, id);
+	ret_result->code = refusal == RAFT_OK ? REGISTRY_OK : REGISTRY_CONFLICT;
+	ret_result->text = refusal == RAFT_OK ? NULL : raft_refusal_text(refusal);
+	ret_result->index =
+		node->now.accepted_index ? node->now.accepted_index : node->state.applied;
+}

@@ -1,0 +1,227 @@
+/* What people see of a replica: JSON and metrics (registry.md 13, 14). */
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "raftreg/core/status.h"
+#include "raftreg/fanout.h"
+#include "raftreg/node.h"
+
+void node_status_address(const struct state_replica *replica, char ret_text[300])
+{
+	(void)snprintf(ret_text, 300, strchr(replica->host, ':') ? "[%s]:%u" : "%s:%u",
+		replica->host, replica->port);
+	ASSERT(ret_text[0] != '\0');
+}
+
+static void put_text(struct buf *json, const char *key, struct slice text)
+{
+	buf_appendf(json, "\"%s\":\"", key);
+	buf_append_json_escaped(json, text);
+	buf_append_string(json, "\"");
+}
+
+static void put_uuid(struct buf *json, const uint8_t uuid[16])
+{
+	for (int i = 0; i < 16; i++) {
+		buf_appendf(
+			json, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", uuid[i]);
+	}
+}
+
+static const char *role_of(const struct raft_conf *conf, uint64_t id)
+{
+	return member_conf_is_voter(conf, id) ? "voter"
+	       : member_conf_has(conf, id)    ? "learner"
+					      : "candidate";
+}
+
+static const struct raft_peer_status *peer_of(const struct raft_status *status, uint64_t id)
+{
+	for (size_t i = 0; i < status->peer_count; i++) {
+		if (status->peers[i].id == id) {
+			return &status->peers[i];
+		}
+	}
+	return NULL;
+}
+
+static void put_peer(const struct raftreg_node *node, const struct raft_status *status,
+	const struct state_replica *replica, struct buf *json)
+{
+	const struct raft_peer_status *peer = peer_of(status, replica->id);
+	bool self = replica->id == node->self.id;
+	bool leads = status->role == RAFT_LEADER;
+	uint64_t match = self ? status->durable_index : leads && peer ? peer->match : 0;
+	uint64_t now = node_now_ms(node);
+	const char *state = replica->id == status->leader ? "leader" : "follower";
+	char address[300];
+
+	node_status_address(replica, address);
+	if (self) {
+		state = atomic_load(&node->role_stopped) ? "stopped" : raft_role_name(status->role);
+	} else if (leads && peer) {
+		state = raft_progress_state_name(peer->state);
+	}
+	buf_appendf(json, "{\"id\":\"%016llx\",", (unsigned long long)replica->id);
+	put_text(json, "node", slice_from_string(replica->name));
+	buf_append_string(json, ",");
+	put_text(json, "address", slice_from_string(address));
+	buf_appendf(json, ",\"role\":\"%s\",\"state\":\"%s\",\"match\":%llu,\"lag\":%llu",
+		role_of(&node->conf, replica->id), state, (unsigned long long)match,
+		(unsigned long long)((leads || self) && status->last_index > match
+					     ? status->last_index - match
+					     : 0));
+	if (self) {
+		buf_append_string(json, ",\"contact\":\"self\"}");
+	} else if (leads && peer && peer->heard_ms > 0) {
+		buf_appendf(
+			json, ",\"contact\":\"%.1fs\"}", (double)(now - peer->heard_ms) / 1000.0);
+	} else {
+		buf_append_string(json, ",\"contact\":\"-\"}");
+	}
+}
+
+static void put_leader(const struct raftreg_node *node, struct buf *json)
+{
+	const struct state_replica *leader = state_replica(&node->state, node->now.leader);
+	char text[400] = "";
+	char address[300];
+
+	if (leader) {
+		node_status_address(leader, address);
+		(void)snprintf(text, sizeof text, "%s (%s)", leader->name, address);
+	}
+	put_text(json, "leader", slice_from_string(text));
+}
+
+void node_status_json(const struct raftreg_node *node, struct buf *ret_json)
+{
+	struct raft_status *status = mem_alloc(sizeof *status);
+	struct store_figures figures;
+	bool first = true;
+
+	raft_status_get(node->raft, status);
+	store_figures(node->store, &figures);
+	buf_append_string(ret_json, "{\"uuid\":\"");
+	put_uuid(ret_json, node->uuid);
+	buf_appendf(ret_json, "\",\"id\":\"%016llx\",\"epoch\":\"%u\",\"role\":\"%s\",",
+		(unsigned long long)node->self.id, (unsigned)(node->epoch >> 32),
+		atomic_load(&node->role_stopped) ? "stopped" : raft_role_name(status->role));
+	buf_appendf(ret_json, "\"term\":%llu,", (unsigned long long)status->term);
+	put_leader(node, ret_json);
+	buf_appendf(ret_json,
+		",\"commit\":%llu,\"applied\":%llu,\"first_index\":%llu,\"last_index\":%llu,"
+		"\"snapshot_index\":%llu,\"uncertain\":%s,\"sessions\":%zu,\"log_bytes\":%llu,"
+		"\"syncs\":%llu,\"sync_max_us\":%llu,\"peers\":[",
+		(unsigned long long)status->commit_index, (unsigned long long)node->state.applied,
+		(unsigned long long)status->first_index, (unsigned long long)status->last_index,
+		(unsigned long long)status->snapshot_index, status->uncertain ? "true" : "false",
+		node->state.sessions.count, (unsigned long long)figures.log_bytes,
+		(unsigned long long)figures.syncs, (unsigned long long)figures.sync_us_max);
+	for (size_t i = 0; i < node->state.replica_count; i++) {
+		buf_append_string(ret_json, first ? "" : ",");
+		put_peer(node, status, &node->state.replicas[i], ret_json);
+		first = false;
+	}
+	for (size_t i = 0; i < node->candidate_count; i++) {
+		if (!state_replica(&node->state, node->candidates[i].replica.id)) {
+			buf_append_string(ret_json, first ? "" : ",");
+			put_peer(node, status, &node->candidates[i].replica, ret_json);
+			first = false;
+		}
+	}
+	buf_append_string(ret_json, "]}");
+	mem_free(status);
+}
+
+static const char *member_role(const struct raftreg_node *node, const struct state_session *session)
+{
+	char host[256];
+
+	(void)snprintf(host, sizeof host, "%.*s", (int)session->host.size,
+		(const char *)session->host.data);
+	for (size_t i = 0; i < node->state.replica_count; i++) {
+		const struct state_replica *replica = &node->state.replicas[i];
+
+		if (replica->port == session->port && strcmp(replica->host, host) == 0) {
+			return role_of(&node->conf, replica->id);
+		}
+	}
+	return "client";
+}
+
+void node_status_members(const struct raftreg_node *node, struct buf *ret_json)
+{
+	uint64_t now = node_now_ms(node);
+	bool first = true;
+
+	buf_append_string(ret_json, "{\"items\":[");
+	MAP_FOR_EACH(entry, &node->state.sessions)
+	{
+		const struct state_session *session = entry->value;
+
+		buf_append_string(ret_json, first ? "{" : ",{");
+		first = false;
+		put_text(ret_json, "node", session->identity);
+		buf_append_string(ret_json, ",\"address\":\"");
+		buf_append_json_escaped(ret_json, session->host);
+		buf_appendf(ret_json, ":%u\",\"role\":\"%s\",\"state\":\"%s\",\"session\":\"",
+			session->port, member_role(node, session),
+			session->suspect ? "suspect" : "active");
+		for (int i = 0; i < 16; i++) {
+			buf_appendf(ret_json, "%02x", session->id[i]);
+		}
+		buf_appendf(ret_json, "\",\"instances\":%u,", session->member_count);
+		put_text(ret_json, "version", session->version);
+		if (session->seen_ms > 0 && node->leading) {
+			buf_appendf(ret_json, ",\"seen\":\"%.1fs\"}",
+				(double)(now - session->seen_ms) / 1000.0);
+		} else {
+			buf_append_string(ret_json, ",\"seen\":\"-\"}");
+		}
+	}
+	buf_appendf(ret_json, "],\"index\":%llu}", (unsigned long long)node->state.applied);
+}
+
+static void put_metric(struct buf *text, const char *name, const char *kind, double value)
+{
+	buf_appendf(
+		text, "# TYPE pillion_raft_%s %s\npillion_raft_%s %.6g\n", name, kind, name, value);
+}
+
+void node_status_metrics(const struct raftreg_node *node, struct buf *ret_text)
+{
+	struct raft_status *status = mem_alloc(sizeof *status);
+	struct store_figures figures;
+	size_t suspects = 0;
+
+	raft_status_get(node->raft, status);
+	store_figures(node->store, &figures);
+	MAP_FOR_EACH(entry, &node->state.sessions)
+	{
+		suspects += ((const struct state_session *)entry->value)->suspect ? 1 : 0;
+	}
+	put_metric(ret_text, "term", "gauge", (double)status->term);
+	put_metric(ret_text, "role", "gauge", (double)status->role);
+	put_metric(ret_text, "leader_changes_total", "counter",
+		(double)atomic_load(&node->leader_changes));
+	put_metric(ret_text, "commit_index", "gauge", (double)status->commit_index);
+	put_metric(ret_text, "applied_index", "gauge", (double)node->state.applied);
+	put_metric(ret_text, "log_bytes", "gauge", (double)figures.log_bytes);
+	put_metric(ret_text, "snapshot_bytes", "gauge", (double)node->snapshot_bytes);
+	put_metric(ret_text, "uncertain", "gauge", status->uncertain ? 1 : 0);
+	put_metric(ret_text, "sessions", "gauge", (double)node->state.sessions.count);
+	put_metric(ret_text, "suspects", "gauge", (double)suspects);
+	put_metric(ret_text, "tail_cut_total", "counter", (double)figures.tail_cuts);
+	put_metric(ret_text, "corrupt_total", "counter", (double)figures.corruptions);
+	put_metric(ret_text, "fsync_total", "counter", (double)figures.syncs);
+	put_metric(ret_text, "fsync_seconds_total", "counter", (double)figures.sync_us_total / 1e6);
+	put_metric(ret_text, "batch_entries_total", "counter", (double)figures.batches);
+	put_metric(ret_text, "commands_total", "counter", (double)atomic_load(&node->proposals));
+	put_metric(ret_text, "read_rounds_total", "counter", (double)atomic_load(&node->reads));
+	put_metric(ret_text, "renewals_total", "counter", (double)atomic_load(&node->renewals));
+	put_metric(ret_text, "expired_total", "counter", (double)atomic_load(&node->expired));
+	put_metric(ret_text, "subscribers", "gauge", (double)fanout_count(node->fanout));
+	put_metric(ret_text, "role_stopped", "gauge", atomic_load(&node->role_stopped) ? 1 : 0);
+	mem_free(status);
+}

@@ -1,0 +1,641 @@
+#include "raftreg/peers.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "http/grpc.h"
+#include "upstream/connection.h"
+
+#define CONNECT_MS	  1000 /* RT-06 */
+#define REDIAL_MIN_MS	  50
+#define REDIAL_MAX_MS	  1000
+#define KNOCK_MAX_MS	  3000
+#define CONTROL_QUEUE_MAX (1024u * 1024)
+#define BULK_QUEUE_MAX	  (5u * 1024 * 1024) /* in-flight limit, and some */
+#define RELAY_QUEUE_MAX	  (8u * 1024 * 1024)
+#define SNAPSHOTS_MAX	  2 /* at once, RT-08 */
+#define CHUNK_MS	  4 /* 256 KiB each: 64 MiB/s */
+
+enum lane_kind { LANE_CONTROL, LANE_BULK, LANE_COUNT };
+
+struct lane {
+	struct peer *peer;
+	enum lane_kind kind;
+	struct connection *connection;
+	struct grpc_call call;
+	bool open; /* Hello was sent */
+	bool closing;
+	struct timer redial;
+	uint64_t backoff_ms;
+};
+
+struct outgoing { /* a snapshot on its way */
+	bool active;
+	uint64_t token, term, index, log_term, offset;
+	struct buf file;
+	bool loaded;
+	struct timer timer;
+};
+
+struct peer {
+	struct list_node node;
+	struct peers *peers;
+	struct state_replica replica; /* id 0: a seed nobody answered at yet */
+	bool seed, wanted;
+	struct lane lanes[LANE_COUNT];
+	struct grpc_call relay;
+	bool relay_open;
+	bool greeted;
+	struct wire_hello hello;
+	struct outgoing outgoing;
+	bool doomed;
+};
+
+struct peers {
+	struct raftreg_node *node;
+	struct list_node list;
+	struct block_pool pool;
+	struct http_limits limits;
+	struct rng rng;
+	bool closed;
+	bool knocking;
+	uint64_t next_token;
+};
+
+static void dial(struct lane *lane);
+
+static bool is_alive(const struct peer *peer)
+{
+	for (int i = 0; i < LANE_COUNT; i++) {
+		if (peer->lanes[i].connection) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void free_peer(void *object)
+{
+	struct peer *peer = object;
+
+	list_unlink(&peer->node);
+	buf_fini(&peer->outgoing.file);
+	mem_free(peer);
+}
+
+static void abandon_snapshot(struct peer *peer, bool ok)
+{
+	struct raft_event event = {.kind = RAFT_SNAPSHOT_DONE,
+		.u.snapshot_done = {.peer = peer->replica.id, .ok = ok}};
+
+	if (!peer->outgoing.active) {
+		return;
+	}
+	peer->outgoing.active = false;
+	timer_cancel(&peer->outgoing.timer);
+	buf_fini(&peer->outgoing.file);
+	buf_init(&peer->outgoing.file);
+	if (!peer->peers->closed) {
+		(void)node_step(peer->peers->node, &event);
+	}
+}
+
+static void lane_down(struct lane *lane)
+{
+	struct peer *peer = lane->peer;
+	bool was_open = lane->open;
+
+	lane->open = false;
+	if (lane->kind == LANE_CONTROL && peer->relay_open) {
+		peer->relay_open = false;
+		grpc_call_fini(&peer->relay);
+		if (!peer->peers->closed) {
+			node_request_relay_lost(peer->peers->node);
+		}
+	}
+	grpc_call_fini(&lane->call);
+	if (peer->peers->closed || peer->doomed || !was_open) {
+		return;
+	}
+	if (lane->kind == LANE_BULK) {
+		abandon_snapshot(peer, false);
+	}
+	if (peer->replica.id != 0 && peer->wanted) { /* RT-06: once per failure */
+		struct raft_event event = {
+			.kind = RAFT_UNREACHABLE, .u.unreachable = {.peer = peer->replica.id}};
+
+		(void)node_step(peer->peers->node, &event);
+	}
+}
+
+static void close_lane(struct lane *lane)
+{
+	lane_down(lane);
+	if (lane->connection && !lane->closing) {
+		lane->closing = true;
+		connection_close(lane->connection, REASON_shutdown, false);
+	}
+}
+
+static void doom(struct peer *peer)
+{
+	abandon_snapshot(peer, false);
+	peer->doomed = true;
+	for (int i = 0; i < LANE_COUNT; i++) {
+		timer_cancel(&peer->lanes[i].redial);
+		close_lane(&peer->lanes[i]);
+	}
+	if (!is_alive(peer)) {
+		list_unlink(&peer->node);
+		loop_bury(peer->peers->node->loop, free_peer, peer);
+	}
+}
+
+static struct peer *find_peer(const struct peers *peers, uint64_t id)
+{
+	LIST_FOR_EACH(node, &peers->list) {
+		struct peer *peer = LIST_ENTRY(node, struct peer, node);
+
+		if (peer->replica.id == id && id != 0 && !peer->doomed) {
+			return peer;
+		}
+	}
+	return NULL;
+}
+
+static struct lane *lane_of_call(struct grpc_call *call)
+{
+	return call->owner;
+}
+
+static void on_hello(struct lane *lane, const struct wire_hello *hello)
+{
+	struct peer *peer = lane->peer;
+	struct raftreg_node *node = peer->peers->node;
+
+	if (!node_meet(node, hello)) {
+		close_lane(lane);
+		return;
+	}
+	peer->greeted = true;
+	peer->hello = *hello;
+	if (peer->replica.id == 0) {
+		peer->replica.id = hello->self.id;
+	}
+	/* Whoever is found first tells of the others, the leader among them (RB-03). */
+	node_wake(node);
+}
+
+static void on_message(struct grpc_call *call, struct slice message)
+{
+	struct lane *lane = lane_of_call(call);
+	struct wire_hello *hello;
+	struct slice inner;
+
+	if (wire_scan(message, WIRE_CONTROL_MAX) < 0 || wire_peek(message, &inner) != WIRE_HELLO) {
+		return;
+	}
+	hello = mem_alloc(sizeof *hello);
+	if (wire_get_hello(inner, hello) == 0) {
+		on_hello(lane, hello);
+	}
+	mem_free(hello);
+}
+
+static void on_half_close(struct grpc_call *call)
+{
+	ASSERT(call->owner);
+}
+
+static void on_call_closed(struct grpc_call *call, int status, struct slice text)
+{
+	struct lane *lane = lane_of_call(call);
+	struct peer *peer = lane->peer;
+
+	if (status != 0 && !peer->doomed && !peer->peers->closed && lane->kind == LANE_CONTROL) {
+		log_event(LOG_LEVEL_DEBUG, "raftreg", 0, "a replica ended the stream",
+			(struct log_field[]){LOG_TEXT("pillion.host", peer->replica.host),
+				LOG_NUMBER("pillion.port", peer->replica.port),
+				LOG_NUMBER("pillion.status", status),
+				LOG_SLICE("error.message", text)},
+			4);
+	}
+	close_lane(lane);
+}
+
+static const struct grpc_call_ops lane_ops = {on_message, on_half_close, on_call_closed, NULL};
+
+static void on_relay_message(struct grpc_call *call, struct slice message)
+{
+	struct lane *lane = lane_of_call(call);
+
+	if (frame_scan(message, FRAME_RELAY_MAX) == 0) {
+		node_request_answered(lane->peer->peers->node, message);
+	}
+}
+
+static const struct grpc_call_ops relay_ops = {
+	on_relay_message, on_half_close, on_call_closed, NULL};
+
+static int open_call(struct lane *lane, struct grpc_call *call, struct slice path,
+	const struct grpc_call_options *options)
+{
+	char authority[280];
+	struct grpc_request request = {.path = path};
+
+	(void)snprintf(authority, sizeof authority, "%s:%u", lane->peer->replica.host,
+		lane->peer->replica.port);
+	request.authority = slice_from_string(authority);
+	return grpc_call_open(call, connection_codec(lane->connection), &request, options);
+}
+
+static void say_hello(struct lane *lane)
+{
+	struct wire_hello *hello = mem_alloc(sizeof *hello);
+	struct buf bytes;
+
+	buf_init(&bytes);
+	node_fill_hello(lane->peer->peers->node, hello);
+	wire_put_hello(hello, &bytes);
+	if (grpc_call_send(&lane->call, buf_slice(&bytes)) < 0) {
+		close_lane(lane);
+	}
+	buf_fini(&bytes);
+	mem_free(hello);
+}
+
+static void on_open(struct connection *connection)
+{
+	struct lane *lane = connection_owner(connection);
+	struct peer *peer = lane->peer;
+	struct grpc_call_options options = {.ops = &lane_ops,
+		.owner = lane,
+		.message_max = WIRE_CONTROL_MAX,
+		.queue_max = lane->kind == LANE_CONTROL ? CONTROL_QUEUE_MAX : BULK_QUEUE_MAX};
+	struct grpc_call_options relay = {.ops = &relay_ops,
+		.owner = lane,
+		.message_max = FRAME_RELAY_MAX,
+		.queue_max = RELAY_QUEUE_MAX};
+
+	if (peer->doomed || lane->closing) {
+		return;
+	}
+	if (open_call(lane, &lane->call,
+		    lane->kind == LANE_CONTROL ? SLICE("/pillion.v1.Raft/Control")
+					       : SLICE("/pillion.v1.Raft/Bulk"),
+		    &options) < 0) {
+		close_lane(lane);
+		return;
+	}
+	lane->open = true;
+	say_hello(lane);
+	if (lane->kind == LANE_CONTROL && lane->open &&
+		open_call(lane, &peer->relay, SLICE("/pillion.v1.Registry/Relay"), &relay) == 0) {
+		peer->relay_open = true;
+	}
+	node_wake(peer->peers->node);
+}
+
+static void on_change(struct connection *connection)
+{
+	ASSERT(connection_owner(connection));
+}
+
+static void on_stream(struct connection *connection, struct stream *stream)
+{
+	ASSERT(connection && stream && false); /* clients get no requests */
+}
+
+static void on_closed(struct connection *connection, enum reason why, const char *detail)
+{
+	struct lane *lane = connection_owner(connection);
+	struct peer *peer = lane->peer;
+	struct peers *peers = peer->peers;
+	uint64_t most = peer->replica.id == 0 ? KNOCK_MAX_MS : REDIAL_MAX_MS;
+	bool was_open = lane->open;
+
+	(void)why;
+	(void)detail;
+	ASSERT(lane->connection == connection);
+	lane_down(lane);
+	lane->connection = NULL;
+	lane->closing = false;
+	if (lane->kind == LANE_CONTROL) {
+		peer->greeted = false;
+	}
+	if (peer->doomed || peers->closed) {
+		if (peer->doomed && !is_alive(peer)) {
+			list_unlink(&peer->node);
+			loop_bury(peers->node->loop, free_peer, peer);
+		}
+		return;
+	}
+	/* Full jitter (RT-06). */
+	lane->backoff_ms = was_open || lane->backoff_ms == 0 ? REDIAL_MIN_MS : lane->backoff_ms * 2;
+	lane->backoff_ms = lane->backoff_ms > most ? most : lane->backoff_ms;
+	timer_arm(peers->node->loop, &lane->redial,
+		loop_now_ms(peers->node->loop) + 5 + rng_below(&peers->rng, lane->backoff_ms));
+}
+
+static const struct connection_events events = {on_open, on_stream, on_change, on_closed};
+
+static void dial(struct lane *lane)
+{
+	struct peers *peers = lane->peer->peers;
+	const struct state_replica *replica = &lane->peer->replica;
+	const struct connection_options options = {.loop = peers->node->loop,
+		.pool = &peers->pool,
+		.limits = &peers->limits,
+		.events = &events,
+		.owner = lane};
+	struct connection_target target = {.host = replica->host,
+		.port = replica->port,
+		.h2 = true,
+		.connect_timeout_ms = CONNECT_MS,
+		.resolver = peers->node->resolver};
+	char text[280];
+
+	ASSERT(!lane->connection);
+	(void)snprintf(text, sizeof text, strchr(replica->host, ':') ? "[%s]:%u" : "%s:%u",
+		replica->host, replica->port);
+	(void)address_parse(slice_from_string(text), false, &target.address);
+	lane->connection = connection_dial(&options, &target);
+}
+
+static void on_redial(struct timer *timer)
+{
+	struct lane *lane = container_of(timer, struct lane, redial);
+
+	if (!lane->connection && !lane->peer->doomed && !lane->peer->peers->closed) {
+		dial(lane);
+	}
+}
+
+static void on_chunk_timer(struct timer *timer);
+
+static struct peer *add_peer(struct peers *peers, const struct state_replica *replica, bool seed)
+{
+	struct peer *peer = mem_zalloc(sizeof *peer);
+
+	peer->peers = peers;
+	peer->replica = *replica;
+	peer->seed = seed;
+	buf_init(&peer->outgoing.file);
+	timer_init(&peer->outgoing.timer, on_chunk_timer);
+	list_init(&peer->node);
+	list_push_back(&peers->list, &peer->node);
+	for (int i = 0; i < LANE_COUNT; i++) {
+		struct lane *lane = &peer->lanes[i];
+
+		lane->peer = peer;
+		lane->kind = (enum lane_kind)i;
+		timer_init(&lane->redial, on_redial);
+		/* A seed is only asked; bulk is for those that replicate. */
+		if (!seed || i == LANE_CONTROL) {
+			dial(lane);
+		}
+	}
+	return peer;
+}
+
+struct peers *peers_create(struct raftreg_node *node)
+{
+	struct peers *peers = mem_zalloc(sizeof *peers);
+
+	peers->node = node;
+	list_init(&peers->list);
+	block_pool_init(&peers->pool, 64);
+	http_limits_default(&peers->limits);
+	rng_seed_system(&peers->rng);
+	return peers;
+}
+
+void peers_close(struct peers *peers)
+{
+	peers->closed = true;
+	LIST_FOR_EACH_SAFE(node, &peers->list) {
+		doom(LIST_ENTRY(node, struct peer, node));
+	}
+}
+
+void peers_destroy(struct peers *peers)
+{
+	if (!peers) {
+		return;
+	}
+	ASSERT(list_empty(&peers->list));
+	block_pool_fini(&peers->pool);
+	mem_free(peers);
+}
+
+static bool is_same_place(const struct state_replica *a, const struct state_replica *b)
+{
+	return a->port == b->port && strcmp(a->host, b->host) == 0;
+}
+
+void peers_set(struct peers *peers, const struct state_replica *replicas, size_t count)
+{
+	LIST_FOR_EACH(node, &peers->list) {
+		LIST_ENTRY(node, struct peer, node)->wanted = false;
+	}
+	for (size_t i = 0; i < count; i++) {
+		struct peer *peer = find_peer(peers, replicas[i].id);
+
+		if (replicas[i].id == peers->node->self.id) {
+			continue;
+		}
+		if (peer && (peer->seed || !is_same_place(&peer->replica, &replicas[i]))) {
+			doom(peer);
+			peer = NULL;
+		}
+		peer = peer ? peer : add_peer(peers, &replicas[i], false);
+		peer->wanted = true;
+	}
+	LIST_FOR_EACH_SAFE(node, &peers->list) {
+		struct peer *peer = LIST_ENTRY(node, struct peer, node);
+
+		if (!peer->wanted && !peer->seed && !peer->doomed) {
+			doom(peer);
+		}
+	}
+}
+
+void peers_knock(struct peers *peers, bool enabled)
+{
+	const struct node_settings *settings = &peers->node->settings;
+
+	if (enabled == peers->knocking) {
+		return;
+	}
+	peers->knocking = enabled;
+	for (size_t i = 0; enabled && i < settings->seed_count; i++) {
+		struct state_replica replica = {.port = settings->seeds[i].port};
+
+		(void)snprintf(replica.host, sizeof replica.host, "%s", settings->seeds[i].host);
+		(void)add_peer(peers, &replica, true);
+	}
+	if (enabled) {
+		return;
+	}
+	LIST_FOR_EACH_SAFE(node, &peers->list) {
+		struct peer *peer = LIST_ENTRY(node, struct peer, node);
+
+		if (peer->seed && !peer->doomed) {
+			doom(peer);
+		}
+	}
+}
+
+void peers_send(struct peers *peers, uint64_t to, bool bulk, struct slice bytes)
+{
+	struct peer *peer = find_peer(peers, to);
+	struct lane *lane = peer ? &peer->lanes[bulk ? LANE_BULK : LANE_CONTROL] : NULL;
+
+	if (!lane || !lane->open) {
+		return;
+	}
+	if (grpc_call_send(&lane->call, bytes) < 0 && lane->connection && !lane->closing) {
+		/* RT-06: an overflow closes. From a task of the connection's own, not from here:
+		 * the core is being stepped. */
+		lane->closing = true;
+		connection_close(lane->connection, REASON_shutdown, true);
+	}
+}
+
+bool peers_relay(struct peers *peers, uint64_t to, struct slice frame)
+{
+	struct peer *peer = find_peer(peers, to);
+
+	return peer && peer->relay_open && grpc_call_send(&peer->relay, frame) == 0;
+}
+
+static unsigned count_snapshots(const struct peers *peers)
+{
+	unsigned count = 0;
+
+	LIST_FOR_EACH(node, &peers->list) {
+		count += LIST_ENTRY(node, struct peer, node)->outgoing.active ? 1 : 0;
+	}
+	return count;
+}
+
+void peers_send_snapshot(
+	struct peers *peers, uint64_t to, uint64_t term, const struct raft_snapshot *snapshot)
+{
+	struct peer *peer = find_peer(peers, to);
+	struct outgoing *outgoing = peer ? &peer->outgoing : NULL;
+	uint64_t now = loop_now_ms(peers->node->loop);
+
+	if (!outgoing || (outgoing->active && outgoing->term == term)) {
+		return;
+	}
+	if (!outgoing->active && count_snapshots(peers) >= SNAPSHOTS_MAX) {
+		outgoing->active = true; /* fails at the timer, outside of the core's step */
+		outgoing->token = 0;
+		timer_arm(peers->node->loop, &outgoing->timer, now + CHUNK_MS);
+		return;
+	}
+	buf_clear(&outgoing->file);
+	outgoing->active = true;
+	outgoing->loaded = false;
+	outgoing->token = ++peers->next_token;
+	outgoing->term = term;
+	outgoing->index = snapshot->index;
+	outgoing->log_term = snapshot->term;
+	outgoing->offset = 0;
+	store_load(peers->node->store, outgoing->token, snapshot->index, snapshot->term);
+}
+
+void peers_loaded(struct peers *peers, uint64_t token, struct slice file)
+{
+	LIST_FOR_EACH(node, &peers->list) {
+		struct outgoing *outgoing = &LIST_ENTRY(node, struct peer, node)->outgoing;
+
+		if (outgoing->active && outgoing->token == token) {
+			buf_append_slice(&outgoing->file, file);
+			outgoing->loaded = true;
+			timer_arm(peers->node->loop, &outgoing->timer,
+				loop_now_ms(peers->node->loop));
+		}
+	}
+}
+
+/* RT-08: one chunk each few milliseconds, when the connection has room. */
+static void on_chunk_timer(struct timer *timer)
+{
+	struct peer *peer = container_of(timer, struct peer, outgoing.timer);
+	struct outgoing *outgoing = &peer->outgoing;
+	struct raftreg_node *node = peer->peers->node;
+	struct lane *lane = &peer->lanes[LANE_BULK];
+	struct wire_chunk chunk = {.from = node->self.id,
+		.to = peer->replica.id,
+		.tag = wire_tag(node->uuid, node->epoch),
+		.term = outgoing->term,
+		.index = outgoing->index,
+		.log_term = outgoing->log_term,
+		.offset = outgoing->offset,
+		.total = outgoing->file.size};
+	size_t left = outgoing->file.size - (size_t)outgoing->offset;
+	struct buf bytes;
+	int result;
+
+	if (outgoing->token == 0 || outgoing->file.size == 0 || !lane->open ||
+		outgoing->term != node->now.term) {
+		abandon_snapshot(peer, false);
+		return;
+	}
+	chunk.bytes = slice_make(outgoing->file.data + outgoing->offset,
+		left < SNAPFILE_CHUNK ? left : SNAPFILE_CHUNK);
+	buf_init(&bytes);
+	wire_put_chunk(&chunk, &bytes);
+	result = grpc_call_send(&lane->call, buf_slice(&bytes));
+	buf_fini(&bytes);
+	if (result == 0) {
+		outgoing->offset += chunk.bytes.size;
+	}
+	if (outgoing->offset == outgoing->file.size) {
+		abandon_snapshot(peer, true);
+		return;
+	}
+	timer_arm(node->loop, timer, loop_now_ms(node->loop) + CHUNK_MS);
+}
+
+bool peers_is_connected(const struct peers *peers, uint64_t id)
+{
+	const struct peer *peer = find_peer(peers, id);
+
+	return peer && peer->lanes[LANE_CONTROL].open;
+}
+
+bool peers_all_empty(const struct peers *peers, uint64_t seeds_digest, const char *self,
+	bool *ret_lowest, size_t *ret_others)
+{
+	static const uint8_t none[16];
+	size_t others = 0;
+	bool lowest = true;
+
+	LIST_FOR_EACH(node, &peers->list) {
+		const struct peer *peer = LIST_ENTRY(node, struct peer, node);
+		char address[300];
+
+		if (!peer->seed || peer->doomed) {
+			continue;
+		}
+		if (!peer->greeted || memcmp(peer->hello.uuid, none, 16) != 0 ||
+			!peer->hello.with_seeds || peer->hello.seeds != seeds_digest) {
+			return false;
+		}
+		if (peer->hello.self.id == peers->node->self.id) {
+			continue;
+		}
+		others++;
+		node_status_address(&peer->hello.self, address);
+		lowest = lowest && strcmp(self, address) < 0;
+	}
+	*ret_lowest = lowest;
+	*ret_others = others;
+	return others > 0;
+}

@@ -1,0 +1,34 @@
+/*
+ * peers: the connections this replica dials to others: to each a control connection (everything but
+ * APPEND and snapshots, and the relay of client requests) and a bulk one (registry.md RT-02, RT-06,
+ * RT-08). Peers come from the applied configuration; while there is none, the seeds are asked.
+ * Registry thread.
+ */
+#ifndef PILLION_RAFTREG_PEERS_H
+#define PILLION_RAFTREG_PEERS_H
+
+#include "raftreg/node.h"
+
+struct peers *peers_create(struct raftreg_node *node);
+/* Connections end at once; give the loop a turn afterwards. */
+void peers_close(struct peers *peers);
+void peers_destroy(struct peers *peers);
+
+/* Exactly these from now on; known ones keep their connections. */
+void peers_set(struct peers *peers, const struct state_replica *replicas, size_t count);
+/* Also dial these addresses until it is known who lives there (id 0). */
+void peers_knock(struct peers *peers, bool enabled);
+/* An encoded message. Not connected or full: it is lost (the core repeats). */
+void peers_send(struct peers *peers, uint64_t to, bool bulk, struct slice bytes);
+/* A client's request for the leader; false: not connected. */
+bool peers_relay(struct peers *peers, uint64_t to, struct slice frame);
+void peers_send_snapshot(
+	struct peers *peers, uint64_t to, uint64_t term, const struct raft_snapshot *snapshot);
+void peers_loaded(struct peers *peers, uint64_t token, struct slice file);
+bool peers_is_connected(const struct peers *peers, uint64_t id);
+/* RB-02: how many of the seeds said that they are empty voters with these seeds; and whether none
+ * of them has a lower address than `self`. */
+bool peers_all_empty(const struct peers *peers, uint64_t seeds_digest, const char *self,
+	bool *ret_lowest, size_t *ret_others);
+
+#endif

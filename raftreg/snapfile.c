@@ -1,0 +1,235 @@
+#include "raftreg/snapfile.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/crc32c.h"
+#include "base/siphash.h"
+#include "raftreg/bytes.h"
+
+#define MAGIC	    "PLNSNAP\n"
+#define FORMAT	    1u
+#define FIXED_SIZE  96u
+#define TRAILER	    8u
+#define CONF_MAX    2048u
+#define WRITE_PIECE (1024u * 1024) /* so that a slow disk is not asked for everything at once */
+
+void snapfile_name(uint64_t index, uint64_t term, char ret_name[SNAPFILE_NAME_SIZE])
+{
+	(void)snprintf(ret_name, SNAPFILE_NAME_SIZE, "%020llu-%llu.snap", (unsigned long long)index,
+		(unsigned long long)term);
+}
+
+bool snapfile_parse_name(const char *name, uint64_t *ret_index, uint64_t *ret_term)
+{
+	size_t length = strlen(name);
+	char *end;
+
+	if (length < 27 || length >= SNAPFILE_NAME_SIZE || name[20] != '-' ||
+		strcmp(name + length - 5, ".snap") != 0 || strspn(name, "0123456789") != 20) {
+		return false;
+	}
+	*ret_index = strtoull(name, NULL, 10);
+	*ret_term = strtoull(name + 21, &end, 10);
+	return end == name + length - 5;
+}
+
+static void put32(struct buf *buf, uint32_t value)
+{
+	bytes_put32(buf_reserve(buf, 4), value);
+	buf->size += 4;
+}
+
+static void put64(struct buf *buf, uint64_t value)
+{
+	bytes_put64(buf_reserve(buf, 8), value);
+	buf->size += 8;
+}
+
+static void put_ids(struct buf *buf, const struct raft_ids *ids)
+{
+	put32(buf, ids->count);
+	for (uint32_t i = 0; i < ids->count; i++) {
+		put64(buf, ids->ids[i]);
+	}
+}
+
+static void put_conf(struct buf *buf, const struct raft_conf *conf)
+{
+	put_ids(buf, &conf->voters);
+	put_ids(buf, &conf->outgoing);
+	put_ids(buf, &conf->learners);
+	put_ids(buf, &conf->staged);
+	put32(buf, conf->auto_leave ? 1 : 0);
+}
+
+static bool take_ids(struct slice *rest, struct raft_ids *ret_ids)
+{
+	uint32_t count;
+
+	if (rest->size < 4) {
+		return false;
+	}
+	count = bytes_get32(rest->data);
+	*rest = slice_from(*rest, 4);
+	if (count > RAFT_IDS_MAX || rest->size < (size_t)count * 8) {
+		return false;
+	}
+	ret_ids->count = count;
+	for (uint32_t i = 0; i < count; i++) {
+		ret_ids->ids[i] = bytes_get64(rest->data + (size_t)i * 8);
+	}
+	*rest = slice_from(*rest, (size_t)count * 8);
+	return true;
+}
+
+static bool take_conf(struct slice bytes, struct raft_conf *ret_conf)
+{
+	*ret_conf = (struct raft_conf){0};
+	if (!take_ids(&bytes, &ret_conf->voters) || !take_ids(&bytes, &ret_conf->outgoing) ||
+		!take_ids(&bytes, &ret_conf->learners) || !take_ids(&bytes, &ret_conf->staged) ||
+		bytes.size != 4) {
+		return false;
+	}
+	ret_conf->auto_leave = bytes_get32(bytes.data) != 0;
+	return member_conf_is_valid(ret_conf);
+}
+
+/* Fixed part: magic 8, format 4, conf size 4, uuid 16, epoch 8, index 8, term 8, state hash 8,
+ * chunk count 8, total 8, zero 12, crc of the 92 bytes before it 4. Then the configuration. */
+void snapfile_build(const struct snapfile_meta *meta, struct slice state, struct buf *ret_file)
+{
+	uint64_t chunks = (state.size + SNAPFILE_CHUNK - 1) / SNAPFILE_CHUNK;
+	size_t start = ret_file->size;
+	struct buf conf;
+	uint8_t *fixed;
+
+	ASSERT(meta->snapshot.index > 0 && meta->snapshot.term > 0);
+	buf_init(&conf);
+	put_conf(&conf, &meta->snapshot.conf);
+	ASSERT(conf.size <= CONF_MAX);
+	fixed = buf_reserve(ret_file, FIXED_SIZE);
+	memset(fixed, 0, FIXED_SIZE);
+	memcpy(fixed, MAGIC, 8);
+	bytes_put32(fixed + 8, FORMAT);
+	bytes_put32(fixed + 12, (uint32_t)conf.size);
+	memcpy(fixed + 16, meta->uuid, 16);
+	bytes_put64(fixed + 32, meta->epoch);
+	bytes_put64(fixed + 40, meta->snapshot.index);
+	bytes_put64(fixed + 48, meta->snapshot.term);
+	bytes_put64(fixed + 56, meta->state_hash);
+	bytes_put64(fixed + 64, chunks);
+	bytes_put64(fixed + 72, state.size);
+	bytes_put32(fixed + 92, crc32c(0, fixed, 92));
+	ret_file->size += FIXED_SIZE;
+	buf_append_slice(ret_file, buf_slice(&conf));
+	buf_fini(&conf);
+	for (uint64_t i = 0; i < chunks; i++) {
+		size_t left = state.size - (size_t)i * SNAPFILE_CHUNK;
+		size_t size = left < SNAPFILE_CHUNK ? left : SNAPFILE_CHUNK;
+		const uint8_t *bytes = state.data + (size_t)i * SNAPFILE_CHUNK;
+
+		put32(ret_file, (uint32_t)size);
+		put32(ret_file, crc32c(0, bytes, size));
+		buf_append(ret_file, bytes, size);
+	}
+	put64(ret_file, siphash24(meta->uuid, ret_file->data + start, ret_file->size - start));
+}
+
+/* RS-11: the format is looked at before anything else is believed. */
+static int parse_fixed(struct slice file, struct snapfile_meta *meta, uint32_t *ret_conf_size)
+{
+	if (file.size < FIXED_SIZE + TRAILER || memcmp(file.data, MAGIC, 8) != 0 ||
+		bytes_get32(file.data + 92) != crc32c(0, file.data, 92)) {
+		return -EBADMSG;
+	}
+	if (bytes_get32(file.data + 8) != FORMAT) {
+		return -ENOTSUP;
+	}
+	*ret_conf_size = bytes_get32(file.data + 12);
+	memcpy(meta->uuid, file.data + 16, 16);
+	meta->epoch = bytes_get64(file.data + 32);
+	meta->snapshot = (struct raft_snapshot){
+		.index = bytes_get64(file.data + 40), .term = bytes_get64(file.data + 48)};
+	meta->state_hash = bytes_get64(file.data + 56);
+	if (meta->snapshot.index == 0 || meta->snapshot.term == 0 || *ret_conf_size > CONF_MAX ||
+		file.size < FIXED_SIZE + TRAILER + *ret_conf_size) {
+		return -EBADMSG;
+	}
+	if (bytes_get64(file.data + file.size - TRAILER) !=
+		siphash24(meta->uuid, file.data, file.size - TRAILER)) {
+		return -EBADMSG;
+	}
+	return 0;
+}
+
+static bool take_chunks(struct slice rest, struct slice fixed, struct buf *ret_state)
+{
+	uint64_t chunks = bytes_get64(fixed.data + 64);
+	uint64_t total = bytes_get64(fixed.data + 72);
+	size_t before = ret_state->size;
+
+	for (uint64_t i = 0; i < chunks; i++) {
+		uint32_t size;
+
+		if (rest.size < 8) {
+			return false;
+		}
+		size = bytes_get32(rest.data);
+		if (size > SNAPFILE_CHUNK || size > rest.size - 8 ||
+			bytes_get32(rest.data + 4) != crc32c(0, rest.data + 8, size)) {
+			return false;
+		}
+		buf_append(ret_state, rest.data + 8, size);
+		rest = slice_from(rest, 8 + (size_t)size);
+	}
+	return rest.size == 0 && ret_state->size - before == total;
+}
+
+int snapfile_parse(struct slice file, struct snapfile_meta *ret_meta, struct buf *ret_state)
+{
+	struct snapfile_meta meta = {0};
+	uint32_t conf_size = 0;
+	size_t before = ret_state->size;
+	int result = parse_fixed(file, &meta, &conf_size);
+	struct slice chunks;
+
+	if (result < 0) {
+		return result;
+	}
+	chunks = slice_make(
+		file.data + FIXED_SIZE + conf_size, file.size - FIXED_SIZE - conf_size - TRAILER);
+	if (!take_conf(slice_make(file.data + FIXED_SIZE, conf_size), &meta.snapshot.conf) ||
+		!take_chunks(chunks, file, ret_state)) {
+		ret_state->size = before;
+		return -EBADMSG;
+	}
+	*ret_meta = meta;
+	return 0;
+}
+
+int snapfile_write(struct disk *disk, const char *name, struct slice file)
+{
+	uint64_t offset = 0;
+	int handle;
+	int result = 0;
+
+	ASSERT(file.size > 0);
+	(void)disk->ops->unlink(disk, name);
+	handle = disk->ops->open(disk, name, DISK_WRITE | DISK_CREATE);
+	if (handle < 0) {
+		return handle;
+	}
+	while (result == 0 && offset < file.size) {
+		size_t left = file.size - (size_t)offset;
+		size_t piece = left < WRITE_PIECE ? left : WRITE_PIECE;
+
+		result = disk_write_all(disk, handle, file.data + offset, piece, offset);
+		offset += piece;
+	}
+	result = result ? result : disk->ops->fdatasync(disk, handle);
+	(void)disk->ops->close(disk, handle);
+	return result;
+}

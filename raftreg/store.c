@@ -1,0 +1,590 @@
+#include "raftreg/store.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "net/loop.h"
+#include "raftreg/store_internal.h"
+
+#define BATCHES_MAX 4096 /* sequences under one sync */
+
+/* An answer on its way to the registry thread. */
+struct answer {
+	struct mail mail;
+	struct store *store;
+	enum {
+		ANSWER_PERSISTED,
+		ANSWER_SNAPSHOT,
+		ANSWER_STAGED,
+		ANSWER_LOADED,
+		ANSWER_FAILED
+	} kind;
+	uint64_t number; /* sequence, token or bytes */
+	struct raft_snapshot snapshot;
+	bool ok;
+	int error;
+	const char *what;
+	struct buf file;
+};
+
+/* Work for the background thread, then possibly for the disk thread. */
+struct job {
+	struct mail mail;
+	struct store *store;
+	enum { JOB_MAKE, JOB_STAGE, JOB_LOAD, JOB_SPARE } kind;
+	struct snapfile_meta meta;
+	struct buf bytes;
+	uint64_t token, compact_index, file_size;
+	int result;
+};
+
+static void discard_answer(struct mail *mail)
+{
+	struct answer *answer = container_of(mail, struct answer, mail);
+
+	buf_fini(&answer->file);
+	mem_free(answer);
+}
+
+static void deliver_answer(struct mail *mail)
+{
+	struct answer *answer = container_of(mail, struct answer, mail);
+	struct store *store = answer->store;
+	const struct store_events *events = store->events;
+
+	if (!atomic_load(&store->stopping)) {
+		switch (answer->kind) {
+		case ANSWER_PERSISTED:
+			events->on_persisted(store->owner, answer->number);
+			break;
+		case ANSWER_SNAPSHOT:
+			events->on_snapshot(store->owner, &answer->snapshot, answer->number);
+			break;
+		case ANSWER_STAGED:
+			events->on_staged(store->owner, answer->number, answer->ok);
+			break;
+		case ANSWER_LOADED:
+			events->on_loaded(store->owner, answer->number, buf_slice(&answer->file));
+			break;
+		case ANSWER_FAILED:
+			events->on_failed(store->owner, answer->error, answer->what);
+			break;
+		}
+	}
+	discard_answer(mail);
+}
+
+static struct answer *answer_create(struct store *store, int kind)
+{
+	struct answer *answer = mem_zalloc(sizeof *answer);
+
+	answer->mail.deliver = deliver_answer;
+	answer->mail.discard = discard_answer;
+	answer->store = store;
+	answer->kind = (__typeof__(answer->kind))kind;
+	buf_init(&answer->file);
+	return answer;
+}
+
+static void post_answer(struct answer *answer)
+{
+	(void)mailbox_post(loop_mailbox(answer->store->loop), &answer->mail);
+}
+
+/* RS-15: never a retry; pages are marked clean after a failed sync. */
+static void fail(struct store *store, int error, const char *what)
+{
+	struct answer *answer;
+
+	ASSERT(error < 0);
+	if (atomic_exchange(&store->failed, true)) {
+		return;
+	}
+	answer = answer_create(store, ANSWER_FAILED);
+	answer->error = error;
+	answer->what = what;
+	post_answer(answer);
+}
+
+struct store_batch *store_batch_create(const struct raft_entry *entries, size_t count)
+{
+	struct store_batch *batch = mem_zalloc(sizeof *batch);
+
+	if (count > 0) {
+		batch->entries = mem_copy(entries, count * sizeof *entries);
+		batch->entry_count = count;
+	}
+	for (size_t i = 0; i < count; i++) {
+		raft_entry_ref(&batch->entries[i]);
+	}
+	return batch;
+}
+
+static void free_batch(struct store_batch *batch)
+{
+	for (size_t i = 0; i < batch->entry_count; i++) {
+		raft_entry_unref(&batch->entries[i]);
+	}
+	mem_free(batch->entries);
+	mem_free(batch);
+}
+
+static void discard_batch(struct mail *mail)
+{
+	free_batch(container_of(mail, struct store_batch, mail));
+}
+
+static void deliver_batch(struct mail *mail)
+{
+	struct store_batch *batch = container_of(mail, struct store_batch, mail);
+	struct store *store = batch->store;
+
+	if (store->gathered_count == store->gathered_capacity) {
+		store->gathered_capacity =
+			store->gathered_capacity ? store->gathered_capacity * 2 : 64;
+		store->gathered = mem_realloc(
+			store->gathered, store->gathered_capacity * sizeof(*store->gathered));
+	}
+	store->gathered[store->gathered_count++] = batch;
+}
+
+void store_submit(struct store *store, struct store_batch *batch)
+{
+	ASSERT(store->running && batch->seq > 0);
+	batch->store = store;
+	batch->mail.deliver = deliver_batch;
+	batch->mail.discard = discard_batch;
+	(void)mailbox_post(store->disk_box, &batch->mail);
+}
+
+static int write_hard(struct store *store, const struct raft_hard *hard)
+{
+	store->vote.term = hard->term;
+	store->vote.vote = hard->vote;
+	store->vote.uncertain = hard->uncertain;
+	return vote_write(store->disk, store->vote_file, &store->vote);
+}
+
+/* RS-05, install order: staged file, vote slot, new empty segment, delete the old log. */
+static int install(struct store *store, const struct raft_snapshot *snapshot)
+{
+	char name[SNAPFILE_NAME_SIZE];
+	int result;
+
+	snapfile_name(snapshot->index, snapshot->term, name);
+	result = store->disk->ops->rename(store->disk, STORE_STAGED_TMP, name);
+	result = result ? result : store->disk->ops->fsync_dir(store->disk);
+	if (result < 0) {
+		return result;
+	}
+	store->vote.snapshot_index = store->snapshot_index = snapshot->index;
+	store->vote.snapshot_term = store->snapshot_term = snapshot->term;
+	result = vote_write(store->disk, store->vote_file, &store->vote);
+	result = result ? result : wal_reset(&store->wal, snapshot->index, snapshot->term);
+	return result ? result : store_drop_old_snapshots(store);
+}
+
+struct items {
+	struct wal_item *list;
+	size_t count, capacity;
+};
+
+static void add_item(struct items *items, const struct wal_item *item)
+{
+	if (items->count == items->capacity) {
+		items->capacity = items->capacity ? items->capacity * 2 : 256;
+		items->list = mem_realloc(items->list, items->capacity * sizeof *items->list);
+	}
+	items->list[items->count++] = *item;
+}
+
+static void add_batch(struct items *items, const struct store_batch *batch)
+{
+	if (batch->truncate_from > 0) {
+		add_item(items, &(struct wal_item){.type = WAL_TRUNCATE,
+					.index = batch->truncate_from,
+					.term = batch->truncate_term});
+	}
+	for (size_t i = 0; i < batch->entry_count; i++) {
+		const struct raft_entry *entry = &batch->entries[i];
+
+		add_item(items,
+			&(struct wal_item){
+				.type = entry->kind == RAFT_ENTRY_CONF ? WAL_CONF : WAL_ENTRY,
+				.index = entry->index,
+				.term = entry->term,
+				.payload = entry->payload});
+	}
+}
+
+static int write_items(struct store *store, struct items *items)
+{
+	uint64_t begin = clock_monotonic_ns();
+	uint64_t us;
+	int result;
+
+	if (items->count == 0) {
+		return 0;
+	}
+	result = wal_write(&store->wal, items->list, items->count);
+	us = (clock_monotonic_ns() - begin) / 1000;
+	atomic_fetch_add(&store->syncs, 1);
+	atomic_fetch_add(&store->sync_us, us);
+	atomic_fetch_add(&store->batches, items->count);
+	if (us > atomic_load(&store->sync_us_max)) {
+		atomic_store(&store->sync_us_max, us);
+	}
+	atomic_store(&store->log_bytes, store->wal.bytes);
+	items->count = 0;
+	return result;
+}
+
+static int write_gathered(struct store *store)
+{
+	const struct store_batch *last_hard = NULL;
+	struct items items = {0};
+	int result = 0;
+
+	for (size_t i = 0; i < store->gathered_count; i++) {
+		last_hard = store->gathered[i]->hard_changed ? store->gathered[i] : last_hard;
+	}
+	/* RC-04 (1): the newest vote covers the older ones, for nothing of them was sent yet. */
+	if (last_hard) {
+		result = write_hard(store, &last_hard->hard);
+	}
+	for (size_t i = 0; i < store->gathered_count && result == 0; i++) {
+		const struct store_batch *batch = store->gathered[i];
+
+		store->wal.commit =
+			batch->commit > store->wal.commit ? batch->commit : store->wal.commit;
+		if (batch->install) {
+			result = write_items(store, &items);
+			result = result ? result : install(store, &batch->snapshot);
+		}
+		add_batch(&items, batch);
+	}
+	result = result ? result : write_items(store, &items);
+	mem_free(items.list);
+	return result;
+}
+
+static void flush_gathered(struct store *store)
+{
+	uint64_t seq;
+	int result;
+
+	if (store->gathered_count == 0) {
+		return;
+	}
+	seq = store->gathered[store->gathered_count - 1]->seq;
+	result = atomic_load(&store->failed) ? -EIO : write_gathered(store);
+	for (size_t i = 0; i < store->gathered_count; i++) {
+		free_batch(store->gathered[i]);
+	}
+	store->gathered_count = 0;
+	if (result < 0) {
+		fail(store, result, "the log or the vote could not be written");
+		return;
+	}
+	struct answer *answer = answer_create(store, ANSWER_PERSISTED);
+
+	answer->number = seq;
+	post_answer(answer);
+}
+
+static void free_job(struct job *job)
+{
+	buf_fini(&job->bytes);
+	mem_free(job);
+}
+
+static void discard_job(struct mail *mail)
+{
+	free_job(container_of(mail, struct job, mail));
+}
+
+/* RS-05: rename, directory, vote slot with the new index, then segments, then old snapshots. */
+static int publish_snapshot(struct store *store, const struct job *job)
+{
+	const struct raft_snapshot *snapshot = &job->meta.snapshot;
+	char name[SNAPFILE_NAME_SIZE];
+	int result;
+
+	if (snapshot->index <= store->snapshot_index) {
+		return 0; /* an installed one overtook it */
+	}
+	snapfile_name(snapshot->index, snapshot->term, name);
+	result = store->disk->ops->rename(store->disk, STORE_SNAPSHOT_TMP, name);
+	result = result ? result : store->disk->ops->fsync_dir(store->disk);
+	if (result < 0) {
+		return result;
+	}
+	store->vote.snapshot_index = store->snapshot_index = snapshot->index;
+	store->vote.snapshot_term = store->snapshot_term = snapshot->term;
+	result = vote_write(store->disk, store->vote_file, &store->vote);
+	result = result ? result : wal_compact(&store->wal, job->compact_index);
+	result = result ? result : store_drop_old_snapshots(store);
+	store->wal.bytes = 0;
+	atomic_store(&store->log_bytes, 0);
+	return result;
+}
+
+/* On the disk thread, after the background thread wrote the file. */
+static void deliver_publish(struct mail *mail)
+{
+	struct job *job = container_of(mail, struct job, mail);
+	struct store *store = job->store;
+	struct answer *answer;
+	int result;
+
+	flush_gathered(store);
+	result = atomic_load(&store->failed) ? -EIO : publish_snapshot(store, job);
+	if (result < 0) {
+		fail(store, result, "a snapshot could not be published");
+	} else {
+		answer = answer_create(store, ANSWER_SNAPSHOT);
+		answer->snapshot = job->meta.snapshot;
+		answer->number = job->file_size;
+		post_answer(answer);
+	}
+	free_job(job);
+}
+
+/* RS-14: a snapshot that cannot be written is no end of the role; it is tried again later. */
+static void run_make(struct job *job)
+{
+	struct store *store = job->store;
+	struct answer *answer;
+	struct buf file;
+	int result;
+
+	buf_init(&file);
+	snapfile_build(&job->meta, buf_slice(&job->bytes), &file);
+	job->file_size = file.size;
+	result = snapfile_write(store->disk, STORE_SNAPSHOT_TMP, buf_slice(&file));
+	buf_fini(&file);
+	if (result == 0) {
+		job->mail.deliver = deliver_publish;
+		(void)mailbox_post(store->disk_box, &job->mail);
+		return;
+	}
+	(void)store->disk->ops->unlink(store->disk, STORE_SNAPSHOT_TMP);
+	answer = answer_create(store, ANSWER_SNAPSHOT); /* index 0: nothing was made */
+	post_answer(answer);
+	free_job(job);
+}
+
+static void run_stage(struct job *job)
+{
+	struct store *store = job->store;
+	struct answer *answer = answer_create(store, ANSWER_STAGED);
+
+	answer->number = job->token;
+	answer->ok = snapfile_write(store->disk, STORE_STAGED_TMP, buf_slice(&job->bytes)) == 0;
+	post_answer(answer);
+	free_job(job);
+}
+
+static void run_load(struct job *job)
+{
+	struct store *store = job->store;
+	struct answer *answer = answer_create(store, ANSWER_LOADED);
+	char name[SNAPFILE_NAME_SIZE];
+	uint8_t *data = NULL;
+	size_t size = 0;
+
+	answer->number = job->token;
+	snapfile_name(job->meta.snapshot.index, job->meta.snapshot.term, name);
+	if (disk_load_file(store->disk, name, (size_t)STORE_FILE_MAX, &data, &size) == 0) {
+		buf_append(&answer->file, data, size);
+		free(data);
+	}
+	post_answer(answer);
+	free_job(job);
+}
+
+static void deliver_job(struct mail *mail)
+{
+	struct job *job = container_of(mail, struct job, mail);
+
+	switch (job->kind) {
+	case JOB_MAKE:
+		run_make(job);
+		break;
+	case JOB_STAGE:
+		run_stage(job);
+		break;
+	case JOB_LOAD:
+		run_load(job);
+		break;
+	case JOB_SPARE:
+		/* Without one the disk thread makes it when needed, and reports what fails. */
+		(void)wal_prepare_spare(&job->store->wal);
+		free_job(job);
+		break;
+	}
+}
+
+static struct job *job_create(struct store *store, int kind)
+{
+	struct job *job = mem_zalloc(sizeof *job);
+
+	job->mail.deliver = deliver_job;
+	job->mail.discard = discard_job;
+	job->store = store;
+	job->kind = (__typeof__(job->kind))kind;
+	buf_init(&job->bytes);
+	return job;
+}
+
+void store_make_snapshot(struct store *store, const struct snapfile_meta *meta, struct buf *state,
+	uint64_t compact_index)
+{
+	struct job *job = job_create(store, JOB_MAKE);
+
+	ASSERT(compact_index <= meta->snapshot.index);
+	job->meta = *meta;
+	job->bytes = *state;
+	buf_init(state);
+	job->compact_index = compact_index;
+	(void)mailbox_post(store->background_box, &job->mail);
+}
+
+void store_stage(
+	struct store *store, uint64_t token, const struct raft_snapshot *snapshot, struct buf *file)
+{
+	struct job *job = job_create(store, JOB_STAGE);
+
+	job->token = token;
+	job->meta.snapshot = *snapshot;
+	job->bytes = *file;
+	buf_init(file);
+	(void)mailbox_post(store->background_box, &job->mail);
+}
+
+void store_load(struct store *store, uint64_t token, uint64_t index, uint64_t term)
+{
+	struct job *job = job_create(store, JOB_LOAD);
+
+	job->token = token;
+	job->meta.snapshot.index = index;
+	job->meta.snapshot.term = term;
+	(void)mailbox_post(store->background_box, &job->mail);
+}
+
+static void deliver_wake(struct mail *mail)
+{
+	mem_free(mail);
+}
+
+static void wake(struct mailbox *mailbox)
+{
+	struct mail *mail = mem_zalloc(sizeof *mail);
+
+	mail->deliver = deliver_wake;
+	(void)mailbox_post(mailbox, mail);
+}
+
+static void *run_disk(void *context)
+{
+	struct store *store = context;
+	bool spare_asked = false;
+
+	while (!atomic_load(&store->stopping) || mailbox_wait(store->disk_box, 0)) {
+		if (!mailbox_wait(store->disk_box, -1)) {
+			continue;
+		}
+		(void)mailbox_drain(store->disk_box, BATCHES_MAX);
+		flush_gathered(store);
+		/* RS-02: one spare is always ready. */
+		if (!atomic_load(&store->wal.spare) && store->wal.count > 0 && !spare_asked) {
+			(void)mailbox_post(
+				store->background_box, &job_create(store, JOB_SPARE)->mail);
+			spare_asked = true;
+		} else if (atomic_load(&store->wal.spare)) {
+			spare_asked = false;
+		}
+	}
+	return NULL;
+}
+
+static void *run_background(void *context)
+{
+	struct store *store = context;
+
+	while (!atomic_load(&store->stopping) || mailbox_wait(store->background_box, 0)) {
+		if (mailbox_wait(store->background_box, -1)) {
+			(void)mailbox_drain(store->background_box, BATCHES_MAX);
+		}
+	}
+	return NULL;
+}
+
+int store_start(
+	struct store *store, struct loop *loop, const struct store_events *events, void *owner)
+{
+	int result = mailbox_create(&store->disk_box);
+
+	ASSERT(!store->running && events->on_persisted && events->on_failed);
+	store->loop = loop;
+	store->events = events;
+	store->owner = owner;
+	result = result ? result : mailbox_create(&store->background_box);
+	if (result < 0) {
+		return result;
+	}
+	if (pthread_create(&store->background_thread, NULL, run_background, store) != 0) {
+		return -EAGAIN;
+	}
+	if (pthread_create(&store->disk_thread, NULL, run_disk, store) != 0) {
+		atomic_store(&store->stopping, true);
+		wake(store->background_box);
+		(void)pthread_join(store->background_thread, NULL);
+		return -EAGAIN;
+	}
+	store->running = true;
+	return 0;
+}
+
+void store_destroy(struct store *store)
+{
+	if (!store) {
+		return;
+	}
+	if (store->running) {
+		/* The background thread first: it may still hand the disk thread something. */
+		atomic_store(&store->stopping, true);
+		wake(store->background_box);
+		(void)pthread_join(store->background_thread, NULL);
+		wake(store->disk_box);
+		(void)pthread_join(store->disk_thread, NULL);
+	}
+	mailbox_destroy(store->background_box);
+	mailbox_destroy(store->disk_box);
+	if (store->vote_file >= 0) {
+		(void)store->disk->ops->close(store->disk, store->vote_file);
+	}
+	wal_fini(&store->wal);
+	mem_free(store->gathered);
+	mem_free(store);
+}
+
+void store_figures(const struct store *store, struct store_figures *ret_figures)
+{
+	*ret_figures = (struct store_figures){.syncs = atomic_load(&store->syncs),
+		.sync_us_total = atomic_load(&store->sync_us),
+		.sync_us_max = atomic_load(&store->sync_us_max),
+		.batches = atomic_load(&store->batches),
+		.log_bytes = atomic_load(&store->log_bytes),
+		.tail_cuts = atomic_load(&store->tail_cuts),
+		.corruptions = atomic_load(&store->corruptions)};
+}
+
+uint64_t store_log_bytes(const struct store *store)
+{
+	return atomic_load(&store->log_bytes);
+}

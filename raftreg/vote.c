@@ -1,0 +1,134 @@
+#include "raftreg/vote.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/crc32c.h"
+#include "base/mem.h"
+#include "raftreg/bytes.h"
+
+/* The last character is the format: a higher one was written by a newer version (RS-11). */
+#define MAGIC	       "PLNVOTE1"
+#define MAGIC_SIZE     8
+#define CRC_OFFSET     (VOTE_SLOT_SIZE - 4)
+#define FLAG_UNCERTAIN 1u
+
+void vote_encode(const struct vote *vote, uint8_t ret_slot[VOTE_SLOT_SIZE])
+{
+	ASSERT(vote->id != 0);
+	memset(ret_slot, 0, VOTE_SLOT_SIZE);
+	memcpy(ret_slot, MAGIC, MAGIC_SIZE);
+	bytes_put64(ret_slot + 8, vote->version);
+	bytes_put64(ret_slot + 16, vote->term);
+	bytes_put64(ret_slot + 24, vote->vote);
+	bytes_put64(ret_slot + 32, vote->id);
+	memcpy(ret_slot + 40, vote->incarnation, sizeof vote->incarnation);
+	memcpy(ret_slot + 56, vote->uuid, sizeof vote->uuid);
+	bytes_put64(ret_slot + 72, vote->epoch);
+	bytes_put64(ret_slot + 80, vote->boot_count);
+	bytes_put64(ret_slot + 88, vote->snapshot_index);
+	bytes_put64(ret_slot + 96, vote->snapshot_term);
+	bytes_put32(ret_slot + 104, vote->uncertain ? FLAG_UNCERTAIN : 0);
+	bytes_put32(ret_slot + CRC_OFFSET, crc32c(0, ret_slot, CRC_OFFSET));
+}
+
+int vote_decode(const uint8_t slot[VOTE_SLOT_SIZE], struct vote *ret_vote)
+{
+	struct vote vote = {0};
+
+	if (bytes_get32(slot + CRC_OFFSET) != crc32c(0, slot, CRC_OFFSET) ||
+		memcmp(slot, MAGIC, MAGIC_SIZE - 1) != 0) {
+		return -EBADMSG;
+	}
+	if (slot[MAGIC_SIZE - 1] != MAGIC[MAGIC_SIZE - 1]) {
+		return -ENOTSUP;
+	}
+	vote.version = bytes_get64(slot + 8);
+	vote.term = bytes_get64(slot + 16);
+	vote.vote = bytes_get64(slot + 24);
+	vote.id = bytes_get64(slot + 32);
+	memcpy(vote.incarnation, slot + 40, sizeof vote.incarnation);
+	memcpy(vote.uuid, slot + 56, sizeof vote.uuid);
+	vote.epoch = bytes_get64(slot + 72);
+	vote.boot_count = bytes_get64(slot + 80);
+	vote.snapshot_index = bytes_get64(slot + 88);
+	vote.snapshot_term = bytes_get64(slot + 96);
+	vote.uncertain = (bytes_get32(slot + 104) & FLAG_UNCERTAIN) != 0;
+	if (vote.id == 0 || (vote.term == 0 && vote.vote != 0)) {
+		return -EBADMSG;
+	}
+	*ret_vote = vote;
+	return 0;
+}
+
+/* The better of what is known and the slot at `offset`. */
+static int consider(struct disk *disk, int file, uint64_t offset, int known, struct vote *ret_vote)
+{
+	uint8_t slot[VOTE_SLOT_SIZE];
+	struct vote vote;
+	int result = disk_read_all(disk, file, slot, sizeof slot, offset);
+
+	if (result == 0) {
+		result = vote_decode(slot, &vote);
+	}
+	if (result == -ENOTSUP || known == -ENOTSUP) {
+		return -ENOTSUP;
+	}
+	if (result < 0) {
+		return known;
+	}
+	if (known < 0 || vote.version > ret_vote->version) {
+		*ret_vote = vote;
+	}
+	return 0;
+}
+
+int vote_load(struct disk *disk, struct vote *ret_vote)
+{
+	int file = disk->ops->open(disk, VOTE_FILE, DISK_READ);
+	struct vote vote = {0};
+	int result;
+
+	if (file < 0) {
+		return file;
+	}
+	result = consider(disk, file, 0, -EBADMSG, &vote);
+	result = consider(disk, file, VOTE_SLOT_SIZE, result, &vote);
+	(void)disk->ops->close(disk, file);
+	if (result == 0) {
+		ASSERT(vote.id != 0);
+		*ret_vote = vote;
+	}
+	return result;
+}
+
+int vote_create(struct disk *disk, const struct vote *vote)
+{
+	uint8_t *slots = mem_zalloc(2 * VOTE_SLOT_SIZE);
+	int result;
+
+	/* Both slots at once: version 0 and 1 must not tie. */
+	ASSERT(vote->version > 0);
+	vote_encode(vote, slots + (vote->version % 2) * VOTE_SLOT_SIZE);
+	result = disk_replace_file(disk, VOTE_FILE, slots, 2 * VOTE_SLOT_SIZE);
+	mem_free(slots);
+	return result;
+}
+
+int vote_open(struct disk *disk)
+{
+	return disk->ops->open(disk, VOTE_FILE, DISK_WRITE | DISK_DSYNC);
+}
+
+int vote_write(struct disk *disk, int file, struct vote *vote)
+{
+	uint8_t slot[VOTE_SLOT_SIZE];
+	uint64_t offset;
+
+	/* A version's slot follows from its number, so the newest is never written over. */
+	vote->version++;
+	offset = (vote->version % 2) * VOTE_SLOT_SIZE;
+	vote_encode(vote, slot);
+	return disk_write_all(disk, file, slot, sizeof slot, offset);
+}
