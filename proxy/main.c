@@ -16,6 +16,8 @@
 #define EXIT_USAGE  2
 #define PLUGINS_MAX 32
 
+/* The proxy process, after the fork: here the rooms are put together. The admin interface lives on
+ * this stack frame, which ends with the process. */
 static int proxy_main(
 	const struct launch *launch, const struct parent_identity *identity, int channel)
 {
@@ -26,6 +28,8 @@ static int proxy_main(
 	return control_main(&setup, launch, identity, channel);
 }
 
+/* run and proxy. Everything that can be wrong with the command line is said before the first fork,
+ * with exit code 2 (CL-04). */
 static int run_daemon(const char *verb, int count, char **arguments)
 {
 	struct launch launch;
@@ -61,6 +65,7 @@ static const char *verb_of_name(const char *program)
 	return strncmp(name, "pillion-", 8) == 0 ? name + 8 : NULL;
 }
 
+/* No verb is `help`: somebody who types the bare name wants to know what there is. */
 int main(int argc, char **argv)
 {
 	const struct config_filter_plugin *plugins[PLUGINS_MAX];

@@ -91,6 +91,7 @@ static size_t read_fields(
 			*letter =
 				(char)(*letter >= 'A' && *letter <= 'Z' ? *letter | 0x20 : *letter);
 		}
+		/* Blanks after the colon belong to the form, not to the value. */
 		fields[count] = (struct http_client_field){
 			texts[count], colon + 1 + strspn(colon + 1, " \t")};
 		count++;

@@ -1,3 +1,5 @@
+/* command: from the words of a command line to one verb with its flags, and the errors of all
+ * verbs (operations.md CL-01 to CL-05). */
 #include "cli/command.h"
 
 #include <stdlib.h>
@@ -7,6 +9,7 @@
 #include "base/codes.h"
 #include "config/schema.h"
 
+/* CL-02: long enough for a registry that is electing, short enough for a person. */
 #define TIMEOUT_MS 5000
 
 /* Global flags and whether they take a value (CL-02). */
@@ -260,6 +263,7 @@ static int run_after_flags(
 		if (at + 1 + valued >= count || used + 2 > COMMAND_WORDS_MAX) {
 			return unknown_verb(flag);
 		}
+		/* Nothing writes through these pointers; argv just has this type. */
 		words[used++] = (char *)(uintptr_t)word;
 		if (valued) {
 			words[used++] = arguments[++at];
@@ -286,6 +290,7 @@ int cli_main(const struct cli_setup *setup, const char *verb, int count, char **
 		return CLI_DONE;
 	}
 	row = find_row(strcmp(verb, "--version") == 0 ? "version" : verb);
+	/* A symlink pillion-VERB comes here too, with its verb taken from the name (CL-01). */
 	return row ? run_row(setup, row, count, arguments) : unknown_verb(verb);
 }
 

@@ -11,9 +11,11 @@
 #include "cli/command.h"
 #include "cli/http_client.h"
 
+/* More sidecars than this of one user are not listed; the first ones are as good for a look. */
 #define FOUND_MAX 16
 #define FALLBACK  "http://127.0.0.1:7442"
 
+/* The list under way: what was found, and how much more may be. */
 struct found {
 	char (*addresses)[256];
 	int count, most;
@@ -99,6 +101,7 @@ int command_addresses(const struct command *command, char (*ret_addresses)[256],
 	add_pattern(&found, getenv("XDG_STATE_HOME"), "pillion/*/admin.sock");
 	(void)snprintf(home_state, sizeof home_state, "%s/.local/state", home ? home : "");
 	add_pattern(&found, home_state, "pillion/*/admin.sock");
+	/* A run with --dev keeps its socket in the directory that it made for itself (ZC-02). */
 	add_pattern(&found, "/tmp", "pillion-dev-*/admin.sock");
 	if (found.count == 0 && most > 0) {
 		(void)snprintf(ret_addresses[0], sizeof ret_addresses[0], "%s", FALLBACK);
@@ -190,6 +193,8 @@ int command_ask(struct command *command, const char *path, const char *body, boo
 		command_answer_fini(ret_answer);
 		if (command_ask_at(command, addresses[i], path, body, ret_answer)) {
 			if (count > 1 && !command->quiet) {
+				/* With several to choose from, which one it was is part of the
+				 * answer (CL-02). */
 				(void)fprintf(stderr, "asked %s\n", addresses[i]);
 			}
 			return CLI_DONE;

@@ -4,6 +4,7 @@
 
 #include "cli/command.h"
 
+/* Longer texts, such as large metadata, are cut in a table; json has them whole. */
 #define CELL_MAX 256
 
 /* One JSON value as text. Objects, such as metadata, are shown as JSON; what is absent is a dash,
@@ -105,6 +106,7 @@ int command_print_list(const struct command *command, const struct answer *answe
 	}
 	json = json_loadb((const char *)answer->body.data, answer->body.size, 0, NULL);
 	items = json_object_get(json, "items");
+	/* The elements of `items`, so that a pipe can work on one at a time. */
 	if (command->output == OUTPUT_JSONL) {
 		json_array_foreach(items, index, row)
 		{

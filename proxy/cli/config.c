@@ -1,3 +1,5 @@
+/* config: the configuration as a file, as this host would read it, or as the sidecar runs it
+ * (operations.md CF-26, CF-27). */
 #include <string.h>
 #include <unistd.h>
 

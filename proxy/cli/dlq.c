@@ -1,3 +1,4 @@
+/* dlq: dead letters of the local spool: list, look, replay, throw away (broker.md B18-06). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -80,6 +81,7 @@ int dlq_run(struct command *command)
 		return change(command, target, "replay", id);
 	}
 	if (strcmp(verb, "drop") == 0) {
+		/* CL-02: never a prompt, so the consent is a flag. */
 		if (!command_flag(command, "--yes", 0)) {
 			(void)fprintf(stderr, "dropped messages are gone; say --yes\n");
 			return CLI_USAGE;

@@ -1,3 +1,5 @@
+/* explain: what a PIL number, a reason word or a key means, offline (operations.md 8, reasons.md).
+ */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>

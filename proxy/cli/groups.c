@@ -1,3 +1,4 @@
+/* groups: groups of the local spool, and the two verbs that change one (broker.md B18-05). */
 #include <string.h>
 
 #include "cli/command.h"

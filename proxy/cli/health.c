@@ -1,3 +1,5 @@
+/* health: the probe of containers and service managers (operations.md 7, HE-05: no port is open
+ * for strangers). */
 #include "cli/command.h"
 #include "cli/verbs.h"
 
@@ -37,6 +39,8 @@ int health_run(struct command *command)
 	} else if (command_flag(command, "--live", 0)) {
 		good = probe(command, "/livez");
 	} else {
+		/* DK-02: a container is healthy before its application is, for the application
+		 * waits for it. */
 		good = probe(command, "/livez") && probe(command, "/startupz");
 	}
 	if (good && !command->quiet) {

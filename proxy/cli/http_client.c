@@ -1,3 +1,5 @@
+/* http_client: one request, one answer, on a blocking socket. The codec is the data path's own, so
+ * that the command line needs no second HTTP. */
 #include "cli/http_client.h"
 
 #include <errno.h>
@@ -20,6 +22,7 @@ struct exchange_state {
 	enum reason failure; /* REASON_ok: none */
 };
 
+/* Copied out, because the head belongs to the codec and goes with it. */
 static void copy_field(const struct head *head, const char *name, char *ret_text, size_t size)
 {
 	const struct field *field = head_find_name(head, slice_from_string(name));
@@ -30,6 +33,7 @@ static void copy_field(const struct head *head, const char *name, char *ret_text
 	}
 }
 
+/* Interim responses say nothing to a command line; the last final head counts. */
 static void on_head(struct stream *stream, struct head *head, bool end)
 {
 	struct exchange_state *state = stream->owner;
@@ -46,6 +50,7 @@ static void on_head(struct stream *stream, struct head *head, bool end)
 	state->done = state->done || end;
 }
 
+/* Bodies are gathered whole and bounded: an answer is printed once it is known to be complete. */
 static void on_body(struct stream *stream, struct chain *body, bool end)
 {
 	struct exchange_state *state = stream->owner;
@@ -61,12 +66,14 @@ static void on_body(struct stream *stream, struct chain *body, bool end)
 	state->done = state->done || end;
 }
 
+/* The body was queued as a whole; how fast it goes is nobody's concern here. */
 static void on_sent(struct stream *stream, size_t n)
 {
 	(void)stream;
 	(void)n;
 }
 
+/* An end without a reason is still no answer. */
 static void on_reset(struct stream *stream, enum reason why)
 {
 	struct exchange_state *state = stream->owner;
@@ -83,6 +90,7 @@ static void on_stream(struct codec *codec, struct stream *stream)
 	ASSERT(false); /* a client codec opens its own */
 }
 
+/* Reading and writing follow each other in this client; there is nothing to wake. */
 static void on_change(struct codec *codec)
 {
 	(void)codec;
@@ -90,6 +98,8 @@ static void on_change(struct codec *codec)
 
 static const struct codec_events events = {on_stream, on_change};
 
+/* The only way for a blocking socket not to hang: every read, write and connect is bounded by
+ * --timeout. */
 static void set_timeouts(int fd, int timeout_ms)
 {
 	struct timeval limit = {.tv_sec = timeout_ms / 1000, .tv_usec = (timeout_ms % 1000) * 1000};
@@ -98,6 +108,7 @@ static void set_timeouts(int fd, int timeout_ms)
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
 }
 
+/* The error is the errno of the connect, which is what PIL4001 shows. */
 static int connect_to(const struct address *address, int timeout_ms)
 {
 	int fd = socket(address->u.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -115,6 +126,8 @@ static int connect_to(const struct address *address, int timeout_ms)
 	return fd;
 }
 
+/* The first address that accepts. A name is looked up here alone: the mesh's own names are never
+ * host names. */
 static int connect_name(const char *host, uint16_t port, int timeout_ms)
 {
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
@@ -138,6 +151,7 @@ static int connect_name(const char *host, uint16_t port, int timeout_ms)
 	return result;
 }
 
+/* "unix:/path", an address, or a host name with port, with or without "http://". */
 static int open_socket(const char *text, int timeout_ms)
 {
 	struct address address;
@@ -159,6 +173,7 @@ static int open_socket(const char *text, int timeout_ms)
 	return connect_name(name, port, timeout_ms);
 }
 
+/* MSG_NOSIGNAL: a sidecar that closes early has an answer to read, not a signal to send. */
 static bool write_all(int fd, struct chain *out)
 {
 	while (out->size > 0) {
@@ -173,11 +188,14 @@ static bool write_all(int fd, struct chain *out)
 		if (put <= 0) {
 			return false;
 		}
+		/* A partial write is ordinary with large bodies. */
 		chain_drop(out, (size_t)put);
 	}
 	return true;
 }
 
+/* Without an authority the address is one: AD-03 wants the port in the Host field, and on a Unix
+ * socket any name will do. */
 static void fill_head(const struct http_client_request *request, struct head *head)
 {
 	const char *question = strchr(request->path, '?');
@@ -228,6 +246,7 @@ static bool read_response(int fd, struct codec *codec, struct exchange_state *st
 		}
 		block_unref(block);
 		codec->ops->receive(codec, got == 0, clock_monotonic_ms());
+		/* The end was told to the codec, which knows whether the response was whole. */
 		if (got == 0) {
 			break;
 		}
@@ -235,6 +254,8 @@ static bool read_response(int fd, struct codec *codec, struct exchange_state *st
 	return state->done;
 }
 
+/* The request goes out as far as the other side takes it, then the answer is read, which may be an
+ * early refusal. */
 static bool exchange(int fd, const struct http_client_request *request, struct codec *codec,
 	struct exchange_state *state)
 {
@@ -277,6 +298,8 @@ static bool exchange(int fd, const struct http_client_request *request, struct c
 	return good;
 }
 
+/* One connection per question: a command asks one or two, and keeping one would need its own rules
+ * of reuse. */
 bool http_client_do(const struct http_client_request *request, struct answer *ret_answer)
 {
 	struct http_limits limits;

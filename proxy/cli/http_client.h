@@ -13,6 +13,7 @@ struct http_client_field {
 	const char *value;
 };
 
+/* Everything is lent for the call. */
 struct http_client_request {
 	const char *address; /* "unix:/path" or "http://host:port" or "host:port" */
 	const char *method;

@@ -1,6 +1,10 @@
+/* instances: one service as the registry and this sidecar see it (operations.md 7; tiers: mesh.md
+ * MS-03). */
 #include "cli/command.h"
 #include "cli/verbs.h"
 
+/* Without a name the sidecar takes its own service. WHY says what keeps an instance out of use
+ * here; the registry alone does not know that. */
 int instances_run(struct command *command)
 {
 	static const struct column columns[] = {{"ID", "id", false, false},

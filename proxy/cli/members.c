@@ -1,6 +1,8 @@
+/* members: every sidecar that has a session with the registry (registry.md 13). */
 #include "cli/command.h"
 #include "cli/verbs.h"
 
+/* The sidecar asks a replica, since only they know all sessions. */
 int members_run(struct command *command)
 {
 	static const struct column columns[] = {{"NODE", "node", false, false},

@@ -1,3 +1,4 @@
+/* offline: the loader of the sidecar, for verbs that look at files. */
 #include "cli/offline.h"
 
 #include <stdio.h>
@@ -7,6 +8,9 @@
 
 extern char **environ;
 
+/* As a sidecar would read it here, with this environment (CF-12). The name falls back to a fixed
+ * one, so that a file without service.name can be checked; errors end in 78, warnings only with
+ * --strict (CF-25). */
 int offline_load(const struct command *command, const char *file, bool strict,
 	enum config_report_format format, struct config **ret_config)
 {

@@ -7,6 +7,7 @@
 #include "cli/http_client.h"
 #include "cli/verbs.h"
 
+/* The largest max_message a topic may have (broker.md 4). */
 #define DATA_MAX ((size_t)16 << 20)
 
 /* A flag of the verb and the field it becomes. */
@@ -14,6 +15,7 @@ static const char *const fields_of[][2] = {{"--key", "ce-partitionkey"}, {"--id"
 	{"--type", "ce-type"}, {"--ttl", "x-pillion-ttl"},
 	{"--durability", "x-pillion-durability"}};
 
+/* A message larger than any topic takes is refused here, before it is held twice in memory. */
 static bool read_stream(FILE *file, struct buf *ret_data)
 {
 	while (ret_data->size < DATA_MAX) {
@@ -27,6 +29,7 @@ static bool read_stream(FILE *file, struct buf *ret_data)
 	return false;
 }
 
+/* B18-02: a word, standard input, or a file; nothing at all is an empty message. */
 static bool read_data(const struct command *command, struct buf *ret_data)
 {
 	const char *path = command_flag(command, "--file", 0);
@@ -61,6 +64,8 @@ static const char *type_of(const struct buf *data)
 	return json ? "application/json" : "application/octet-stream";
 }
 
+/* B5-02: binary mode, attributes as fields. The sidecar's answer is printed as it came: it names
+ * the level reached and how many groups will get the message (B1-02). */
 static int publish(struct command *command, const char *outbound, const struct buf *data)
 {
 	char path[512];
@@ -71,6 +76,8 @@ static int publish(struct command *command, const char *outbound, const struct b
 		.fields = fields,
 		.body = buf_slice(data),
 		.has_body = true,
+		/* Longer than commit_timeout (B5-13), so that the answer and not our clock
+		 * decides. */
 		.timeout_ms = 15000};
 	struct answer answer;
 	int code = CLI_DONE;
@@ -96,6 +103,8 @@ static int publish(struct command *command, const char *outbound, const struct b
 	return code;
 }
 
+/* --count sends the same bytes again and again, each with an id of its own unless --id is given;
+ * the first refusal ends it. */
 int pub_run(struct command *command)
 {
 	const char *count_text = command_flag(command, "--count", 0);

@@ -1,14 +1,17 @@
+/* raft: the replica beside which this is run, and the verbs of its leader (registry.md 13). */
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/command.h"
 #include "cli/verbs.h"
 
+/* 0 where the key is missing: an older sidecar may not say it. */
 static long long integer(const json_t *json, const char *key)
 {
 	return (long long)json_integer_value(json_object_get(json, key));
 }
 
+/* A dash where the key is missing, so that lines keep their shape. */
 static const char *text(const json_t *json, const char *key)
 {
 	const char *value = json_string_value(json_object_get(json, key));
@@ -16,6 +19,7 @@ static const char *text(const json_t *json, const char *key)
 	return value ? value : "-";
 }
 
+/* Two lines about the replica, then its peers as a table like every other list (CL-03). */
 static int print_status(const struct command *command, const struct answer *answer)
 {
 	static const struct column columns[] = {{"NODE", "node", false, false},
@@ -52,6 +56,8 @@ static int print_status(const struct command *command, const struct answer *answ
 	return CLI_DONE;
 }
 
+/* The argument is a replica's id, or empty where the leader may choose; 409 shows the refusal's
+ * word (registry.md 13). */
 static int change(struct command *command, const char *verb)
 {
 	struct answer answer;
@@ -74,6 +80,8 @@ static int change(struct command *command, const char *verb)
 	return code;
 }
 
+/* status where nothing is said. Other verbs of registry.md 13 are named as unknown, not passed on.
+ */
 int raft_run(struct command *command)
 {
 	static const char *const verbs[] = {"transfer", "add", "promote"};

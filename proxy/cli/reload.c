@@ -1,8 +1,13 @@
+/* reload: reads the configuration again; the answer is the outcome of a read that began after the
+ * call (operations.md RL-03). */
 #include <stdlib.h>
 
 #include "cli/command.h"
 #include "cli/verbs.h"
 
+/* RL-01: 78 when the file is bad, with all its errors; 75 when another reload came first or too
+ * many old configurations are alive (RL-08). Differences go to standard output, a refusal to
+ * standard error. */
 int reload_run(struct command *command)
 {
 	const char *generation = command_flag(command, "--if-generation", 0);
@@ -18,6 +23,7 @@ int reload_run(struct command *command)
 	json_decref(body);
 	if (code == CLI_DONE) {
 		json = json_loadb((const char *)answer.body.data, answer.body.size, 0, NULL);
+		/* The interface itself refused: no right, or no such sidecar. */
 		if (!json_object_get(json, "text")) {
 			code = command_refused(command, &answer);
 		} else if (command->output == OUTPUT_JSON) {

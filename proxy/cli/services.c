@@ -1,6 +1,9 @@
+/* services: every service that the registry knows, one line each (registry.md 13). */
 #include "cli/command.h"
 #include "cli/verbs.h"
 
+/* UP counts the instances that the registry believes in; whether this sidecar can reach them is
+ * said by `instances`. */
 int services_run(struct command *command)
 {
 	static const struct column columns[] = {{"SERVICE", "name", false, false},

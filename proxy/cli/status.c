@@ -1,3 +1,4 @@
+/* status: one screen about each sidecar of this user (operations.md 7). */
 #include <string.h>
 
 #include "cli/command.h"
@@ -5,6 +6,7 @@
 
 #define SIDECARS_MAX 16
 
+/* A dash for what is absent or empty. */
 static const char *text(const json_t *json, const char *key)
 {
 	const char *value = json_string_value(json_object_get(json, key));
@@ -12,11 +14,13 @@ static const char *text(const json_t *json, const char *key)
 	return value && value[0] ? value : "-";
 }
 
+/* 0 for what is absent. */
 static long long integer(const json_t *json, const char *key)
 {
 	return (long long)json_integer_value(json_object_get(json, key));
 }
 
+/* MG-04: a view without index and age would look as good as a live one. */
 static void print_registry(const json_t *registry)
 {
 	(void)printf("  registry   %s   index %lld   %.1f s old   %s\n", text(registry, "mode"),
@@ -27,6 +31,7 @@ static void print_registry(const json_t *registry)
 		text(registry, "connected"), text(registry, "leader"));
 }
 
+/* The last error of the check is the line that explains most problems of a first start. */
 static void print_app(const json_t *app)
 {
 	if (!json_is_true(json_object_get(app, "present"))) {
@@ -38,6 +43,8 @@ static void print_app(const json_t *app)
 		text(app, "protocol"), json_string_value(json_object_get(app, "error")));
 }
 
+/* Fits 24 lines: who it is, what it listens on, what it knows, what passes, what is wrong.
+ * Degraded parts come last, with a mark that needs no colour (CL-02). */
 static void print_status(const json_t *json, const char *address)
 {
 	const json_t *traffic = json_object_get(json, "traffic");
@@ -66,6 +73,7 @@ static void print_status(const json_t *json, const char *address)
 	}
 }
 
+/* One sidecar that does not answer does not keep the others from being shown. */
 static int show(struct command *command, const char *address)
 {
 	struct answer answer;

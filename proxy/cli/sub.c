@@ -10,6 +10,7 @@
 #include "cli/http_client.h"
 #include "cli/verbs.h"
 
+/* Waits longer than a fetch may be parked (30 s below), so that an empty answer arrives as one. */
 static bool post(
 	const char *outbound, const char *path, const char *body, struct answer *ret_answer)
 {
@@ -43,6 +44,8 @@ static void settle(const char *outbound, const char *base, const char *lease, bo
 	json_decref(body);
 }
 
+/* One line a message, flushed at once: a pipe behind this sees it before the next fetch is parked.
+ * --raw prints the data alone. */
 static void print_message(const json_t *message, bool raw)
 {
 	const json_t *event = json_object_get(message, "event");
@@ -82,6 +85,8 @@ static long take(struct command *command, const char *outbound, const char *base
 		const char *lease = json_string_value(json_object_get(message, "lease"));
 
 		print_message(message, command_flag(command, "--raw", 0) != NULL);
+		/* Printed before it is acknowledged: a reader that is killed in between sees the
+		 * message again (B1-01). */
 		printed++;
 		if (lease) {
 			settle(outbound, base, lease, !command_flag(command, "--no-ack", 0));
@@ -92,6 +97,8 @@ static long take(struct command *command, const char *outbound, const char *base
 	return printed;
 }
 
+/* Without --count until it is killed; then the open leases return to the group after their time
+ * (B6-02). */
 int sub_run(struct command *command)
 {
 	const char *group = command_flag(command, "--group", 0);

@@ -1,8 +1,10 @@
+/* version: what was built, with the libraries it was built with: the first thing a report needs. */
 #include <jansson.h>
 
 #include "cli/command.h"
 #include "cli/verbs.h"
 
+/* Needs neither a sidecar nor a configuration. */
 int version_run(struct command *command)
 {
 	if (command->output == OUTPUT_JSON) {

@@ -1,3 +1,5 @@
+/* wait: returns when the sidecar is ready, for scripts that start an application beside it
+ * (mesh.md ML-30). */
 #include <time.h>
 
 #include "base/clock.h"
@@ -24,9 +26,11 @@ int wait_run(struct command *command)
 		if (now >= end) {
 			return command_error(command, CLI_LATER, 4005, "not ready in that time");
 		}
+		/* The sidecar's own clock ends the wait, a second before ours would. */
 		command->timeout_ms = (int)(end - now) + 1000;
 		(void)snprintf(
 			path, sizeof path, "/wait?timeout=%llums", (unsigned long long)(end - now));
+		/* Looked for anew each time: its socket may appear meanwhile. */
 		if (command_addresses(command, addresses, 1) > 0) {
 			ready = command_ask_at(command, addresses[0], path, NULL, &answer) &&
 				answer.status == 200;
