@@ -77,7 +77,7 @@ class Sidecar:
         self.process = None
         self.config = {
             "service": {"name": name},
-            "process": {"data_dir": os.path.join(folder, "data"), "workers": 2, "grace": "10s"},
+            "process": {"data_dir": os.path.join(folder, "data"), "workers": 2, "grace": "2s"},
             "listeners": {"inbound": {"kind": "inbound", "listen": "127.0.0.1:%d" % self.inbound},
                           "outbound": {"kind": "outbound", "listen": "127.0.0.1:%d" % self.outbound}},
             "registry": {"kind": "static"},
