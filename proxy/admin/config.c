@@ -39,6 +39,7 @@ void config_schema_page(struct admin_call *call)
 	buf_fini(&text);
 }
 
+/* A call that waits for its reload; freed with the answer. */
 struct reload_call {
 	struct control_reload reload;
 	struct admin_call *call;

@@ -91,6 +91,7 @@ static void merge_series(void *context, const struct stats_series *series)
 	struct stats_series *sum;
 	char key[STATS_NAME_SIZE + 2];
 
+	/* Service names hold no NUL and the prefix is one letter, so keys cannot collide. */
 	(void)snprintf(key, sizeof key, "%c%s", series->inbound ? 'i' : 'o', series->service);
 	sum = map_get(&totals->series, slice_from_string(key));
 	if (!sum) {

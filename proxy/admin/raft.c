@@ -24,6 +24,7 @@ void raft_page(struct admin_call *call)
 	buf_fini(&json);
 }
 
+/* A verb on its way to the leader. */
 struct verb_call {
 	struct admin_call *call;
 	struct registry_call registry_call;
@@ -61,6 +62,7 @@ void raft_verb_page(struct admin_call *call)
 			"this sidecar is no replica; ask one of the voters");
 		return;
 	}
+	/* The argument is read before the body goes; what a verb needs of it the replica copies. */
 	verb = mem_zalloc(sizeof *verb);
 	verb->call = call;
 	verb->registry_call = (struct registry_call){.done = on_verb, .owner = verb};

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "control/control.h"
 
+/* As many as there may be connections (AD-05). */
 #define BACKLOG 16
 
 static const char *directory_name(const struct control *control)
@@ -115,6 +116,7 @@ int admin_socket_open(struct admin_socket *admin_socket, struct control *control
 		admin_socket->fd = result;
 		return 0;
 	}
+	/* The file asked for this path by name: going on without it would be a surprise later. */
 	if (configured) {
 		err_set(err, 2001, "admin.socket %s cannot be made: %s",
 			control_config(control)->admin.socket, strerror(-result));

@@ -16,6 +16,8 @@ static void on_answer(void *owner, int status, struct slice json)
 static void ask(struct admin_call *call, const char *verb, const char *id)
 {
 	struct broker *broker = control_broker(call->control);
+	/* Topic and group are at most 200 and 64 bytes (B2-01); longer ones are cut and found by
+	 * nobody. */
 	char target[1100] = "";
 
 	if (!broker) {

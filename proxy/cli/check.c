@@ -74,6 +74,7 @@ static void check_ports(struct tally *tally, const struct config *config)
 			continue;
 		}
 		fd = socket(address->u.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		/* As the sidecar does: old connections in TIME_WAIT do not count as taken. */
 		(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
 		if (fd >= 0 && bind(fd, &address->u.any, address->size) == 0) {
 			(void)snprintf(text, sizeof text, "%s %s is free", listener->name,

@@ -20,6 +20,7 @@ enum {
 
 struct config_filter_plugin;
 
+/* What main.c knows and this room may not include: the filters' own options. */
 struct cli_setup {
 	const struct config_filter_plugin *const *plugins; /* option tables, for check and config */
 	size_t plugin_count;

@@ -16,6 +16,7 @@
 
 enum command_output { OUTPUT_TABLE, OUTPUT_WIDE, OUTPUT_JSON, OUTPUT_JSONL };
 
+/* One run of the program; lives on the stack of run_row, whose arguments it borrows. */
 struct command {
 	const struct cli_setup *setup;
 	const char *verb;
@@ -30,6 +31,7 @@ struct command {
 	bool quiet, verbose;
 };
 
+/* A verb: its function, how it is used, and which flags it takes beside the global ones. */
 struct command_row {
 	const char *verb;
 	int (*run)(struct command *command);
@@ -75,6 +77,7 @@ int command_error(const struct command *command, int exit_code, unsigned pil, co
 /* An answer with a status >= 400: prints its error; exit code by CL-04. */
 int command_refused(const struct command *command, const struct answer *answer);
 
+/* A column of a list: what stands above it, and which key of an element it shows. */
 struct column {
 	const char *title;
 	const char *key;

@@ -16,6 +16,7 @@ static int show_live(struct command *command)
 	char path[600];
 	int code;
 
+	/* Flags are passed on as parameters of the same name. */
 	(void)snprintf(path, sizeof path, "/v1/config?pointer=%s%s%s", pointer ? pointer : "",
 		command_flag(command, "--effective", 0) ? "&effective=1" : "",
 		command_flag(command, "--origin", 0) ? "&origin=1" : "");

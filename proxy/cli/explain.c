@@ -75,6 +75,7 @@ int explain_run(struct command *command)
 		(void)fprintf(stderr, "usage: pillion explain CODE | WORD | KEY\n");
 		return CLI_USAGE;
 	}
+	/* With or without the letters: logs have them, people leave them out. */
 	digits = strncasecmp(word, "PIL", 3) == 0 ? word + 3 : word;
 	if (isdigit((unsigned char)digits[0])) {
 		return explain_number((unsigned)strtoul(digits, NULL, 10));

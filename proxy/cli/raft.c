@@ -42,6 +42,7 @@ static int print_status(const struct command *command, const struct answer *answ
 		text(json, "role"), integer(json, "term"), text(json, "leader"),
 		integer(json, "commit"), integer(json, "applied"), integer(json, "first_index"),
 		integer(json, "last_index"));
+	/* The table printer takes an answer with `items`; the peers are made to look like one. */
 	list = json_pack("{s:O}", "items", json_object_get(json, "peers"));
 	dumped = list ? json_dumps(list, JSON_COMPACT) : NULL;
 	if (dumped) {

@@ -112,6 +112,7 @@ int status_run(struct command *command)
 		if (i + 1 < count && command->output == OUTPUT_TABLE) {
 			(void)putchar('\n');
 		}
+		/* All are shown; the exit code tells that one did not answer. */
 		code = result != CLI_DONE ? result : code;
 	}
 	return code;

@@ -68,6 +68,8 @@ static long take(struct command *command, const char *outbound, const char *base
 
 	(void)snprintf(path, sizeof path, "%s/fetch", base);
 	(void)snprintf(body, sizeof body, "{\"max\":%ld,\"wait\":\"30s\"}",
+		/* Never more than is still wanted: what is fetched and not printed would have to
+		 * wait for its lease to end. */
 		left > 0 && left < 100 ? left : 100);
 	if (!post(outbound, path, body, &answer)) {
 		(void)command_error(command, CLI_NOT_REACHED, 4001, answer.error);

@@ -14,6 +14,8 @@ int wait_run(struct command *command)
 	uint64_t wait =
 		command_flag(command, "--timeout", 0) ? (uint64_t)command->timeout_ms : WAIT_MS;
 	uint64_t end = clock_monotonic_ms() + wait;
+	/* Between two looks for a sidecar that is not there yet; one that is parks the call
+	 * itself. */
 	struct timespec pause = {.tv_nsec = 100000000};
 	char addresses[1][256];
 	bool ready = false;
