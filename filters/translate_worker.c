@@ -116,9 +116,8 @@ bool translate_worker_charge(struct translate_work *work, size_t size)
 		big += size;
 	}
 	over = big + (small > TRANSLATE_RESERVE ? small - TRANSLATE_RESERVE : 0);
-	/* LM-04: small ones have the reserve behind the budget; letting go always succeeds. */
-	if (size > work->charged && over > worker->memory_max &&
-		(size > TRANSLATE_SMALL || small > TRANSLATE_RESERVE)) {
+	/* LM-04: small ones that fit into the reserve weigh nothing; letting go always succeeds. */
+	if (size > work->charged && over > worker->memory_max) {
 		return false;
 	}
 	worker->memory_small = small;

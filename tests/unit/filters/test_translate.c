@@ -245,6 +245,25 @@ static void the_deadline_ends_a_wait(void **state)
 	close_rig(rig);
 }
 
+/* The answer is on its way to a slow client when the schema comes. */
+static void an_answer_is_not_replaced(void **state)
+{
+	struct translate_rig *rig = open_rig("grpc", true);
+	struct rig_call *call;
+
+	(void)state;
+	rig->rig.throttle = 1;
+	call = begin(rig, "100");
+	/* One byte a turn: some of the answer is there, most of it is still to come. */
+	RIG_UNTIL(&rig->rig, call->client->codec->in.size > 20);
+	assert_false(call->done);
+	translate_rig_schema(rig, TRANSLATE_SCHEMA_NONE, true);
+	rig_wait(call);
+	assert_int_equal(call->head->status, 504);
+	check_word(rig, REASON_deadline_exceeded);
+	close_rig(rig);
+}
+
 static void an_unknown_method_asks_for_a_refresh(void **state)
 {
 	struct translate_rig *rig = open_rig("grpc", true);
@@ -360,6 +379,27 @@ static void another_attempt_translates_anew(void **state)
 	}
 }
 
+/* With 20 calls of 40,000 bytes held, the reserve and the budget of 100,000 hold seven more. */
+static void small_calls_have_an_end(
+	struct translate_rig *rig, struct rig_client *client, const char *body)
+{
+	for (int i = 0; i < 8; i++) {
+		struct rig_request request = {.method = "POST",
+			.path = GET,
+			.body = body,
+			.fields = {"content-type", "application/json", NULL}};
+		struct rig_call *call = rig_call(client, &request);
+
+		rig_turn(&rig->rig, 40);
+		if (call->done) {
+			assert_true(i >= 5);
+			assert_int_equal(call->head->status, 503);
+			return;
+		}
+	}
+	fail();
+}
+
 /* LM-04: what the application has not answered yet is charged; small calls have a reserve. */
 static void small_calls_survive_a_flood(void **state)
 {
@@ -395,6 +435,7 @@ static void small_calls_survive_a_flood(void **state)
 	}
 	translate_rig_totals(rig);
 	assert_true(rig->totals.memory_bytes > 20 * 40000);
+	small_calls_have_an_end(rig, client, buf_string(&body));
 	rig->answer =
 		(struct translate_answer){.fields = {"content-type", "application/grpc", NULL},
 			.body = item,
@@ -438,6 +479,7 @@ int main(void)
 		cmocka_unit_test(the_wait_ends),
 		cmocka_unit_test(who_waits_may_leave),
 		cmocka_unit_test(the_deadline_ends_a_wait),
+		cmocka_unit_test(an_answer_is_not_replaced),
 		cmocka_unit_test(an_unknown_method_asks_for_a_refresh),
 		cmocka_unit_test(an_exchange_keeps_its_schema),
 		cmocka_unit_test(an_application_that_hangs_is_given_up),

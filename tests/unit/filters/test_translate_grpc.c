@@ -409,6 +409,7 @@ static void a_compressed_answer_is_inflated(void **state)
 		call = translate_rig_json(rig, GET, "{}");
 		assert_int_equal(call->head->status, 200);
 		assert_body(call, "{\"sku\":\"a\",\"qty\":3}");
+		assert_null(rig_field(call, "grpc-encoding"));
 		buf_fini(&frame);
 		close_rig(rig);
 	}
@@ -461,6 +462,19 @@ static void bodies_may_be_cut_anywhere(void **state)
 		assert_memory_equal(rig->body.data, item, sizeof(item));
 		close_rig(rig);
 	}
+}
+
+/* ER-08: not even a head, though the fault comes late. */
+static void a_late_fault_opens_nothing(void **state)
+{
+	struct translate_rig *rig = open_rig("grpc", true);
+
+	(void)state;
+	rig->rig.throttle = 3;
+	assert_int_equal(
+		translate_rig_json(rig, GET, "{\"sku\":\"a\",\"qty\":}")->head->status, 400);
+	assert_int_equal(rig->streams, 0);
+	close_rig(rig);
 }
 
 static void trailers_of_a_request_end_it(void **state)
@@ -566,6 +580,7 @@ int main(void)
 		cmocka_unit_test(a_compressed_answer_is_inflated),
 		cmocka_unit_test(a_compressed_request_is_inflated),
 		cmocka_unit_test(bodies_may_be_cut_anywhere),
+		cmocka_unit_test(a_late_fault_opens_nothing),
 		cmocka_unit_test(trailers_of_a_request_end_it),
 		cmocka_unit_test(limits_hold),
 		cmocka_unit_test(the_remaining_time_is_sent),

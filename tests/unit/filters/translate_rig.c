@@ -258,6 +258,7 @@ static void app_on_stream(struct connection *connection, struct stream *stream)
 	struct translate_rig *rig = connection_owner(connection);
 	struct served *served = mem_zalloc(sizeof(*served));
 
+	rig->streams++;
 	served->rig = rig;
 	served->stream = stream;
 	buf_init(&served->body);

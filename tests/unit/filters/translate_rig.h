@@ -39,7 +39,8 @@ struct translate_rig {
 	struct list_node served; /* requests that it has not ended */
 	bool refuse_next;	 /* the next request is refused by RST_STREAM: not processed */
 	/* What the application saw last: */
-	unsigned requests;
+	unsigned streams;  /* begun */
+	unsigned requests; /* whole ones */
 	struct arena arena;
 	struct head *seen;
 	struct buf body;
