@@ -358,6 +358,31 @@ static void nobody_reachable(void **state)
 	check_record(rig, 503, REASON_connect_refused, false);
 }
 
+/* RE-21: one instance may have acted, the other cannot be reached: no 503 may be said, in whatever
+ * order they were asked. */
+static void no_promise_after_a_lost_answer(void **state)
+{
+	struct rig *rig = *state;
+	struct access_record record;
+
+	rig->origins[0].behave = "/reset";
+	listener_destroy(rig->origins[1].listener, false);
+	rig->origins[1].listener = NULL;
+	for (int i = 0; i < 12; i++) {
+		char name[16];
+		struct rig_request request = {.path = "/x", .authority = name};
+		struct rig_call *call;
+
+		snprintf(name, sizeof(name), "lost%d", i);
+		rig_service(rig, name, 2, INSTANCE_H2C);
+		call = rig_once(rig, "outbound", false, &request);
+		assert_int_equal(call->head->status, 502);
+		assert_string_equal(rig_field(call, "x-pillion-outcome"), "unknown");
+		rig_record(rig, &record);
+		assert_int_equal(record.attempts, 2);
+	}
+}
+
 static void refusals(void **state)
 {
 	static const struct {
@@ -526,6 +551,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(failures_are_tried_elsewhere, setup, teardown),
 		cmocka_unit_test_setup_teardown(dead_instances_cost_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(nobody_reachable, setup, teardown),
+		cmocka_unit_test_setup_teardown(no_promise_after_a_lost_answer, setup, teardown),
 		cmocka_unit_test_setup_teardown(refusals, setup, teardown),
 		cmocka_unit_test_setup_teardown(inbound_reaches_the_app, setup, teardown),
 		cmocka_unit_test_setup_teardown(deadline_ends_it, setup, teardown),
