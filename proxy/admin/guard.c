@@ -19,6 +19,7 @@ static int read_token(struct admin_guard *guard, const char *path, struct err *e
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct stat status;
+	char token[ADMIN_TOKEN_MAX];
 	ssize_t got;
 	/* Below these the mount is the boundary (CF-09). */
 	bool mounted = strncmp(path, "/run/secrets/", 13) == 0 ||
@@ -39,9 +40,9 @@ static int read_token(struct admin_guard *guard, const char *path, struct err *e
 			"%s: expected a regular file that others can neither read nor write", path);
 		return -EACCES;
 	}
-	got = read(fd, guard->token, ADMIN_TOKEN_MAX);
+	got = read(fd, token, sizeof token);
 	close(fd);
-	while (got > 0 && (guard->token[got - 1] == '\n' || guard->token[got - 1] == '\r')) {
+	while (got > 0 && (token[got - 1] == '\n' || token[got - 1] == '\r')) {
 		got--;
 	}
 	/* Short tokens could be guessed at ten a minute; a file that was truncated is caught too.
@@ -50,7 +51,10 @@ static int read_token(struct admin_guard *guard, const char *path, struct err *e
 		err_set(err, 1410, "%s: expected at least %d bytes", path, TOKEN_MIN);
 		return -EINVAL;
 	}
+	/* Only now: a bad file leaves the token that is in force. */
+	memcpy(guard->token, token, (size_t)got);
 	guard->token_size = (size_t)got;
+	explicit_bzero(token, sizeof token);
 	return 0;
 }
 

@@ -185,16 +185,22 @@ static void decode(struct slice text, char *ret_text, size_t size)
 /* Flat pairs in one allocation, which cannot become longer than the query itself. */
 static char *decode_query(struct slice query)
 {
-	char *pairs = mem_zalloc(query.size + 2);
+	/* Each pair may grow by the '=' of a switch such as ?verbose, and by its terminator. */
+	char *pairs = mem_zalloc(2 * query.size + 3);
 	size_t used = 0;
 
 	while (query.size > 0) {
 		size_t end = slice_find(query, '&');
 
-		decode(slice_make(query.data, end), pairs + used, query.size + 2 - used);
-		/* An empty pair, as in "a=1&&b=2", would end the list too early. */
+		decode(slice_make(query.data, end), pairs + used, query.size + 1);
 		if (pairs[used]) {
-			used += strlen(pairs + used) + 1;
+			bool bare = strchr(pairs + used, '=') == NULL;
+
+			used += strlen(pairs + used);
+			if (bare) {
+				pairs[used++] = '=';
+			}
+			used++;
 		}
 		query = end < query.size ? slice_from(query, end + 1) : (struct slice){0};
 	}

@@ -3,8 +3,10 @@
  * to it. One line per check.
  */
 #include <errno.h>
+#include <netdb.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "cli/command.h"
@@ -43,6 +45,51 @@ static void check_descriptors(struct tally *tally, const struct config *config)
 
 /* CF-24, PIL1301. Only whether they can be read: compiling them is the sidecar's, and
  * `config_load` has no schema. */
+/* CL-10 host: what a replica and the spool are kept on. */
+static void check_data(struct tally *tally, const struct config *config)
+{
+	const char *path = config->process.data_dir;
+	struct statvfs space;
+	char text[600];
+
+	if (!path) {
+		return;
+	}
+	if (statvfs(path, &space) < 0) {
+		(void)snprintf(
+			text, sizeof text, "%s: %s (made at the start)", path, strerror(errno));
+		line(tally, errno == ENOENT ? "warn" : "FAIL", "data", text);
+		return;
+	}
+	if (access(path, W_OK | X_OK) < 0) {
+		(void)snprintf(text, sizeof text, "%s: %s (PIL2011)", path, strerror(errno));
+		line(tally, "FAIL", "data", text);
+		return;
+	}
+	(void)snprintf(text, sizeof text, "%s, %llu MiB free", path,
+		(unsigned long long)space.f_bavail * space.f_frsize >> 20);
+	line(tally, "ok", "data", text);
+}
+
+/* CL-10 names: without a sidecar a seed that does not resolve is a warning. */
+static void check_names(struct tally *tally, const struct config *config)
+{
+	for (size_t i = 0; i < config->registry.seeds.count; i++) {
+		const struct config_host *seed = &config->registry.seeds.items[i];
+		struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+		struct addrinfo *found = NULL;
+		char text[600];
+		int error = getaddrinfo(seed->host, NULL, &hints, &found);
+
+		(void)snprintf(text, sizeof text, "%s %s", seed->text,
+			error ? gai_strerror(error) : "resolves");
+		line(tally, error ? "warn" : "ok", "names", text);
+		if (!error) {
+			freeaddrinfo(found);
+		}
+	}
+}
+
 static void check_files(struct tally *tally, const struct config *config)
 {
 	for (size_t i = 0; i < config->translation.descriptors.count; i++) {
@@ -112,8 +159,10 @@ int check_run(struct command *command)
 	}
 	line(&tally, "ok", "file", config->file ? config->file : "none: defaults");
 	check_descriptors(&tally, config);
+	check_data(&tally, config);
 	check_files(&tally, config);
 	check_ports(&tally, config);
+	check_names(&tally, config);
 	config_destroy(config);
 	return tally.failed > 0 ? CLI_FAILED : CLI_DONE;
 }

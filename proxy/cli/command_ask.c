@@ -1,5 +1,6 @@
 /* command_ask: finds the admin interface of a sidecar of this user (operations.md AD-01) and asks
  * it. */
+#include <errno.h>
 #include <glob.h>
 #include <stdlib.h>
 #include <string.h>
@@ -202,7 +203,9 @@ int command_ask(struct command *command, const char *path, const char *body, boo
 	}
 	(void)snprintf(message, sizeof message, "no pillion answers at %s (%s)", addresses[0],
 		ret_answer->error);
-	return command_error(command, CLI_NOT_REACHED, 4001, message);
+	/* A socket of somebody else's is there, but not for us. */
+	return command_error(command, CLI_NOT_REACHED,
+		strcmp(ret_answer->error, strerror(EACCES)) == 0 ? 4002 : 4001, message);
 }
 
 /* For call, pub and sub: any sidecar of this user leads into the mesh. */

@@ -86,7 +86,7 @@ static bool proxy_app_gone(const struct drain *drain)
 static void leave_registry(struct drain *drain)
 {
 	if (drain->cut > 0) {
-		log_event(LOG_LEVEL_WARN, "lifecycle", 5156,
+		log_event(LOG_LEVEL_WARN, "lifecycle", 5161,
 			"requests were cut at the end of the stop",
 			(struct log_field[]){LOG_NUMBER("pillion.cut", drain->cut)}, 1);
 		if (!drain->control->launch->command && drain->control->exit_code == 0) {

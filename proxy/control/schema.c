@@ -16,6 +16,8 @@
 #include "control/state.h"
 #include "filters/translate.h"
 
+#define UNKNOWN_MS 10000 /* RF-04 */
+
 struct schema {
 	struct control *control;
 	struct descriptor_pool *files; /* from translation.descriptors */
@@ -26,6 +28,7 @@ struct schema {
 	bool app_up;
 	bool app_h2;
 	struct timer refresh_timer;
+	uint64_t unknown_ms; /* last refresh for an unknown method; 0: none */
 };
 
 /* Work of the background thread: compiling what reflection brought. */
@@ -293,6 +296,13 @@ void schema_app_down(struct schema *schema)
  * asked. */
 void schema_refresh_unknown(struct schema *schema)
 {
+	uint64_t now = loop_now_ms(schema->control->loop);
+
+	/* RF-04: unknown methods make no more than one question in 10 s. */
+	if (schema->unknown_ms != 0 && now - schema->unknown_ms < UNKNOWN_MS) {
+		return;
+	}
+	schema->unknown_ms = now;
 	refresh(schema);
 }
 

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <ifaddrs.h>
 #include <linux/capability.h>
+#include <linux/magic.h>
 #include <net/if.h>
 #include <sched.h>
 #include <signal.h>
@@ -11,6 +12,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -93,6 +95,19 @@ static bool wants_replica(const struct config *config)
 
 /* PR-02. Opened before any port is bound: two sidecars of one name are told apart by the lock they
  * hold here. */
+/* CF-24: what a voter acknowledged must outlive the container and the power (PIL1241). */
+static void warn_of_memory_disk(const char *path)
+{
+	struct statfs status;
+
+	if (statfs(path, &status) == 0 &&
+		(status.f_type == TMPFS_MAGIC || status.f_type == OVERLAYFS_SUPER_MAGIC)) {
+		log_event(LOG_LEVEL_WARN, "control", 1241,
+			"the registry's log lies on a file system that does not last",
+			(struct log_field[]){LOG_TEXT("file.path", path)}, 1);
+	}
+}
+
 static int open_data(struct control *control)
 {
 	const struct config *config = control->config;
@@ -107,6 +122,9 @@ static int open_data(struct control *control)
 	if (datadir_open(&options, &control->data, &err) < 0) {
 		control_say(&err);
 		return EXIT_CONFIG;
+	}
+	if (options.required && control->data.path && !control->data.temporary) {
+		warn_of_memory_disk(control->data.path);
 	}
 	if (!control->data.path) {
 		log_event(LOG_LEVEL_WARN, "control", 2011,
