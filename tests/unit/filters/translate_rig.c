@@ -208,6 +208,9 @@ void translate_rig_rest(struct translate_rig *rig)
 	}
 	rig_turn(&rig->rig, 12);
 	rig->answer.cut = 0;
+	if (list_empty(&rig->served)) {
+		return; /* nobody waits for it any more */
+	}
 	serve_body(container_of(rig->served.next, struct served, node));
 }
 
