@@ -104,6 +104,14 @@ static void commit(struct control *control, struct attempt_reload *attempt)
 	if (control->broker) {
 		broker_set_config(control->broker, control->config);
 	}
+	/* services.S.instances may differ, and whoever kept the old configuration lets go of it. */
+	for (unsigned i = 0; i < 2; i++) {
+		struct registry *registry = i == 0 ? control->registry : control->configured;
+
+		if (registry && registry->ops->configure) {
+			registry->ops->configure(registry, control->config);
+		}
+	}
 	for (size_t i = 0; i < control->config->self.uses.count; i++) {
 		watches_subscribe(control, control->config->self.uses.items[i]);
 	}

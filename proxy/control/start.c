@@ -475,6 +475,14 @@ static void worker_tick(struct worker *worker)
 	}
 }
 
+/* The ring passed its half: the tick may be too late (LG-04). */
+static void worker_records(void *owner)
+{
+	struct worker *worker = owner;
+
+	background_offer(worker->control->background, worker->server);
+}
+
 /* The last records are handed over before the server that holds them goes. */
 static void worker_teardown(struct worker *worker)
 {
@@ -503,6 +511,8 @@ static int start_workers(struct control *control)
 				(uint64_t)limits->connections_max / control->worker_count + 1,
 			.on_unknown_service = watches_on_unknown,
 			.on_verdict = watches_on_verdict,
+			.on_forgotten = watches_on_forgotten,
+			.on_records = worker_records,
 			.owner = &control->workers[i]};
 		int result;
 

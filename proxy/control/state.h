@@ -123,7 +123,8 @@ MUST_CHECK int build_snapshot(struct control *control, struct config *config, ui
 void watches_init(struct control *control);
 void watches_fini(struct control *control);
 void watches_subscribe(struct control *control, const char *service);
-void watches_on_unknown(void *worker, const char *name); /* a worker's thread */
+void watches_on_unknown(void *worker, const char *name);   /* a worker's thread */
+void watches_on_forgotten(void *worker, const char *name); /* the same */
 void watches_on_verdict(void *worker, const char *service, const uint8_t id[16], enum tier tier);
 struct instance_set *watches_find(struct control *control, const char *service);
 

@@ -13,6 +13,7 @@ struct service_watch {
 	struct registry *registry; /* that it is watched at */
 	struct instance_set *set;  /* the last one, or NULL */
 	char *name;
+	unsigned forgotten; /* workers that have not used it for an hour */
 };
 
 /* On a worker. Sets are immutable and counted: all workers read the same one without a lock. */
@@ -105,18 +106,45 @@ struct instance_set *watches_find(struct control *control, const char *service)
 }
 
 /* On control: the first call of a service opened this. */
-static void run_unknown(struct control *control, void *argument)
+struct asking { /* a worker that used a name without a set */
+	struct worker *worker;
+	char *name;
+};
+
+static void free_asking(void *argument)
 {
-	watches_subscribe(control, argument);
-	mem_free(argument);
+	struct asking *asking = argument;
+
+	mem_free(asking->name);
+	mem_free(asking);
 }
 
-/* A worker's thread: the name is copied, for the request that holds it may end. */
+static void run_unknown(struct control *control, void *argument)
+{
+	struct asking *asking = argument;
+	struct service_watch *entry = map_get(&control->watches, slice_from_string(asking->name));
+
+	if (!entry) {
+		watches_subscribe(control, asking->name);
+	} else {
+		/* It had forgotten the name, or asks while the answer is on its way. */
+		entry->forgotten = 0;
+		if (entry->set) {
+			worker_call(
+				asking->worker, run_set, instance_set_ref(entry->set), discard_set);
+		}
+	}
+	free_asking(asking);
+}
+
 void watches_on_unknown(void *worker, const char *name)
 {
 	struct worker *from = worker;
+	struct asking *asking = mem_zalloc(sizeof *asking);
 
-	control_call(from->control, run_unknown, mem_strdup(name), NULL);
+	asking->worker = from;
+	asking->name = mem_strdup(name);
+	control_call(from->control, run_unknown, asking, free_asking);
 }
 
 struct verdict {
@@ -173,6 +201,30 @@ void watches_on_verdict(void *worker, const char *service, const uint8_t id[16],
 	verdict->tier = tier;
 	verdict->from = from->index;
 	control_call(from->control, run_verdict, verdict, free_verdict);
+}
+
+static void run_forgotten(struct control *control, void *argument)
+{
+	struct slice name = slice_from_string(argument);
+	struct service_watch *entry = map_get(&control->watches, name);
+
+	/* Each worker forgets on its own: one that still uses the name asks again at its next call,
+	 * and gets the set anew. */
+	if (entry && ++entry->forgotten >= control->worker_count) {
+		entry->registry->ops->unwatch_service(entry->registry, &entry->watch);
+		(void)map_remove(&control->watches, name);
+		instance_set_unref(entry->set);
+		mem_free(entry->name);
+		mem_free(entry);
+	}
+	mem_free(argument);
+}
+
+void watches_on_forgotten(void *worker, const char *name)
+{
+	struct worker *from = worker;
+
+	control_call(from->control, run_forgotten, mem_strdup(name), NULL);
 }
 
 void watches_init(struct control *control)

@@ -4,6 +4,8 @@
  */
 #include "exchange/exchange_steps.h"
 
+#include <stdio.h>
+
 #include "base/clock.h"
 #include "upstream/service.h"
 
@@ -232,6 +234,19 @@ static bool attempt_may_repeat(enum reason why)
 	return true;
 }
 
+/* MA-04: which name was looked for, and where in the request it stood. */
+static struct slice attempt_unknown_text(struct exchange *x)
+{
+	char text[400];
+	int size = snprintf(text, sizeof(text),
+		"the registry knows no service %.*s (the name came from %s)",
+		(int)(x->route.name.size > 255 ? 255 : x->route.name.size),
+		(const char *)x->route.name.data, route_source_text(x->route.source));
+
+	ASSERT(size > 0 && (size_t)size < sizeof(text));
+	return arena_copy(exchange_arena(x), slice_make(text, (size_t)size));
+}
+
 /* An attempt failed without an answer that could be passed on. */
 static void attempt_failed(struct exchange *x, const struct attempt_outcome *outcome)
 {
@@ -261,6 +276,10 @@ static void attempt_failed(struct exchange *x, const struct attempt_outcome *out
 	}
 	exchange_attempt_end(x, outcome->class, outcome->why);
 	x->up_state = UP_OVER;
+	if (outcome->why == REASON_service_unknown) {
+		exchange_fail(x, REASON_service_unknown, attempt_unknown_text(x));
+		return;
+	}
 	exchange_fail(x, attempt_word(x, outcome), slice_from_string(text));
 }
 

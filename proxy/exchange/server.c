@@ -153,6 +153,8 @@ static void server_free(void *object)
 	}
 	map_fini(&server->series[0]);
 	map_fini(&server->series[1]);
+	ASSERT(server->sources.count == 0);
+	map_fini(&server->sources);
 	egress_fini(server);
 	server_release(server->hold);
 	block_pool_fini(&server->pool); /* invariant B */
@@ -207,6 +209,19 @@ static void server_note_refusal(const struct downstream *from, enum reason why, 
 		fields, ARRAY_SIZE(fields));
 }
 
+static void server_forget_source(struct exchange_server *server, struct downstream *from)
+{
+	if (from->source == NULL) {
+		return;
+	}
+	ASSERT(from->source->connections > 0);
+	if (--from->source->connections == 0) {
+		(void)map_remove(&server->sources, from->peer_host);
+		mem_free(from->source);
+	}
+	from->source = NULL;
+}
+
 static void server_on_closed(struct connection *connection, enum reason why, const char *detail)
 {
 	struct downstream *from = connection_owner(connection);
@@ -221,6 +236,7 @@ static void server_on_closed(struct connection *connection, enum reason why, con
 	from->stats->closed[why]++;
 	ASSERT(server->downstream_count > 0);
 	server->downstream_count--;
+	server_forget_source(server, from);
 	/* The codec, which is freed after this turn, still reads the limits that it holds. */
 	loop_bury(server->options.loop, server_bury_downstream, from);
 }
@@ -261,6 +277,42 @@ static const struct listener_snapshot *server_listener(
 	return NULL;
 }
 
+/* SN-08: each worker has its share of per_source_max, so that the sum keeps the limit. */
+static unsigned server_source_limit(const struct exchange_server *server)
+{
+	const struct config *config = server->hold->snapshot->config;
+	unsigned limit = config ? (unsigned)config->limits.per_source_max : 1024;
+	unsigned workers = server->options.workers > 0 ? server->options.workers : 1;
+
+	return (limit + workers - 1) / workers;
+}
+
+/* Counts one more connection of a stranger; NULL when its address holds too many. */
+static struct source *server_count_source(struct exchange_server *server, struct slice host)
+{
+	struct source *source = map_get(&server->sources, host);
+
+	if (source == NULL) {
+		source = mem_zalloc(sizeof(*source));
+		(void)map_set(&server->sources, host, source);
+	}
+	if (source->connections >= server_source_limit(server)) {
+		return NULL;
+	}
+	source->connections++;
+	return source;
+}
+
+/* Loopback and mesh peers are exempt. False: this connection is one too many. */
+static bool server_admit_source(struct exchange_server *server, struct downstream *from)
+{
+	if (from->peer_kind != FORWARD_FROM_OTHER || address_is_loopback(&from->peer)) {
+		return true;
+	}
+	from->source = server_count_source(server, from->peer_host);
+	return from->source != NULL;
+}
+
 /* The connection reads the limits of the snapshot that it was accepted under until it is gone;
  * its exchanges use the newest form of its listener. */
 void exchange_server_accept(
@@ -295,6 +347,14 @@ void exchange_server_accept(
 	from->peer_kind = server_peer_kind(listener, &transport->peer);
 	if (from->peer.size > 0) {
 		from->peer_host = slice_from_string(address_host(&from->peer, from->peer_text));
+	}
+	if (!server_admit_source(server, from)) {
+		from->stats->closed[REASON_source_limit]++;
+		server_release(from->hold);
+		server_release(from->limits);
+		mem_free(from);
+		transport_close(transport, false);
+		return;
 	}
 	from->refs = 1;
 	from->stats->accepted++;
@@ -387,6 +447,7 @@ struct exchange_server *exchange_server_create(const struct exchange_server_opti
 	map_init(&server->series[0]);
 	map_init(&server->series[1]);
 	map_init(&server->egress);
+	map_init(&server->sources);
 	server_set_app_target(server);
 	for (int inbound = 0; inbound < 2; inbound++) {
 		for (int version = HTTP_1_0; version <= HTTP_2; version++) {

@@ -35,6 +35,8 @@ struct snapshot_hold { /* this worker's one reference to a snapshot */
 	unsigned count;
 };
 
+struct source;
+
 struct downstream { /* an accepted connection */
 	struct exchange_server *server;
 	struct list_node node;	       /* server->downstreams */
@@ -47,7 +49,12 @@ struct downstream { /* an accepted connection */
 	struct address local, peer;
 	struct slice peer_host;
 	char peer_text[ADDRESS_TEXT_MAX];
-	unsigned refs; /* the connection and each exchange */
+	unsigned refs;	       /* the connection and each exchange */
+	struct source *source; /* NULL: exempt */
+};
+
+struct source { /* what one stranger's address holds open (SN-08) */
+	unsigned connections;
 };
 
 struct server_local { /* an in-process client */
@@ -81,6 +88,7 @@ struct exchange_server {
 	unsigned inbound_active, outbound_active;
 	uint64_t last_outbound_ms;
 	struct map series[2]; /* [inbound]: service name -> struct stats_series */
+	struct map sources;   /* address -> struct source, strangers only (SN-08) */
 	struct map egress;    /* "host:port" -> struct egress_query */
 	struct replay_bank replay;
 	struct fixed_target app;

@@ -28,9 +28,9 @@ struct registry_endpoint {
 struct registry_service {
 	const char *name;
 	const char *version;
-	const char *host; /* advertised; NULL: the address the registry sees us from */
-	uint16_t port;    /* mesh port */
-	const char *zone; /* may be NULL */
+	const char *host;     /* advertised; NULL: the address the registry sees us from */
+	uint16_t port;	      /* mesh port */
+	const char *zone;     /* may be NULL */
 	const char *protocol; /* metadata: "http" or "grpc" */
 	uint32_t weight;
 	enum instance_health health;
@@ -41,17 +41,26 @@ struct registry_service {
 };
 
 enum registry_code { /* registry.md 7 and reasons.md 3 */
-	REGISTRY_OK, REGISTRY_INVALID, REGISTRY_DENIED, REGISTRY_NOT_FOUND, REGISTRY_TAKEN,
-	REGISTRY_CONFLICT, REGISTRY_QUOTA, REGISTRY_RETRY_LATER, REGISTRY_NO_QUORUM,
-	REGISTRY_DISK_FULL, REGISTRY_MAYBE, REGISTRY_UNAVAILABLE,
+	REGISTRY_OK,
+	REGISTRY_INVALID,
+	REGISTRY_DENIED,
+	REGISTRY_NOT_FOUND,
+	REGISTRY_TAKEN,
+	REGISTRY_CONFLICT,
+	REGISTRY_QUOTA,
+	REGISTRY_RETRY_LATER,
+	REGISTRY_NO_QUORUM,
+	REGISTRY_DISK_FULL,
+	REGISTRY_MAYBE,
+	REGISTRY_UNAVAILABLE,
 };
 const char *registry_code_word(enum registry_code code); /* lower case */
 
 struct registry_result {
 	enum registry_code code;
 	uint64_t index;
-	const char *text;          /* field path or explanation; may be NULL */
-	const char *const *names;  /* list_services */
+	const char *text;	  /* field path or explanation; may be NULL */
+	const char *const *names; /* list_services */
 	size_t name_count;
 	struct instance_set *const *sets; /* get_service: one; borrowed */
 	size_t set_count;
@@ -62,7 +71,7 @@ struct registry_call {
 	void (*done)(struct registry_call *call, const struct registry_result *result);
 	void *owner;
 	struct list_node node; /* of the back end */
-	uint64_t token;        /* of the back end */
+	uint64_t token;	       /* of the back end */
 };
 
 struct registry_record { /* broker groups, members, policies */
@@ -83,12 +92,12 @@ struct record_set {
 struct record_set *record_set_create(const char *name, uint32_t count);
 struct slice record_set_copy(struct record_set *set, struct slice bytes);
 struct record_set *record_set_ref(struct record_set *set); /* any thread */
-void record_set_unref(struct record_set *set);             /* any thread; NULL allowed */
+void record_set_unref(struct record_set *set);		   /* any thread; NULL allowed */
 
 /* Owned by the caller until unwatch_service. A prefix watch is told of each set below it. */
 struct watch {
 	enum { WATCH_SERVICE, WATCH_RECORDS } kind;
-	bool prefix;      /* name is a prefix (records; or "" for all services) */
+	bool prefix;	  /* name is a prefix (records; or "" for all services) */
 	const char *name; /* valid while watched */
 	/* Borrowed: ref to keep. Called with the whole new set each time it changed. */
 	void (*on_set)(struct watch *watch, struct instance_set *set);
@@ -101,21 +110,21 @@ enum registry_mode { REGISTRY_LIVE, REGISTRY_STALE, REGISTRY_DOWN, REGISTRY_CONN
 
 struct registry_status {
 	enum registry_mode mode;
-	bool registered;    /* our declared set is accepted */
+	bool registered; /* our declared set is accepted */
 	uint64_t index;
-	uint64_t age_ms;    /* since the last word of the registry */
-	char cluster[37];   /* uuid, or empty */
+	uint64_t age_ms;     /* since the last word of the registry */
+	char cluster[37];    /* uuid, or empty */
 	char connected[128]; /* replica we talk to, or empty */
 	char leader[128];
-	char detail[256];   /* why not live */
+	char detail[256]; /* why not live */
 };
 
 struct registry_settings {
 	struct loop *loop; /* control's */
 	struct resolver *resolver;
 	const struct config *config;
-	const uint8_t *instance_id;   /* 16 bytes */
-	const char *data_dir;         /* NULL: nothing is kept */
+	const uint8_t *instance_id; /* 16 bytes */
+	const char *data_dir;	    /* NULL: nothing is kept */
 	const char *advertise_host;
 	uint16_t advertise_port;
 	void (*on_status)(void *owner); /* registry_status changed in mode or registered */
@@ -141,6 +150,8 @@ struct registry_ops { /* a NULL slot: callers get REGISTRY_UNAVAILABLE */
 		const struct registry_record *record, bool remove, uint64_t expected,
 		struct registry_call *call);
 	void (*status)(const struct registry *registry, struct registry_status *ret_status);
+	/* A reload: settings.config is replaced; the old one is gone afterwards. */
+	void (*configure)(struct registry *registry, const struct config *config);
 };
 
 struct registry {
