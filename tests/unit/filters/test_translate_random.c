@@ -13,13 +13,15 @@
 
 enum { SEEDS = 250, CALLS = 5, BODY_MAX = 40 };
 
-static const char *const apps[] = {"grpc", "json", "auto", "json opaque", "grpc opaque", "opaque"};
-static const char *const types[] = {"application/json", "application/grpc",
-	"application/grpc+proto", "text/plain", "application/problem+json"};
-static const char *const paths[] = {
-	"/shop.Stock/Get", "/shop.Stock/Get", "/shop.Stock/Raw", "/shop.Stock/Watch", "/x"};
-static const char *const bodies[] = {"{}", "", "{\"sku\":\"a\",\"qty\":3}", "{\"qty\":", "[1]",
-	"{\"child\":{\"child\":{\"tags\":[1,2,3]}}}"};
+static const char *const apps[] = {
+	"grpc", "json", "grpc", "json", "auto", "json opaque", "grpc opaque", "opaque"};
+static const char *const types[] = {"application/json", "application/grpc", "application/json",
+	"application/grpc", "application/grpc+proto", "text/plain", "application/problem+json"};
+static const char *const paths[] = {"/shop.Stock/Get", "/shop.Stock/Get", "/shop.Stock/Get",
+	"/shop.Stock/Get", "/shop.Stock/Get", "/shop.Stock/Get", "/shop.Stock/Get",
+	"/shop.Stock/Raw", "/shop.Stock/Watch", "/x"};
+static const char *const bodies[] = {"{}", "", "{\"sku\":\"a\",\"qty\":3}", "{\"qty\":7}",
+	"{\"tags\":[1,2,3]}", "{\"child\":{\"child\":{\"tags\":[1,2,3]}}}", "{\"qty\":", "[1]"};
 
 struct bytes {
 	uint8_t data[BODY_MAX];
@@ -35,7 +37,7 @@ static void random_frame(struct rng *rng, struct bytes *ret_bytes)
 
 	memcpy(ret_bytes->data, good, sizeof(good));
 	ret_bytes->size = sizeof(good);
-	switch (rng_below(rng, 4)) {
+	switch (rng_below(rng, 10)) {
 	case 0:
 		ret_bytes->size = rng_below(rng, BODY_MAX);
 		for (size_t i = 0; i < ret_bytes->size; i++) {
@@ -67,20 +69,32 @@ static void random_body(struct rng *rng, bool grpc, struct bytes *ret_bytes)
 
 static void random_answer(struct rng *rng, struct translate_rig *rig, struct bytes *body)
 {
-	static const int statuses[] = {200, 200, 200, 200, 204, 302, 404, 503};
-	static const char *const codes[] = {"0", "0", "0", "5", "14", "x"};
-	bool grpc = rng_below(rng, 2) == 0;
+	static const int statuses[] = {200, 200, 200, 200, 200, 200, 200, 200, 204, 302, 404, 503};
+	static const char *const codes[] = {"0", "0", "0", "0", "0", "0", "5", "14", "x"};
+	bool grpc = (rig->formats[0] == CONFIG_FORMAT_GRPC) == (rng_below(rng, 8) > 0);
+	const char *type = PICK(rng, types);
 	struct translate_answer *answer = &rig->answer;
 
 	random_body(rng, grpc, body);
+	if (rng_below(rng, 4) > 0) {
+		type = grpc ? "application/grpc" : "application/json";
+	}
 	*answer = (struct translate_answer){.status = PICK(rng, statuses),
-		.fields = {"content-type", PICK(rng, types), "grpc-encoding", "gzip", NULL},
+		.fields = {"content-type", type, "grpc-encoding", "gzip", NULL},
 		.body = body->data,
 		.body_size = body->size,
-		.hang = rng_below(rng, 12) == 0};
-	if (answer->status == 204) {
+		.hang = rng_below(rng, 30) == 0};
+	if (rng_below(rng, 2) == 0) {
+		/* As it should be. */
+		grpc = rig->formats[0] == CONFIG_FORMAT_GRPC;
+		*answer = (struct translate_answer){
+			.fields = {"content-type", grpc ? "application/grpc" : "application/json"},
+			.body = grpc ? "\0\0\0\0\2\x10\3" : "{\"qty\":3}",
+			.body_size = grpc ? 7 : 9,
+			.trailers = {grpc ? "grpc-status" : NULL, "0"}};
+	} else if (answer->status == 204) {
 		answer->body_size = 0;
-	} else if (rng_below(rng, 3) > 0) {
+	} else if (grpc == (rng_below(rng, 8) > 0)) {
 		answer->trailers[0] = "grpc-status";
 		answer->trailers[1] = PICK(rng, codes);
 	}
@@ -93,8 +107,9 @@ static void random_answer(struct rng *rng, struct translate_rig *rig, struct byt
 static struct rig_call *random_call(struct rng *rng, struct translate_rig *rig, struct bytes *body)
 {
 	const char *type = PICK(rng, types);
-	bool h2 = rng_below(rng, 2) == 0;
-	struct rig_request request = {.method = rng_below(rng, 8) == 0 ? "PUT" : "POST",
+	/* gRPC over HTTP/1 is only refused. */
+	bool h2 = rng_below(rng, 8) == 0 || strncmp(type, "application/grpc", 16) == 0;
+	struct rig_request request = {.method = rng_below(rng, 16) == 0 ? "PUT" : "POST",
 		.path = PICK(rng, paths),
 		.chunked = rng_below(rng, 2) == 0,
 		.trailers = h2 && rng_below(rng, 6) == 0,
@@ -110,9 +125,10 @@ static struct rig_call *random_call(struct rng *rng, struct translate_rig *rig, 
 	return rig_call(rig_client(&rig->rig, "inbound", h2), &request);
 }
 
-static void random_event(struct rng *rng, struct translate_rig *rig, struct rig_call *call)
+static void random_event(
+	struct rng *rng, struct translate_rig *rig, struct rig_call *call, uint64_t busy)
 {
-	switch (rng_below(rng, 40)) {
+	switch (rng_below(rng, busy)) {
 	case 0:
 		translate_rig_schema(rig, TRANSLATE_SCHEMA_READY, rng_below(rng, 2) == 0);
 		break;
@@ -150,17 +166,19 @@ static void run_seed(uint64_t seed, struct translate_totals *sum)
 	rng_seed(&rng, seed);
 	translate_rig_init(rig, 1 << 20);
 	rig->rig.throttle = rng_below(&rng, 2) == 0 ? 0 : 1 + rng_below(&rng, 64);
-	translate_rig_start(rig, PICK(&rng, apps), rng_below(&rng, 3) > 0);
-	if (rng_below(&rng, 3) > 0) {
+	translate_rig_start(rig, PICK(&rng, apps), rng_below(&rng, 6) > 0);
+	if (rng_below(&rng, 6) > 0) {
 		translate_rig_schema(rig, TRANSLATE_SCHEMA_READY, rng_below(&rng, 2) == 0);
 	}
 	for (int i = 0; i < CALLS; i++) {
+		/* One event in so many turns, of seven kinds. */
+		uint64_t busy = rng_below(&rng, 3) == 0 ? 60 : 4000;
 		struct rig_call *call;
 
 		random_answer(&rng, rig, &answered);
 		call = random_call(&rng, rig, &sent);
 		for (int turn = 0; turn < 8000 && !call->done && !call->client->closed; turn++) {
-			random_event(&rng, rig, call);
+			random_event(&rng, rig, call, busy);
 			translate_rig_rest(rig);
 			loop_turn(rig->rig.loop, rig->answer.hang ? 5 : 1);
 		}
@@ -194,8 +212,11 @@ static void nothing_breaks_and_nothing_stays(void **state)
 	}
 	/* Every way was taken, and every way of failing. */
 	for (size_t i = 0; i < ARRAY_SIZE(sum.messages); i++) {
+		print_message("messages %zu: %llu\n", i, (unsigned long long)sum.messages[i]);
 		assert_true(sum.messages[i] > 10);
 	}
+	print_message("passed %llu, faults %llu %llu\n", (unsigned long long)sum.passed,
+		(unsigned long long)sum.faults_request, (unsigned long long)sum.faults_response);
 	assert_true(sum.passed > 10 && sum.faults_request > 10 && sum.faults_response > 10);
 }
 
