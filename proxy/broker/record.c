@@ -122,6 +122,11 @@ struct slice record_attribute(struct slice attributes, struct slice name)
 	return slice_make(NULL, 0);
 }
 
+uint32_t record_only(struct slice attributes)
+{
+	return record_key_crc(record_attribute(attributes, SLICE(RECORD_ONLY_ATTRIBUTE)));
+}
+
 void record_encode_segment(const struct segment_header *header, uint8_t ret_bytes[SEGMENT_HEADER])
 {
 	memset(ret_bytes, 0, SEGMENT_HEADER);

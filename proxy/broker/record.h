@@ -63,6 +63,10 @@ uint32_t record_pcrc(struct slice attributes, struct slice body);
 /* B9-01: 0 means "no key", so a real 0 is stored as 1. */
 uint32_t record_key_crc(struct slice key);
 
+/* The attribute that names the one group that gets a message (B10-11), as a sum; 0: all get it. */
+#define RECORD_ONLY_ATTRIBUTE "pilliongroup"
+uint32_t record_only(struct slice attributes);
+
 /* Attributes: u8 name length, u16 value length, name, value. */
 void record_put_attribute(struct buf *buf, struct slice name, struct slice value);
 /* Takes the next one off *rest. 1 taken, 0 at the end, -EBADMSG. */

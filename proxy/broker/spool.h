@@ -34,6 +34,7 @@ struct spool_message {
 	uint64_t time_ms;
 	uint64_t expiry_ms;
 	uint32_t length; /* of the record */
+	uint32_t only;	 /* sum of the name of the one group that gets it; 0: all */
 	uint16_t attributes;
 	uint8_t flags;
 };

@@ -166,6 +166,7 @@ static void on_record(void *owner, const struct segment_found *found)
 			.length = record->length,
 			.attributes = record->attributes,
 			.flags = record->flags,
+			.only = record_only(found->attributes),
 		};
 
 		add_message(spool, spool_topic_at(spool, record->topic), &message);

@@ -1,0 +1,320 @@
+#include "broker/json_scan.h"
+
+#include "codec/utf8.h"
+
+struct reader {
+	const uint8_t *at, *end;
+};
+
+static void skip_space(struct reader *reader)
+{
+	while (reader->at < reader->end && (*reader->at == ' ' || *reader->at == '\t' ||
+						   *reader->at == '\n' || *reader->at == '\r')) {
+		reader->at++;
+	}
+}
+
+static bool take(struct reader *reader, char byte)
+{
+	if (reader->at < reader->end && *reader->at == (uint8_t)byte) {
+		reader->at++;
+		return true;
+	}
+	return false;
+}
+
+static int hex4(const uint8_t *at)
+{
+	int value = 0;
+
+	for (int i = 0; i < 4; i++) {
+		uint8_t byte = at[i];
+		int digit = byte >= '0' && byte <= '9'	 ? byte - '0'
+			    : byte >= 'a' && byte <= 'f' ? byte - 'a' + 10
+			    : byte >= 'A' && byte <= 'F' ? byte - 'A' + 10
+							 : -1;
+
+		if (digit < 0) {
+			return -1;
+		}
+		value = value << 4 | digit;
+	}
+	return value;
+}
+
+/* Behind the opening quote; to behind the closing one. */
+static bool skip_string(struct reader *reader)
+{
+	while (reader->at < reader->end) {
+		uint8_t byte = *reader->at++;
+
+		if (byte == '"') {
+			return true;
+		}
+		if (byte < 0x20) {
+			return false;
+		}
+		if (byte != '\\') {
+			continue;
+		}
+		if (reader->at == reader->end) {
+			return false;
+		}
+		byte = *reader->at++;
+		if (byte == 'u') {
+			if (reader->end - reader->at < 4 || hex4(reader->at) < 0) {
+				return false;
+			}
+			reader->at += 4;
+		} else if (!memchr("\"\\/bfnrt", byte, 8)) {
+			return false;
+		}
+	}
+	return false;
+}
+
+static bool skip_digits(struct reader *reader)
+{
+	const uint8_t *begin = reader->at;
+
+	while (reader->at < reader->end && *reader->at >= '0' && *reader->at <= '9') {
+		reader->at++;
+	}
+	return reader->at > begin;
+}
+
+static bool skip_number(struct reader *reader)
+{
+	(void)take(reader, '-');
+	if (!take(reader, '0') && !skip_digits(reader)) {
+		return false;
+	}
+	if (take(reader, '.') && !skip_digits(reader)) {
+		return false;
+	}
+	if (take(reader, 'e') || take(reader, 'E')) {
+		if (!take(reader, '+')) {
+			(void)take(reader, '-');
+		}
+		return skip_digits(reader);
+	}
+	return true;
+}
+
+static bool skip_word(struct reader *reader, const char *word)
+{
+	size_t size = strlen(word);
+
+	if ((size_t)(reader->end - reader->at) < size || memcmp(reader->at, word, size) != 0) {
+		return false;
+	}
+	reader->at += size;
+	return true;
+}
+
+static bool skip_value(struct reader *reader, unsigned depth);
+
+static bool skip_members(struct reader *reader, unsigned depth, bool object)
+{
+	char close = object ? '}' : ']';
+
+	skip_space(reader);
+	if (take(reader, close)) {
+		return true;
+	}
+	do {
+		skip_space(reader);
+		if (object) {
+			if (!take(reader, '"') || !skip_string(reader)) {
+				return false;
+			}
+			skip_space(reader);
+			if (!take(reader, ':')) {
+				return false;
+			}
+		}
+		if (!skip_value(reader, depth)) {
+			return false;
+		}
+		skip_space(reader);
+	} while (take(reader, ','));
+	return take(reader, close);
+}
+
+static bool skip_value(struct reader *reader, unsigned depth)
+{
+	skip_space(reader);
+	if (reader->at == reader->end || depth == JSON_SCAN_DEPTH) {
+		return false;
+	}
+	switch (*reader->at) {
+	case '{':
+		reader->at++;
+		return skip_members(reader, depth + 1, true);
+	case '[':
+		reader->at++;
+		return skip_members(reader, depth + 1, false);
+	case '"':
+		reader->at++;
+		return skip_string(reader);
+	case 't':
+		return skip_word(reader, "true");
+	case 'f':
+		return skip_word(reader, "false");
+	case 'n':
+		return skip_word(reader, "null");
+	default:
+		return skip_number(reader);
+	}
+}
+
+bool json_scan_valid(struct slice text)
+{
+	struct reader reader = {text.data, text.data + text.size};
+
+	if (text.size == 0 || !utf8_valid(text) || !skip_value(&reader, 0)) {
+		return false;
+	}
+	skip_space(&reader);
+	return reader.at == reader.end;
+}
+
+static bool begin(struct slice value, char open, struct json_scan *ret_scan)
+{
+	struct reader reader = {value.data, value.data + value.size};
+
+	skip_space(&reader);
+	if (!take(&reader, open)) {
+		return false;
+	}
+	ret_scan->rest = slice_make(reader.at, (size_t)(reader.end - reader.at));
+	return true;
+}
+
+bool json_scan_object(struct slice value, struct json_scan *ret_scan)
+{
+	return begin(value, '{', ret_scan);
+}
+
+bool json_scan_array(struct slice value, struct json_scan *ret_scan)
+{
+	return begin(value, '[', ret_scan);
+}
+
+static bool next_value(struct json_scan *scan, struct reader *reader, struct slice *ret_value)
+{
+	const uint8_t *first;
+
+	skip_space(reader);
+	first = reader->at;
+	if (!skip_value(reader, 0)) {
+		return false;
+	}
+	*ret_value = slice_make(first, (size_t)(reader->at - first));
+	skip_space(reader);
+	(void)take(reader, ',');
+	scan->rest = slice_make(reader->at, (size_t)(reader->end - reader->at));
+	return true;
+}
+
+bool json_scan_member(struct json_scan *scan, struct buf *name, struct slice *ret_value)
+{
+	struct reader reader = {scan->rest.data, scan->rest.data + scan->rest.size};
+	const uint8_t *first;
+
+	skip_space(&reader);
+	first = reader.at;
+	if (!take(&reader, '"') || !skip_string(&reader)) {
+		return false;
+	}
+	buf_clear(name);
+	if (!json_scan_string(slice_make(first, (size_t)(reader.at - first)), name)) {
+		return false;
+	}
+	skip_space(&reader);
+	return take(&reader, ':') && next_value(scan, &reader, ret_value);
+}
+
+bool json_scan_element(struct json_scan *scan, struct slice *ret_value)
+{
+	struct reader reader = {scan->rest.data, scan->rest.data + scan->rest.size};
+
+	skip_space(&reader);
+	if (reader.at == reader.end || *reader.at == ']') {
+		return false;
+	}
+	return next_value(scan, &reader, ret_value);
+}
+
+/* \uXXXX, with a second half where it begins a pair; half a pair becomes U+FFFD. */
+static const uint8_t *put_escape(const uint8_t *at, const uint8_t *end, struct buf *text)
+{
+	uint32_t code = (uint32_t)hex4(at);
+	uint8_t *place;
+
+	at += 4;
+	if (code >= 0xD800 && code < 0xDC00 && end - at >= 6 && at[0] == '\\' && at[1] == 'u') {
+		int low = hex4(at + 2);
+
+		if (low >= 0xDC00 && low < 0xE000) {
+			code = 0x10000 + ((code - 0xD800) << 10) + ((uint32_t)low - 0xDC00);
+			at += 6;
+		}
+	}
+	if (code >= 0xD800 && code < 0xE000) {
+		code = 0xFFFD;
+	}
+	place = buf_reserve(text, 4);
+	text->size += (size_t)(utf8_write(code, place) - place);
+	return at;
+}
+
+bool json_scan_string(struct slice value, struct buf *ret_text)
+{
+	static const char from[] = "bfnrt", to[] = "\b\f\n\r\t";
+	const uint8_t *at = value.data + 1, *end = value.data + value.size - 1;
+
+	if (value.size < 2 || value.data[0] != '"') {
+		return false;
+	}
+	while (at < end) {
+		const char *found;
+
+		if (*at != '\\') {
+			buf_append_byte(ret_text, *at++);
+			continue;
+		}
+		at++;
+		if (*at == 'u') {
+			at = put_escape(at + 1, end, ret_text);
+			continue;
+		}
+		found = strchr(from, *at);
+		buf_append_byte(ret_text, found ? (uint8_t)to[found - from] : *at);
+		at++;
+	}
+	return true;
+}
+
+bool json_scan_number(struct slice value, uint64_t max, uint64_t *ret_number)
+{
+	return slice_parse_u64(value, max, ret_number);
+}
+
+void json_scan_put_string(struct buf *buf, struct slice text)
+{
+	buf_append_byte(buf, '"');
+	for (size_t i = 0; i < text.size; i++) {
+		uint8_t byte = text.data[i];
+
+		if (byte == '"' || byte == '\\') {
+			buf_append_byte(buf, '\\');
+			buf_append_byte(buf, byte);
+		} else if (byte < 0x20) {
+			buf_appendf(buf, "\\u%04x", byte);
+		} else {
+			buf_append_byte(buf, byte);
+		}
+	}
+	buf_append_byte(buf, '"');
+}

@@ -1,0 +1,595 @@
+#include "broker/member.h"
+
+#include <stdio.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "broker/answer.h"
+#include "broker/directory.h"
+#include "broker/lane.h"
+
+#define BUSY_MIN_MS	1000 /* A5 */
+#define BUSY_MAX_MS	60000
+#define ENDPOINT_MIN_MS 5000 /* B7-08 */
+#define INFRA_MIN_MS	50   /* A8 */
+#define INFRA_MAX_MS	5000
+#define WORKED_MS	UINT64_C(600000)
+#define FETCHED_MS	UINT64_C(300000) /* B6-07 */
+#define DEFAULT_WAIT_MS 30000
+
+struct inlet_key {
+	struct frame_origin origin;
+	uint32_t lane;
+	uint32_t zero;
+};
+
+static struct slice key_of(struct inlet_key *key, const struct frame_origin *origin, uint32_t lane)
+{
+	memset(key, 0, sizeof *key);
+	key->origin = *origin;
+	key->lane = lane;
+	return slice_make(key, sizeof *key);
+}
+
+static struct inlet *find_inlet(struct desk *desk, const struct frame_origin *origin, uint32_t lane)
+{
+	struct inlet_key key;
+
+	return map_get(&desk->inlets, key_of(&key, origin, lane));
+}
+
+static void print_key(struct slice group, struct slice name, char ret_key[static 160])
+{
+	(void)snprintf(ret_key, 160, "%.*s/%.*s", (int)group.size, (const char *)group.data,
+		(int)name.size, (const char *)name.data);
+}
+
+struct member *member_find(struct desk *desk, struct slice group, struct slice name)
+{
+	char key[160];
+
+	print_key(group, name, key);
+	return map_get(&desk->members, slice_from_string(key));
+}
+
+static void run_lane(struct desk *desk, struct desk_mail *mail)
+{
+	lane_receive(desk, container_of(mail, struct frame, mail));
+}
+
+static void run_link(struct desk *desk, struct desk_mail *mail)
+{
+	link_in_send(desk, container_of(mail, struct frame, mail));
+}
+
+static void discard_frame(struct desk_mail *mail)
+{
+	frame_destroy(container_of(mail, struct frame, mail));
+}
+
+/* Back the way the lane came: to its owner's desk, or to the worker that has its link. */
+static void send_down(struct desk *desk, const struct frame_origin *origin, struct frame *frame)
+{
+	struct desk *target = &desk->broker->desks[origin->worker];
+
+	ASSERT(origin->worker < desk->broker->workers && !frame->up);
+	frame->origin = *origin;
+	desk_post(target, &frame->mail, origin->slot == UINT32_MAX ? run_lane : run_link,
+		discard_frame);
+}
+
+static void flush_results(struct task *task)
+{
+	struct member *member = container_of(task, struct member, task);
+
+	LIST_FOR_EACH(node, &member->inlets) {
+		struct inlet *inlet = LIST_ENTRY(node, struct inlet, node);
+
+		if (inlet->results) {
+			send_down(member->desk, &inlet->origin, inlet->results);
+			inlet->results = NULL;
+		}
+	}
+	fetch_flush(member, false);
+	member_grant(member);
+}
+
+struct member *member_create(struct desk *desk, struct slice group, struct slice name)
+{
+	struct member *member = mem_zalloc(sizeof *member);
+
+	ASSERT(group.size < sizeof member->group && name.size < sizeof member->name);
+	member->desk = desk;
+	memcpy(member->group, group.data, group.size);
+	memcpy(member->name, name.data, name.size);
+	print_key(group, name, member->key);
+	list_init(&member->inlets);
+	list_init(&member->parked);
+	map_init(&member->leases);
+	task_init(&member->task, flush_results);
+	member->fetched_ms = desk_now_ms(desk);
+	(void)map_set(&desk->members, slice_from_string(member->key), member);
+	return member;
+}
+
+static unsigned unused(const struct inlet *inlet)
+{
+	return inlet->limit > inlet->delivered ? (unsigned)(inlet->limit - inlet->delivered) : 0;
+}
+
+static void free_delivery(struct delivery *delivery)
+{
+	struct member *member = delivery->member;
+	uint64_t counter = delivery->lease.counter;
+
+	timer_cancel(&delivery->timer);
+	if (delivery->push) {
+		push_cancel(delivery);
+	}
+	list_unlink(&delivery->node);
+	(void)map_remove(&member->leases, slice_make(&counter, sizeof counter));
+	ASSERT(member->open > 0);
+	member->open--;
+	message_unref(delivery->message);
+	mem_free(delivery);
+}
+
+/* The lane is gone. What the consumer has in hand goes on; nobody hears of its outcome. */
+static void destroy_inlet(struct inlet *inlet)
+{
+	struct member *member = inlet->member;
+	struct inlet_key key;
+	struct list_node *node;
+
+	while ((node = list_pop_front(&inlet->deliveries))) {
+		LIST_ENTRY(node, struct delivery, node)->inlet = NULL;
+	}
+	member->granted -= unused(inlet);
+	(void)map_remove(&member->desk->inlets, key_of(&key, &inlet->origin, inlet->lane));
+	list_unlink(&inlet->node);
+	frame_destroy(inlet->results);
+	mem_free(inlet);
+}
+
+void member_destroy(struct member *member)
+{
+	struct desk *desk = member->desk;
+
+	fetch_flush(member, true);
+	while (member->leases.count > 0) {
+		struct frame_outcome back = {.kind = RESULT_RETURNED};
+
+		member_settle(member->leases.entries[member->leases.count - 1].value, &back);
+	}
+	flush_results(&member->task);
+	LIST_FOR_EACH_SAFE(node, &member->inlets) {
+		struct inlet *inlet = LIST_ENTRY(node, struct inlet, node);
+		struct frame *frame = frame_create(false, FRAME_DRAIN, inlet->lane);
+
+		send_down(desk, &inlet->origin, frame);
+		destroy_inlet(inlet);
+	}
+	task_cancel(&member->task);
+	(void)map_remove(&desk->members, slice_from_string(member->key));
+	map_fini(&member->leases);
+	mem_free(member);
+}
+
+static bool to_app(const struct member *member)
+{
+	return member->settings && member->settings->push.kind == CONFIG_PUSH_APP;
+}
+
+unsigned member_capacity(const struct member *member)
+{
+	const struct plan *plan = member->desk->plan;
+	unsigned most = member->settings ? member->settings->max_in_flight : 0;
+	unsigned taken = member->open + member->granted;
+
+	/* B7-02: nothing is pushed until the application is ready. */
+	if (!member->settings || plan->draining || member->gone_410 ||
+		desk_now_ms(member->desk) < member->hold_until_ms ||
+		(to_app(member) && !plan->app_ready)) {
+		return 0;
+	}
+	if (member->settings->push.kind == CONFIG_PUSH_NONE) {
+		unsigned wanted = fetch_wanted(member);
+
+		most = most < member->open + wanted ? most : member->open + wanted;
+	} else if (member->busy_ms > 0 || member->endpoint_ms > 0 || member->infra_ms > 0) {
+		most = 1; /* after a pause one message probes (B7-08, B10-08) */
+	}
+	return most > taken ? most - taken : 0;
+}
+
+void member_grant(struct member *member)
+{
+	unsigned capacity = member_capacity(member);
+
+	LIST_FOR_EACH(node, &member->inlets) {
+		struct inlet *inlet = LIST_ENTRY(node, struct inlet, node);
+		unsigned given = inlet->want < capacity ? inlet->want : capacity;
+		struct frame *frame;
+
+		if (given == 0) {
+			continue;
+		}
+		if (inlet->limit < inlet->delivered) {
+			inlet->limit = inlet->delivered;
+		}
+		inlet->limit += given;
+		inlet->most = inlet->limit > inlet->most ? inlet->limit : inlet->most;
+		inlet->want -= given;
+		member->granted += given;
+		capacity -= given;
+		frame = frame_create(false, FRAME_GRANT, inlet->lane);
+		frame->limit = inlet->limit;
+		send_down(member->desk, &inlet->origin, frame);
+	}
+}
+
+static void answer(struct inlet *inlet, uint64_t seq, const struct frame_outcome *outcome)
+{
+	struct frame_outcome full = *outcome;
+	struct member *member = inlet->member;
+
+	full.first = full.last = seq;
+	if (inlet->results && inlet->results->result_count >= FRAME_ITEMS_MAX) {
+		send_down(member->desk, &inlet->origin, inlet->results);
+		inlet->results = NULL;
+	}
+	if (!inlet->results) {
+		inlet->results = frame_create(false, FRAME_RESULTS, inlet->lane);
+	}
+	frame_add_result(inlet->results, &full);
+	/* Gathered over the turn, sent once (B11-05). */
+	loop_queue(member->desk->loop, &member->task);
+}
+
+void member_hold(struct member *member, uint32_t delay_ms, uint32_t status)
+{
+	uint64_t until = desk_now_ms(member->desk) + delay_ms;
+
+	if (until <= member->hold_until_ms) {
+		return;
+	}
+	member->hold_until_ms = until;
+	LIST_FOR_EACH(node, &member->inlets) {
+		struct inlet *inlet = LIST_ENTRY(node, struct inlet, node);
+		struct frame *frame = frame_create(false, FRAME_HOLD, inlet->lane);
+
+		frame->delay_ms = delay_ms;
+		frame->status = status;
+		send_down(member->desk, &inlet->origin, frame);
+	}
+}
+
+static uint32_t grow(uint32_t *wait_ms, uint32_t least, uint32_t most)
+{
+	*wait_ms = *wait_ms == 0 ? least : *wait_ms * 2 > most ? most : *wait_ms * 2;
+	return *wait_ms;
+}
+
+/* What an outcome means for the member itself: nothing, or a pause. */
+static void judge(struct member *member, struct frame_outcome *outcome)
+{
+	uint64_t now_ms = desk_now_ms(member->desk);
+
+	switch ((enum frame_result)outcome->kind) {
+	case RESULT_ACK:
+		member->acked_ms = now_ms;
+		member->busy_ms = member->endpoint_ms = member->infra_ms = 0;
+		break;
+	case RESULT_BUSY:
+		member_hold(member,
+			outcome->delay_ms > 0 ? outcome->delay_ms
+					      : grow(&member->busy_ms, BUSY_MIN_MS, BUSY_MAX_MS),
+			outcome->status);
+		outcome->delay_ms = 0;
+		break;
+	case RESULT_ENDPOINT:
+		member->gone_410 = outcome->status == 410;
+		member_hold(member, grow(&member->endpoint_ms, ENDPOINT_MIN_MS, BUSY_MAX_MS),
+			outcome->status);
+		log_event(LOG_LEVEL_WARN, "broker", 6004,
+			"the address of a subscription does not take messages",
+			(struct log_field[]){LOG_TEXT("pillion.member", member->key),
+				LOG_NUMBER("http.response.status_code", outcome->status)},
+			2);
+		break;
+	case RESULT_INFRA:
+		member_hold(member, grow(&member->infra_ms, INFRA_MIN_MS, INFRA_MAX_MS), 0);
+		break;
+	case RESULT_APP:
+	case RESULT_DEAD:
+		member->infra_ms = member->endpoint_ms = 0;
+		break;
+	case RESULT_SUSPECT:
+	case RESULT_RETURNED:
+	case RESULT_KINDS:
+		break;
+	}
+}
+
+void member_settle(struct delivery *delivery, const struct frame_outcome *outcome)
+{
+	struct member *member = delivery->member;
+	struct frame_outcome judged = *outcome;
+	bool worked =
+		member->acked_ms != 0 && desk_now_ms(member->desk) - member->acked_ms < WORKED_MS;
+
+	judged.kind = answer_adjust((enum frame_result)judged.kind, judged.status, worked);
+	counters_add(&member->desk->broker->counters.answers[judged.kind], 1);
+	judge(member, &judged);
+	if (delivery->inlet) {
+		answer(delivery->inlet, delivery->seq, &judged);
+	}
+	free_delivery(delivery);
+	loop_queue(member->desk->loop, &member->task);
+}
+
+bool member_late(struct member *member, const struct lease *lease, bool ack)
+{
+	for (unsigned i = 0; i < MEMBER_LATE; i++) {
+		const struct late_lease *late = &member->late[i];
+		struct frame_outcome outcome = {.kind = RESULT_ACK};
+		struct inlet *inlet;
+
+		if (late->lease.counter != lease->counter || late->lease.counter == 0 ||
+			late->lease.random != lease->random) {
+			continue;
+		}
+		inlet = find_inlet(member->desk, &late->origin, late->lane);
+		if (inlet && ack) {
+			answer(inlet, late->seq, &outcome);
+		}
+		return true;
+	}
+	return false;
+}
+
+static void on_ack_wait(struct timer *timer)
+{
+	struct delivery *delivery = container_of(timer, struct delivery, timer);
+	struct member *member = delivery->member;
+	struct frame_outcome late = {.kind = RESULT_SUSPECT};
+
+	if (!delivery->push && delivery->inlet) {
+		member->late[member->late_next++ % MEMBER_LATE] =
+			(struct late_lease){delivery->lease, delivery->inlet->origin,
+				delivery->inlet->lane, delivery->seq};
+	}
+	member_settle(delivery, &late); /* A9 */
+}
+
+static struct delivery *make_delivery(struct inlet *inlet, const struct frame_item *item)
+{
+	struct member *member = inlet->member;
+	struct desk *desk = member->desk;
+	struct delivery *delivery = mem_zalloc(sizeof *delivery);
+	uint64_t wait = member->settings ? member->settings->ack_wait_ms : DEFAULT_WAIT_MS;
+
+	delivery->inlet = inlet;
+	delivery->member = member;
+	delivery->message = message_ref(item->message);
+	delivery->seq = item->seq;
+	delivery->attempt = item->attempt;
+	(void)snprintf(delivery->topic, sizeof delivery->topic, "%s", inlet->topic);
+	/* The worker in the counter keeps leases of one sidecar apart. */
+	delivery->lease.counter = desk->next_generation++ << 8 | desk->index;
+	rng_system_bytes(&delivery->lease.random, sizeof delivery->lease.random);
+	delivery->started_ms = desk_now_ms(desk);
+	timer_init(&delivery->timer, on_ack_wait);
+	timer_arm(desk->loop, &delivery->timer, delivery->started_ms + wait);
+	list_push_back(&inlet->deliveries, &delivery->node);
+	(void)map_set(&member->leases,
+		slice_make(&delivery->lease.counter, sizeof delivery->lease.counter), delivery);
+	member->open++;
+	return delivery;
+}
+
+static bool in_hand(const struct inlet *inlet, uint64_t seq)
+{
+	LIST_FOR_EACH(node, &inlet->deliveries) {
+		if (LIST_ENTRY(node, struct delivery, node)->seq == seq) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void take_item(struct inlet *inlet, const struct frame_item *item)
+{
+	struct member *member = inlet->member;
+	struct frame_outcome back = {.kind = RESULT_RETURNED};
+	bool remote = inlet->origin.slot != UINT32_MAX;
+	struct delivery *delivery;
+
+	if (unused(inlet) > 0) {
+		ASSERT(member->granted > 0);
+		member->granted--;
+	}
+	inlet->delivered++;
+	if (remote && record_pcrc(buf_slice(&item->message->attributes),
+			      buf_slice(&item->message->body)) != item->message->pcrc) {
+		back.kind = RESULT_INFRA; /* B11-03 */
+		answer(inlet, item->seq, &back);
+		return;
+	}
+	/* Sent before the publisher knew of the pause, or beyond what was ever granted. */
+	if (!member->settings || member->desk->plan->draining || member->gone_410 ||
+		desk_now_ms(member->desk) < member->hold_until_ms ||
+		(to_app(member) && !member->desk->plan->app_ready) ||
+		inlet->delivered > inlet->most + 2 || in_hand(inlet, item->seq)) {
+		answer(inlet, item->seq, &back);
+		return;
+	}
+	delivery = make_delivery(inlet, item);
+	if (member->settings->push.kind != CONFIG_PUSH_NONE) {
+		push_start(delivery);
+	} else if (!fetch_take(member, delivery)) {
+		member_settle(delivery, &back);
+	}
+}
+
+static void open_inlet(struct desk *desk, const struct frame *frame)
+{
+	struct member *member = member_find(
+		desk, slice_from_string(frame->group), slice_from_string(frame->member));
+	struct frame *opened = frame_create(false, FRAME_OPENED, frame->lane);
+	struct inlet *inlet = find_inlet(desk, &frame->origin, frame->lane);
+	struct inlet_key key;
+
+	if (inlet) {
+		destroy_inlet(inlet);
+	}
+	if (!member || !member->settings) {
+		opened->status = 404;
+		(void)snprintf(opened->reason, sizeof opened->reason, "no such member");
+		send_down(desk, &frame->origin, opened);
+		return;
+	}
+	inlet = mem_zalloc(sizeof *inlet);
+	inlet->member = member;
+	inlet->origin = frame->origin;
+	inlet->lane = frame->lane;
+	(void)snprintf(inlet->topic, sizeof inlet->topic, "%s", frame->topic);
+	list_init(&inlet->deliveries);
+	list_push_back(&member->inlets, &inlet->node);
+	(void)map_set(&desk->inlets, key_of(&key, &inlet->origin, inlet->lane), inlet);
+	send_down(desk, &frame->origin, opened);
+	if (desk_now_ms(desk) < member->hold_until_ms) {
+		struct frame *hold = frame_create(false, FRAME_HOLD, inlet->lane);
+
+		hold->delay_ms = (uint32_t)(member->hold_until_ms - desk_now_ms(desk));
+		send_down(desk, &frame->origin, hold);
+	}
+}
+
+static void take_demand(struct inlet *inlet, const struct frame *frame)
+{
+	if (frame->want == 0) {
+		/* Only the publisher gives unused credit back (B10-05). */
+		inlet->member->granted -= unused(inlet);
+		inlet->limit = inlet->delivered;
+		inlet->want = 0;
+	} else {
+		inlet->want = frame->want < CURSOR_WINDOW ? frame->want : CURSOR_WINDOW;
+	}
+	member_grant(inlet->member);
+}
+
+void member_receive(struct desk *desk, struct frame *frame)
+{
+	struct inlet *inlet = find_inlet(desk, &frame->origin, frame->lane);
+
+	ASSERT(frame->up);
+	switch ((enum frame_up)frame->kind) {
+	case FRAME_OPEN:
+		open_inlet(desk, frame);
+		break;
+	case FRAME_DEMAND:
+		if (inlet) {
+			take_demand(inlet, frame);
+		}
+		break;
+	case FRAME_DELIVER:
+		for (size_t i = 0; inlet && i < frame->item_count; i++) {
+			take_item(inlet, &frame->items[i]);
+		}
+		break;
+	case FRAME_CLOSE:
+		if (inlet) {
+			struct member *member = inlet->member;
+
+			destroy_inlet(inlet);
+			member_grant(member);
+		}
+		break;
+	case FRAME_HELLO:
+		break; /* the link's */
+	}
+	frame_destroy(frame);
+}
+
+void member_origin_lost(struct desk *desk, const struct frame_origin *origin)
+{
+	for (size_t i = desk->inlets.count; i > 0; i--) {
+		struct inlet *inlet = desk->inlets.entries[i - 1].value;
+
+		if (memcmp(&inlet->origin, origin, sizeof *origin) == 0) {
+			struct member *member = inlet->member;
+
+			destroy_inlet(inlet);
+			member_grant(member);
+		}
+	}
+}
+
+void member_tick(struct member *member)
+{
+	uint64_t now_ms = desk_now_ms(member->desk);
+
+	fetch_flush(member, false);
+	if (member->hold_until_ms != 0 && now_ms >= member->hold_until_ms) {
+		member->hold_until_ms = 0;
+	}
+	if (member->hold_until_ms == 0) {
+		member_grant(member);
+	}
+	if (member->fetched && list_empty(&member->parked) && member->open == 0 &&
+		now_ms - member->fetched_ms > FETCHED_MS) {
+		directory_fetch_ended(member->desk, member->group, member->name);
+		member->fetched_ms = now_ms;
+	}
+	if (!member->settings && member->open == 0 && list_empty(&member->parked) &&
+		now_ms - member->fetched_ms > FETCHED_MS) {
+		member_destroy(member);
+	}
+}
+
+/* Members of this sidecar that live here: as the plan says. */
+void member_plan_changed(struct desk *desk)
+{
+	const struct plan *plan = desk->plan;
+
+	MAP_FOR_EACH(entry, &desk->members)
+	{
+		struct member *member = entry->value;
+
+		member->settings = NULL;
+	}
+	for (size_t i = 0; i < plan->local_count; i++) {
+		const struct plan_local *local = &plan->locals[i];
+		struct slice group = slice_from_string(local->group);
+		struct slice name = slice_from_string(local->name);
+		struct member *member;
+
+		if (names_home(group, name, desk->broker->workers) != desk->index) {
+			continue;
+		}
+		member = member_find(desk, group, name);
+		if (!member) {
+			member = member_create(desk, group, name);
+		}
+		member->settings = local;
+	}
+	for (size_t i = desk->members.count; i > 0; i--) {
+		struct member *member = desk->members.entries[i - 1].value;
+
+		if (plan->draining) {
+			LIST_FOR_EACH(node, &member->inlets) {
+				struct inlet *inlet = LIST_ENTRY(node, struct inlet, node);
+
+				send_down(desk, &inlet->origin,
+					frame_create(false, FRAME_DRAIN, inlet->lane));
+			}
+			fetch_flush(member, true);
+		}
+		if (!member->settings && member->open == 0 && list_empty(&member->parked)) {
+			member_destroy(member);
+		} else {
+			member_grant(member);
+		}
+	}
+}

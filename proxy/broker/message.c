@@ -1,0 +1,98 @@
+#include "broker/message.h"
+
+#include "base/mem.h"
+#include "codec/utf8.h"
+
+struct message *message_create(void)
+{
+	struct message *message = mem_zalloc(sizeof *message);
+
+	atomic_init(&message->refs, 1);
+	buf_init(&message->attributes);
+	buf_init(&message->body);
+	list_init(&message->cache_node);
+	return message;
+}
+
+struct message *message_ref(struct message *message)
+{
+	atomic_fetch_add(&message->refs, 1);
+	return message;
+}
+
+void message_unref(struct message *message)
+{
+	if (!message || atomic_fetch_sub(&message->refs, 1) != 1) {
+		return;
+	}
+	ASSERT(!list_linked(&message->cache_node));
+	buf_fini(&message->attributes);
+	buf_fini(&message->body);
+	mem_free(message);
+}
+
+struct slice message_attribute(const struct message *message, struct slice name)
+{
+	return record_attribute(buf_slice(&message->attributes), name);
+}
+
+size_t message_size(const struct message *message)
+{
+	return message->attributes.size + message->body.size + RECORD_HEADER;
+}
+
+/* Lower-case letters and digits, or "h:" and a field name. */
+static bool name_valid(struct slice name)
+{
+	if (name.size > 2 && name.data[0] == 'h' && name.data[1] == ':') {
+		return name.size <= 2 + 128;
+	}
+	for (size_t i = 0; i < name.size; i++) {
+		uint8_t byte = name.data[i];
+
+		if ((byte < 'a' || byte > 'z') && (byte < '0' || byte > '9')) {
+			return false;
+		}
+	}
+	return name.size >= 1 && name.size <= 20;
+}
+
+/* UTF-8 without control characters, C1 ones included. */
+static bool value_valid(struct slice value)
+{
+	if (value.size > MESSAGE_ATTRIBUTE_VALUE_MAX || !utf8_valid(value)) {
+		return false;
+	}
+	for (size_t i = 0; i < value.size; i++) {
+		uint8_t byte = value.data[i];
+
+		if (byte < 0x20 || byte == 0x7F ||
+			(byte == 0xC2 && i + 1 < value.size && value.data[i + 1] < 0xA0)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+bool message_put(struct message *message, struct slice name, struct slice value)
+{
+	struct slice rest = buf_slice(&message->attributes), known, ignored;
+	unsigned count = 0;
+
+	if (!name_valid(name) || !value_valid(value) ||
+		message->attributes.size + name.size + value.size + 3 >
+			MESSAGE_ATTRIBUTE_BYTES_MAX) {
+		return false;
+	}
+	while (record_next_attribute(&rest, &known, &ignored) == 1) {
+		if (slice_equal(known, name)) {
+			return false; /* one value each */
+		}
+		count++;
+	}
+	if (count >= MESSAGE_ATTRIBUTES_MAX) {
+		return false;
+	}
+	record_put_attribute(&message->attributes, name, value);
+	return true;
+}

@@ -1,0 +1,380 @@
+#include "broker/spool_thread.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+
+#include "base/clock.h"
+#include "base/disk_ops.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "broker/message.h"
+#include "net/loop.h"
+
+#define BATCH_RECORDS 1024
+#define OS_SYNC_MS    1000		   /* B8-02 */
+#define UNSYNCED_MAX  ((uint64_t)16 << 20) /* L7: a forced sync */
+#define READ_LIMIT    RECORD_LENGTH_MAX
+
+struct spool_thread {
+	struct spool *spool;
+	struct mailbox *jobs;
+	struct mailbox *reads;
+	pthread_t disk, reader;
+	struct spool_numbers numbers;
+	struct histogram syncs;
+	/* Of the disk thread: */
+	struct spool_job *first, **last;
+	bool any_sync;
+	bool stopping;
+	bool reclaim; /* something was given back */
+	uint64_t unsynced_since_ms;
+	bool read_stopping; /* of the reader */
+};
+
+struct release_mail {
+	struct mail mail;
+	struct spool_thread *thread;
+	uint64_t segment, count;
+};
+
+struct stop_mail {
+	struct mail mail;
+	bool *flag;
+};
+
+static void publish_numbers(struct spool_thread *thread)
+{
+	const struct spool *spool = thread->spool;
+
+	atomic_store(&thread->numbers.room, spool_room(spool));
+	atomic_store(&thread->numbers.total, spool->total_bytes);
+	atomic_store(&thread->numbers.synced_lsn, spool->synced_lsn);
+	atomic_store(&thread->numbers.unsynced, spool_unsynced(spool));
+	atomic_store(&thread->numbers.failed, spool->failed);
+}
+
+static void deliver_done(struct mail *mail)
+{
+	struct spool_job *job = container_of(mail, struct spool_job, mail);
+
+	job->done(job);
+}
+
+static void discard_job(struct mail *mail)
+{
+	struct spool_job *job = container_of(mail, struct spool_job, mail);
+
+	job->discard(job);
+}
+
+static void sync_now(struct spool_thread *thread)
+{
+	uint64_t begin = clock_monotonic_ns();
+	bool before = thread->spool->failed;
+
+	if (spool_sync(thread->spool) < 0 && !before) {
+		LOG(LOG_LEVEL_ERROR, "broker", 6001, "the spool stopped after a failed write");
+	}
+	histogram_add(&thread->syncs, (clock_monotonic_ns() - begin) / 1000);
+	thread->unsynced_since_ms = 0;
+}
+
+/* The whole batch is answered when its last part is at its level: so the messages of a topic are
+ * always reported in the order of their numbers. */
+static void commit(struct spool_thread *thread)
+{
+	struct spool_job *job = thread->first;
+	bool failed;
+
+	if (!job) {
+		return;
+	}
+	for (struct spool_job *one = job; one; one = one->next) {
+		one->entry.next = one->next ? &one->next->entry : NULL;
+	}
+	spool_append(thread->spool, &job->entry);
+	if (thread->any_sync || spool_unsynced(thread->spool) >= UNSYNCED_MAX) {
+		sync_now(thread);
+	} else if (spool_unsynced(thread->spool) > 0 && thread->unsynced_since_ms == 0) {
+		thread->unsynced_since_ms = clock_monotonic_ms();
+	}
+	failed = thread->spool->failed;
+	publish_numbers(thread);
+	thread->first = NULL;
+	thread->last = &thread->first;
+	thread->any_sync = false;
+	while (job) {
+		struct spool_job *next = job->next;
+
+		if (failed && job->entry.status == 0 && job->sync) {
+			job->entry.status = -EIO;
+		}
+		job->mail.deliver = deliver_done;
+		(void)mailbox_post(loop_mailbox(job->loop), &job->mail);
+		job = next;
+	}
+}
+
+static void deliver_append(struct mail *mail)
+{
+	struct spool_job *job = container_of(mail, struct spool_job, mail);
+	struct spool_thread *thread = job->thread;
+
+	job->next = NULL;
+	*thread->last = job;
+	thread->last = &job->next;
+	thread->any_sync = thread->any_sync || job->sync;
+}
+
+void spool_thread_append(struct spool_thread *thread, struct spool_job *job)
+{
+	ASSERT(job->done && job->discard && job->loop);
+	job->thread = thread;
+	job->mail.deliver = deliver_append;
+	job->mail.discard = discard_job;
+	(void)mailbox_post(thread->jobs, &job->mail);
+}
+
+static void deliver_release(struct mail *mail)
+{
+	struct release_mail *release = container_of(mail, struct release_mail, mail);
+
+	spool_release(release->thread->spool, release->segment, release->count);
+	release->thread->reclaim = true;
+	mem_free(release);
+}
+
+void spool_thread_release(struct spool_thread *thread, uint64_t segment, uint64_t count)
+{
+	struct release_mail *release = mem_zalloc(sizeof *release);
+
+	release->mail.deliver = deliver_release;
+	release->thread = thread;
+	release->segment = segment;
+	release->count = count;
+	(void)mailbox_post(thread->jobs, &release->mail);
+}
+
+static void deliver_stop(struct mail *mail)
+{
+	struct stop_mail *stop = container_of(mail, struct stop_mail, mail);
+
+	*stop->flag = true;
+	mem_free(stop);
+}
+
+static int wait_ms(const struct spool_thread *thread)
+{
+	uint64_t now = clock_monotonic_ms();
+	uint64_t due = thread->unsynced_since_ms + OS_SYNC_MS;
+
+	if (thread->unsynced_since_ms == 0) {
+		return -1;
+	}
+	return due <= now ? 0 : (int)(due - now);
+}
+
+static void block_signals(void)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	(void)pthread_sigmask(SIG_BLOCK, &all, NULL);
+}
+
+static void *disk_main(void *argument)
+{
+	struct spool_thread *thread = argument;
+
+	block_signals();
+	while (!thread->stopping) {
+		(void)mailbox_wait(thread->jobs, wait_ms(thread));
+		mailbox_clear_signal(thread->jobs);
+		do {
+			thread->spool->options.wall_ms = clock_wall_ms();
+			if (mailbox_drain(thread->jobs, BATCH_RECORDS) == 0) {
+				break;
+			}
+			commit(thread);
+		} while (true);
+		if (thread->unsynced_since_ms != 0 && wait_ms(thread) == 0) {
+			sync_now(thread);
+		}
+		if (thread->reclaim) {
+			thread->reclaim = false;
+			atomic_fetch_add(&thread->numbers.reclaimed, spool_reclaim(thread->spool));
+		}
+		publish_numbers(thread);
+	}
+	return NULL;
+}
+
+static int read_message(struct spool_thread *thread, struct spool_read *read)
+{
+	struct disk *disk = thread->spool->options.disk;
+	char name[SEGMENT_NAME_SIZE];
+	struct record record;
+	uint8_t *data;
+	int file, status;
+
+	segment_name(read->lsn >> 32, "seg", name);
+	file = disk->ops->open(disk, name, DISK_READ);
+	if (file < 0) {
+		return file;
+	}
+	data = mem_alloc(read->length + SEGMENT_HEADER);
+	status = disk_read_all(
+		disk, file, data + SEGMENT_HEADER, read->length, read->lsn & UINT32_MAX);
+	if (status == 0) {
+		struct segment_header header;
+
+		status = disk_read_all(disk, file, data, SEGMENT_HEADER, 0);
+		status = status == 0 ? record_decode_segment(data, &header) : status;
+		if (status == 0 && (!record_decode(data + SEGMENT_HEADER, header.salt, &record) ||
+					   record.length != read->length)) {
+			status = -EBADMSG;
+		}
+	}
+	(void)disk->ops->close(disk, file);
+	if (status == 0) {
+		const uint8_t *at = data + SEGMENT_HEADER + RECORD_HEADER;
+
+		read->message = message_create();
+		read->message->time_ms = record.time_ms;
+		read->message->expiry_ms = record.expiry_ms;
+		read->message->pcrc = record.pcrc;
+		buf_append(&read->message->attributes, at, record.attributes);
+		buf_append(&read->message->body, at + record.attributes,
+			record.length - RECORD_HEADER - record.attributes);
+		if (record_pcrc(buf_slice(&read->message->attributes),
+			    buf_slice(&read->message->body)) != record.pcrc) {
+			message_unref(read->message);
+			read->message = NULL;
+			status = -EBADMSG;
+		}
+	}
+	mem_free(data);
+	return status;
+}
+
+static void deliver_read_done(struct mail *mail)
+{
+	struct spool_read *read = container_of(mail, struct spool_read, mail);
+
+	read->done(read);
+}
+
+static void discard_read(struct mail *mail)
+{
+	struct spool_read *read = container_of(mail, struct spool_read, mail);
+
+	message_unref(read->message);
+	read->message = NULL;
+	read->discard(read);
+}
+
+static void deliver_read(struct mail *mail)
+{
+	struct spool_read *read = container_of(mail, struct spool_read, mail);
+
+	read->status = read_message(read->thread, read);
+	mail->deliver = deliver_read_done;
+	(void)mailbox_post(loop_mailbox(read->loop), mail);
+}
+
+void spool_thread_read(struct spool_thread *thread, struct spool_read *read)
+{
+	ASSERT(read->length >= RECORD_HEADER && read->length <= READ_LIMIT);
+	read->thread = thread;
+	read->message = NULL;
+	read->mail.deliver = deliver_read;
+	read->mail.discard = discard_read;
+	(void)mailbox_post(thread->reads, &read->mail);
+}
+
+static void *reader_main(void *argument)
+{
+	struct spool_thread *thread = argument;
+
+	block_signals();
+	while (!thread->read_stopping) {
+		(void)mailbox_wait(thread->reads, -1);
+		mailbox_clear_signal(thread->reads);
+		while (mailbox_drain(thread->reads, 64) > 0) {
+		}
+	}
+	return NULL;
+}
+
+static void stop(struct mailbox *mailbox, bool *flag, pthread_t id)
+{
+	struct stop_mail *mail = mem_zalloc(sizeof *mail);
+
+	mail->mail.deliver = deliver_stop;
+	mail->flag = flag;
+	(void)mailbox_post(mailbox, &mail->mail);
+	(void)pthread_join(id, NULL);
+}
+
+int spool_thread_create(struct spool *spool, struct spool_thread **ret_thread)
+{
+	struct spool_thread *thread = mem_zalloc(sizeof *thread);
+	int status = mailbox_create(&thread->jobs);
+
+	ASSERT(spool);
+	thread->spool = spool;
+	thread->last = &thread->first;
+	if (status == 0) {
+		status = mailbox_create(&thread->reads);
+	}
+	if (status == 0) {
+		publish_numbers(thread);
+		status = -pthread_create(&thread->disk, NULL, disk_main, thread);
+		if (status == 0) {
+			(void)pthread_setname_np(thread->disk, "spool");
+			status = -pthread_create(&thread->reader, NULL, reader_main, thread);
+			if (status < 0) {
+				stop(thread->jobs, &thread->stopping, thread->disk);
+			} else {
+				(void)pthread_setname_np(thread->reader, "spool-read");
+			}
+		}
+	}
+	if (status < 0) {
+		if (thread->jobs) {
+			mailbox_destroy(thread->jobs);
+		}
+		if (thread->reads) {
+			mailbox_destroy(thread->reads);
+		}
+		mem_free(thread);
+		return status;
+	}
+	*ret_thread = thread;
+	return 0;
+}
+
+void spool_thread_destroy(struct spool_thread *thread)
+{
+	if (!thread) {
+		return;
+	}
+	stop(thread->reads, &thread->read_stopping, thread->reader);
+	stop(thread->jobs, &thread->stopping, thread->disk);
+	commit(thread);
+	spool_close(thread->spool);
+	mailbox_destroy(thread->jobs);
+	mailbox_destroy(thread->reads);
+	mem_free(thread);
+}
+
+const struct spool_numbers *spool_thread_numbers(const struct spool_thread *thread)
+{
+	return &thread->numbers;
+}
+
+const struct histogram *spool_thread_syncs(const struct spool_thread *thread)
+{
+	return &thread->syncs;
+}
