@@ -1,5 +1,375 @@
 #include "raftreg/client.h"
+
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "raftreg/viewfile.h"
+
+#define CONNECT_MS     1000
+#define QUEUE_MAX      (4u * 1024 * 1024)
+#define BACKOFF_MIN_MS 100  /* RW-08 */
+#define WELCOME_MS     3000 /* RW-02: a replica that lags says so within 2 s */
+#define STARTING_MS    5000
+
+struct client *client_of(struct registry *registry)
+{
+	return (struct client *)registry;
+}
+
+uint64_t client_now_ms(const struct client *client)
+{
+	return loop_now_ms(client->loop);
+}
+
+bool client_is_live(const struct client *client)
+{
+	return client->greeted && client->quorum;
+}
+
+enum registry_mode client_mode(const struct client *client)
+{
+	uint64_t now = client_now_ms(client);
+
+	if (client_is_live(client) && now - client->last_word_ms < CLIENT_QUIET_MS) {
+		return REGISTRY_LIVE;
+	}
+	if (client->last_word_ms > 0 || client->highest > 0) {
+		return REGISTRY_STALE;
+	}
+	return now - client->started_ms < STARTING_MS ? REGISTRY_CONNECTING : REGISTRY_DOWN;
+}
+
+void client_check_status(struct client *client)
+{
+	enum registry_mode mode = client_mode(client);
+
+	if (mode == client->told_mode && client->registered == client->told_registered) {
+		return;
+	}
+	client->told_mode = mode;
+	client->told_registered = client->registered;
+	if (client->on_status && !client->stopped) {
+		client->on_status(client->owner);
+	}
+}
+
+void client_add_address(struct client *client, struct slice text, bool configured)
+{
+	struct client_address *address;
+	struct slice host;
+	uint16_t port;
+
+	if (!address_split(text, &host, &port) || host.size == 0 || host.size > 253) {
+		return;
+	}
+	for (size_t i = 0; i < client->address_count; i++) {
+		address = &client->addresses[i];
+		if (address->port == port && slice_equal(host, slice_from_string(address->host))) {
+			address->configured = address->configured || configured;
+			return;
+		}
+	}
+	if (client->address_count == CLIENT_ADDRESSES_MAX) {
+		return;
+	}
+	address = &client->addresses[client->address_count++];
+	memcpy(address->host, host.data, host.size);
+	address->host[host.size] = '\0';
+	address->port = port;
+	address->configured = configured;
+}
+
+bool client_send(struct client *client, struct slice frame)
+{
+	if (!client->call_open) {
+		return false;
+	}
+	if (grpc_call_send(&client->call, frame) < 0) {
+		client_disconnect(client, "the stream is blocked");
+		return false;
+	}
+	return true;
+}
+
+static void stream_down(struct client *client)
+{
+	client->call_open = false;
+	client->greeted = false;
+	client->quorum = false;
+	client->connected[0] = '\0';
+	grpc_call_fini(&client->call);
+}
+
+void client_disconnect(struct client *client, const char *why)
+{
+	(void)snprintf(client->detail, sizeof client->detail, "%s", why);
+	stream_down(client);
+	if (client->connection && !client->closing) {
+		client->closing = true;
+		connection_close(client->connection, REASON_shutdown, false);
+	}
+}
+
+static void take_addresses(struct client *client, const struct packet *welcome)
+{
+	struct slice rest = welcome->items;
+	struct slice bytes;
+	struct item item;
+	size_t kept = 0;
+
+	/* Configured ones stay; what replicas told before makes room for what they tell now. */
+	for (size_t i = 0; i < client->address_count; i++) {
+		if (client->addresses[i].configured || i == client->address_current) {
+			if (i == client->address_current) {
+				client->address_current = kept;
+			}
+			client->addresses[kept++] = client->addresses[i];
+		}
+	}
+	client->address_count = kept;
+	while (packet_next_item(&rest, &bytes)) {
+		if (item_decode(bytes, &item) == 0 && item.op == ITEM_ADDRESS) {
+			client_add_address(client, item.content, false);
+		}
+	}
+}
+
+/* RV-06: another cluster. Refused when registry.cluster names one. */
+static bool check_cluster(struct client *client, const struct packet *welcome)
+{
+	static const uint8_t none[16];
+	bool first = memcmp(client->uuid, none, 16) == 0;
+	bool same = memcmp(client->uuid, welcome->uuid.data, 16) == 0 &&
+		    client->epoch == welcome->epoch;
+
+	if (client->pinned && memcmp(client->pin, welcome->uuid.data, 16) != 0) {
+		log_event(LOG_LEVEL_ERROR, "raftreg", 3004,
+			"a replica belongs to another cluster than registry.cluster names",
+			(struct log_field[]){LOG_TEXT("pillion.replica", client->connected)}, 1);
+		return false;
+	}
+	memcpy(client->uuid, welcome->uuid.data, 16);
+	client->epoch = welcome->epoch;
+	if (!first && !same) {
+		log_event(LOG_LEVEL_WARN, "raftreg", 3004, "the cluster changed", NULL, 0);
+		client->highest = 0;
+		client_view_cluster_changed(client);
+		client_session_cluster_changed(client);
+	}
+	return true;
+}
+
+static void on_welcome(struct client *client, const struct packet *welcome)
+{
+	if (welcome->uuid.size != 16) {
+		client_disconnect(client, "the replica has no cluster");
+		return;
+	}
+	if (!check_cluster(client, welcome)) {
+		client_disconnect(client, "another cluster");
+		return;
+	}
+	client->greeted = true;
+	client->failures = 0;
+	client->quorum = !(welcome->flags & PACKET_NO_QUORUM);
+	(void)snprintf(client->leader, sizeof client->leader, "%.*s", (int)welcome->text.size,
+		(const char *)welcome->text.data);
+	client->detail[0] = '\0';
+	take_addresses(client, welcome);
+	log_event(LOG_LEVEL_INFO, "raftreg", 0, "connected with the registry",
+		(struct log_field[]){LOG_TEXT("pillion.replica", client->connected)}, 1);
+	client_view_welcome(client);
+	client_session_welcome(client);
+}
+
+static void dispatch(struct client *client, const struct packet *frame)
+{
+	if (!client->greeted) {
+		if (frame->kind == PACKET_WELCOME) {
+			on_welcome(client, frame);
+		}
+		return;
+	}
+	switch (frame->kind) {
+	case PACKET_ANSWER:
+		client_session_answer(client, frame);
+		break;
+	case PACKET_BOOKMARK:
+		client->quorum = !(frame->flags & PACKET_NO_QUORUM);
+		client_view_frame(client, frame);
+		break;
+	case PACKET_BEGIN:
+	case PACKET_SET:
+	case PACKET_END:
+	case PACKET_DELTA:
+		client_view_frame(client, frame);
+		break;
+	case PACKET_GOAWAY:
+		client_disconnect(client, "the replica stops");
+		break;
+	default: /* of a later version: skipped */
+		break;
+	}
+}
+
+static void on_message(struct grpc_call *call, struct slice message)
+{
+	struct client *client = call->owner;
+	struct packet frame;
+
+	if (packet_scan(message, PACKET_VIEW_MAX) < 0 || packet_decode(message, &frame) < 0) {
+		client_disconnect(client, "malformed frame of the replica");
+		return;
+	}
+	client->last_word_ms = client_now_ms(client);
+	dispatch(client, &frame);
+	client_check_status(client);
+}
+
+static void on_half_close(struct grpc_call *call)
+{
+	ASSERT(call->owner);
+}
+
+static void on_call_closed(struct grpc_call *call, int status, struct slice text)
+{
+	struct client *client = call->owner;
+	char why[200];
+
+	(void)snprintf(why, sizeof why, "%s: %.*s (%d)", client->connected, (int)text.size,
+		(const char *)text.data, status);
+	client_disconnect(client, why);
+}
+
+static const struct grpc_call_ops call_ops = {on_message, on_half_close, on_call_closed, NULL};
+
+static void say_hello(struct client *client)
+{
+	static const uint8_t none[16];
+	struct packet hello = {
+		.kind = PACKET_HELLO, .epoch = client->epoch, .index = client->highest};
+	struct buf bytes;
+
+	if (memcmp(client->uuid, none, 16) != 0) {
+		hello.uuid = slice_make(client->uuid, 16);
+	}
+	buf_init(&bytes);
+	packet_encode(&hello, &bytes);
+	(void)client_send(client, buf_slice(&bytes));
+	buf_fini(&bytes);
+}
+
+static void on_open(struct connection *connection)
+{
+	struct client *client = connection_owner(connection);
+	const struct grpc_call_options options = {.ops = &call_ops,
+		.owner = client,
+		.message_max = PACKET_VIEW_MAX,
+		.queue_max = QUEUE_MAX};
+	const struct grpc_request request = {.path = SLICE("/pillion.v1.Registry/Session"),
+		.authority = slice_from_string(client->connected)};
+
+	if (client->closing || client->stopped) {
+		return;
+	}
+	if (grpc_call_open(&client->call, connection_codec(connection), &request, &options) < 0) {
+		client_disconnect(client, "no stream");
+		return;
+	}
+	client->call_open = true;
+	client->connected_ms = client_now_ms(client);
+	say_hello(client);
+}
+
+static void on_change(struct connection *connection)
+{
+	ASSERT(connection_owner(connection));
+}
+
+static void on_stream(struct connection *connection, struct stream *stream)
+{
+	ASSERT(connection && stream && false); /* clients get no requests */
+}
+
+/* RW-08: full jitter from 100 ms to a third of the ttl; the first of a row at once, for there are
+ * other replicas. */
+static void schedule_redial(struct client *client)
+{
+	uint64_t most = BACKOFF_MIN_MS;
+	uint64_t rounds = client->failures / (client->address_count ? client->address_count : 1);
+	uint64_t wait;
+
+	for (uint64_t i = 0; i < rounds && most < client->ttl_ms / 3; i++) {
+		most *= 2;
+	}
+	most = most > client->ttl_ms / 3 ? client->ttl_ms / 3 : most;
+	wait = client->failures == 0 ? rng_below(&client->rng, 20) : rng_below(&client->rng, most);
+	client->failures++;
+	timer_arm(client->loop, &client->redial, client_now_ms(client) + 1 + wait);
+}
+
+static void on_closed(struct connection *connection, enum reason why, const char *detail)
+{
+	struct client *client = connection_owner(connection);
+
+	ASSERT(client->connection == connection);
+	if (!client->closing) {
+		(void)snprintf(client->detail, sizeof client->detail, "%s: %s %s",
+			client->connected, reason_word(why), detail ? detail : "");
+	}
+	client->connection = NULL;
+	client->closing = false;
+	stream_down(client);
+	if (!client->stopped) {
+		schedule_redial(client);
+		client_check_status(client);
+	}
+}
+
+static const struct connection_events events = {on_open, on_stream, on_change, on_closed};
+
+/* Our own replica first (it stands first in the list), then the others in turn. */
+void client_connect(struct client *client)
+{
+	const struct connection_options options = {.loop = client->loop,
+		.pool = &client->pool,
+		.limits = &client->limits,
+		.events = &events,
+		.owner = client};
+	const struct client_address *address;
+	struct connection_target target = {
+		.h2 = true, .connect_timeout_ms = CONNECT_MS, .resolver = client->resolver};
+
+	if (client->connection || client->stopped || client->address_count == 0) {
+		return;
+	}
+	client->address_current = client->address_next % client->address_count;
+	client->address_next = client->address_current + 1;
+	address = &client->addresses[client->address_current];
+	(void)snprintf(client->connected, sizeof client->connected,
+		strchr(address->host, ':') ? "[%.100s]:%u" : "%.100s:%u", address->host,
+		address->port);
+	target.host = address->host;
+	target.port = address->port;
+	(void)address_parse(slice_from_string(client->connected), false, &target.address);
+	client->connected_ms = client_now_ms(client);
+	client->connection = connection_dial(&options, &target);
+}
+
 bool client_knows_replicas(const char *data_dir)
 {
-	return data_dir == 0;
+	struct client *client = mem_zalloc(sizeof *client);
+	bool known;
+
+	/* Only the file's own addresses are counted; nothing is started. */
+	client->data_dir = mem_strdup(data_dir);
+	client_view_init(client);
+	viewfile_load(client);
+	known = client->address_count > 0;
+	client_view_fini(client);
+	mem_free(client->data_dir);
+	mem_free(client);
+	return known;
 }

@@ -6,9 +6,187 @@
 #ifndef PILLION_RAFTREG_CLIENT_H
 #define PILLION_RAFTREG_CLIENT_H
 
-#include <stdbool.h>
+#include "base/map.h"
+#include "base/rng.h"
+#include "http/grpc.h"
+#include "net/loop.h"
+#include "net/timer.h"
+#include "raftreg/packet.h"
+#include "raftreg/raftreg.h"
+#include "upstream/connection.h"
+
+#define CLIENT_ADDRESSES_MAX 103 /* seeds, and the replicas that are known */
+#define CLIENT_TICK_MS	     100
+#define CLIENT_QUIET_MS	     5000   /* no word of the registry for so long: stale */
+#define CLIENT_GUARD_MS	     60000  /* mesh.md MG-02 */
+#define CLIENT_FOREIGN_MS    600000 /* what another cluster does not know stays so long */
+
+struct client_address {
+	char host[254];
+	uint16_t port;
+	bool configured; /* a seed, or our own replica: never forgotten */
+};
+
+struct client_member {
+	struct slice key, content; /* owned */
+	uint64_t created, modified;
+	bool suspect, owned;
+	uint64_t guard_until_ms; /* only in client_set.guarded */
+};
+
+struct client_set { /* what is known of one service or record set */
+	bool records;
+	struct slice name; /* owned */
+	uint64_t modified, digest;
+	bool known; /* the registry spoke of it in this run; false: from view.bin, or never */
+	bool has_data;
+	bool mentioned;			   /* in the sync under way */
+	struct map members, guarded, defs; /* defs: version -> struct client_member */
+	struct list_node changed;	   /* of client.changed: to be published */
+};
+
+struct client_sub { /* one name or prefix that somebody watches */
+	struct list_node node;
+	uint64_t number;
+	bool records, prefix, full;
+	bool synced; /* END came: the cursor is good */
+	bool sent;   /* on this stream */
+	char *name;
+	struct list_node watches; /* of struct watch */
+};
+
+enum client_command { COMMAND_NONE, COMMAND_OPEN, COMMAND_DECLARE, COMMAND_RECORD };
+
+struct client_record_op {
+	struct list_node node;
+	char *set;
+	struct slice key, value; /* owned */
+	bool remove, owned;
+	uint64_t expected;
+	struct registry_call *call; /* NULL allowed */
+};
+
+struct client_ask { /* GET, LIST, MEMBERS under way */
+	struct list_node node;
+	uint64_t number, deadline_ms;
+	enum packet_kind kind;
+	char *name;
+	bool local; /* answer from the local view: nobody is connected */
+	struct registry_call *call;
+	void (*done)(void *owner, int status, struct slice json);
+	void *owner;
+};
+
+struct client {
+	struct registry registry; /* first */
+	struct raftreg_node *node;
+	bool started, stopped;
+	struct loop *loop;
+	struct resolver *resolver;
+	char *data_dir, *name, *zone, *host;
+	uint16_t port;
+	uint64_t ttl_ms, renew_ms;
+	bool pinned;
+	uint8_t pin[16];
+	void (*on_status)(void *owner);
+	void *owner;
+	struct rng rng;
+
+	/* The stream. */
+	struct block_pool pool;
+	struct http_limits limits;
+	struct connection *connection;
+	struct grpc_call call;
+	bool call_open, greeted, closing;
+	struct client_address addresses[CLIENT_ADDRESSES_MAX];
+	size_t address_count, address_next, address_current;
+	unsigned failures; /* in a row */
+	struct timer redial, tick;
+	struct task deliver; /* publishes, answers locally: never inside a call */
+	uint64_t connected_ms, last_word_ms, started_ms;
+	char connected[128], leader[128], detail[256];
+	bool quorum;
+
+	/* The cluster. */
+	uint8_t uuid[16];
+	uint64_t epoch, highest;
+
+	/* The session. */
+	uint8_t registry_instance[16]; /* id of our instances */
+	uint8_t session[16];
+	uint64_t incarnation, boot, last_seq;
+	bool open, registered, leave;
+	uint64_t next_number;
+	enum client_command command;
+	struct buf command_bytes;
+	uint64_t command_number, command_seq, command_sent_ms, command_retry_ms;
+	unsigned command_tries;
+	uint64_t renew_due_ms, renew_number, renew_sent_ms;
+	struct buf declared; /* items, each with a u32 length before it */
+	uint64_t declared_digest;
+	bool has_declared, declare_dirty;
+	uint64_t declare_retry_ms;
+	struct list_node calls;		  /* of struct registry_call: wait for the declared set */
+	struct list_node calls_in_flight; /* their set is in the command under way */
+	struct list_node records;	  /* of struct client_record_op, oldest first */
+	struct map owned_records; /* set NUL key -> client_record_op, again with a new session */
+
+	struct list_node asks;
+
+	/* What is known. */
+	struct map sets; /* kind byte and name -> client_set */
+	struct list_node subs;
+	struct list_node changed;
+	bool view_changed;
+	uint64_t view_written_ms;
+	struct viewfile_writer *writer;
+
+	enum registry_mode told_mode;
+	bool told_registered;
+};
 
 /* A view.bin that names replicas (ZC-02). */
 bool client_knows_replicas(const char *data_dir);
+
+/* client.c */
+struct client *client_of(struct registry *registry);
+void client_connect(struct client *client);
+void client_disconnect(struct client *client, const char *why);
+bool client_send(struct client *client, struct slice frame); /* false: not connected */
+bool client_is_live(const struct client *client);
+enum registry_mode client_mode(const struct client *client);
+void client_check_status(struct client *client);
+void client_add_address(struct client *client, struct slice text, bool configured);
+uint64_t client_now_ms(const struct client *client);
+
+/* client_session.c */
+void client_session_init(struct client *client, const uint8_t instance_id[16]);
+void client_session_fini(struct client *client);
+void client_session_welcome(struct client *client); /* a stream is up */
+void client_session_answer(struct client *client, const struct packet *answer);
+void client_session_tick(struct client *client, uint64_t now_ms);
+void client_session_pump(struct client *client);
+void client_session_cluster_changed(struct client *client);
+void client_session_close(struct client *client); /* CLOSE, without waiting */
+void client_session_declare(struct client *client, const struct registry_service *services,
+	size_t count, struct registry_call *call);
+void client_session_put(struct client *client, struct client_record_op *op);
+
+/* client_view.c */
+void client_view_init(struct client *client);
+void client_view_fini(struct client *client);
+int client_view_watch(struct client *client, struct watch *watch);
+void client_view_unwatch(struct client *client, struct watch *watch);
+void client_view_welcome(struct client *client);
+void client_view_frame(struct client *client, const struct packet *frame);
+void client_view_tick(struct client *client, uint64_t now_ms);
+void client_view_publish(struct client *client);
+void client_view_cluster_changed(struct client *client);
+struct client_set *client_view_set(struct client *client, bool records, struct slice name);
+struct client_set *client_view_make(struct client *client, bool records, struct slice name);
+void client_view_put(struct client_set *set, struct map *map, const struct item *item);
+struct instance_set *client_view_instances(const struct client_set *set);
+void client_view_free_set(struct client_set *set);
+void client_view_init_set(struct client_set *set, bool records, struct slice name);
 
 #endif

@@ -6,7 +6,7 @@
 #include "http/grpc.h"
 #include "net/loop.h"
 #include "raftreg/bytes.h"
-#include "raftreg/frame.h"
+#include "raftreg/packet.h"
 #include "raftreg/gate.h"
 #include "raftreg/node.h"
 #include "raftreg/raftreg.h"
@@ -172,9 +172,9 @@ static int scan(const struct door_call *call, struct slice message)
 	case DOOR_BULK:
 		return wire_scan(message, WIRE_BULK_MAX);
 	case DOOR_RELAY:
-		return frame_scan(message, FRAME_RELAY_MAX);
+		return packet_scan(message, PACKET_RELAY_MAX);
 	case DOOR_SESSION:
-		return frame_scan(message, FRAME_BYTES_MAX);
+		return packet_scan(message, PACKET_BYTES_MAX);
 	}
 	return -EBADMSG;
 }

@@ -89,12 +89,12 @@ void fanout_destroy(struct fanout *fanout)
 	mem_free(fanout);
 }
 
-static void send_frame(struct conn *conn, const struct frame *frame)
+static void send_frame(struct conn *conn, const struct packet *frame)
 {
 	struct buf bytes;
 
 	buf_init(&bytes);
-	frame_copy(frame, &bytes);
+	packet_copy(frame, &bytes);
 	gate_send(conn->stream, buf_slice(&bytes));
 	buf_fini(&bytes);
 }
@@ -107,7 +107,7 @@ static void end_conn(struct conn *conn, int status, const char *why)
 	gate_finish(stream, status, why);
 }
 
-static void on_reply(struct node_origin *origin, struct frame *answer)
+static void on_reply(struct node_origin *origin, struct packet *answer)
 {
 	send_frame(container_of(origin, struct conn, origin), answer);
 }
@@ -159,7 +159,7 @@ static void add_member(struct buf *bytes, const struct item *item)
 
 	buf_init(&encoded);
 	item_encode(item, &encoded);
-	frame_add_item(bytes, buf_slice(&encoded));
+	packet_add_item(bytes, buf_slice(&encoded));
 	buf_fini(&encoded);
 }
 
@@ -176,16 +176,16 @@ static void add_defs(struct buf *bytes, const struct state_set *set)
 
 static void send_whole(struct conn *conn, const struct state_set *set)
 {
-	const struct frame frame = {.kind = FRAME_SET,
+	const struct packet frame = {.kind = PACKET_SET,
 		.name = set->name,
-		.flags = (set->records ? FRAME_RECORDS : 0u) |
-			 (set->members.count == 0 ? (unsigned)FRAME_ABSENT : 0u),
+		.flags = (set->records ? PACKET_RECORDS : 0u) |
+			 (set->members.count == 0 ? (unsigned)PACKET_ABSENT : 0u),
 		.index = set->modified,
 		.digest = set->digest};
 	struct buf bytes;
 
 	buf_init(&bytes);
-	frame_encode(&frame, &bytes);
+	packet_encode(&frame, &bytes);
 	add_defs(&bytes, set);
 	MAP_FOR_EACH(entry, &set->members)
 	{
@@ -198,13 +198,13 @@ static void send_whole(struct conn *conn, const struct state_set *set)
 	buf_fini(&bytes);
 }
 
-static void send_mark(struct conn *conn, enum frame_kind kind, uint64_t number, unsigned flags)
+static void send_mark(struct conn *conn, enum packet_kind kind, uint64_t number, unsigned flags)
 {
 	struct raftreg_node *node = conn->fanout->node;
-	const struct frame frame = {.kind = kind,
+	const struct packet frame = {.kind = kind,
 		.number = number,
 		.index = node->state.applied,
-		.flags = flags | (node_has_quorum(node) ? 0u : (unsigned)FRAME_NO_QUORUM)};
+		.flags = flags | (node_has_quorum(node) ? 0u : (unsigned)PACKET_NO_QUORUM)};
 
 	send_frame(conn, &frame);
 }
@@ -217,7 +217,7 @@ static void sync_subscription(
 	const struct state *state = &conn->fanout->node->state;
 	bool full = from == 0 || from < state->horizon;
 
-	send_mark(conn, FRAME_BEGIN, subscription->number, full ? FRAME_FULL : 0);
+	send_mark(conn, PACKET_BEGIN, subscription->number, full ? PACKET_FULL : 0);
 	if (!subscription->prefix) {
 		const struct state_set *set =
 			state_set(state, subscription->records, subscription->name);
@@ -236,7 +236,7 @@ static void sync_subscription(
 			}
 		}
 	}
-	send_mark(conn, FRAME_END, subscription->number, 0);
+	send_mark(conn, PACKET_END, subscription->number, 0);
 }
 
 static void welcome(struct conn *conn)
@@ -244,11 +244,11 @@ static void welcome(struct conn *conn)
 	struct raftreg_node *node = conn->fanout->node;
 	const struct state_replica *leader = state_replica(&node->state, node->now.leader);
 	char address[300] = "";
-	struct frame frame = {.kind = FRAME_WELCOME,
+	struct packet frame = {.kind = PACKET_WELCOME,
 		.uuid = slice_make(node->uuid, 16),
 		.epoch = node->epoch,
 		.index = node->state.applied,
-		.flags = node_has_quorum(node) ? 0u : (unsigned)FRAME_NO_QUORUM};
+		.flags = node_has_quorum(node) ? 0u : (unsigned)PACKET_NO_QUORUM};
 	struct buf bytes;
 
 	if (leader) {
@@ -256,7 +256,7 @@ static void welcome(struct conn *conn)
 		frame.text = slice_from_string(address);
 	}
 	buf_init(&bytes);
-	frame_encode(&frame, &bytes);
+	packet_encode(&frame, &bytes);
 	for (size_t i = 0; i < node->state.replica_count; i++) {
 		const struct state_replica *replica = &node->state.replicas[i];
 		struct item item = {.op = ITEM_ADDRESS, .set = slice_from_string(replica->name)};
@@ -270,7 +270,7 @@ static void welcome(struct conn *conn)
 	buf_fini(&bytes);
 }
 
-static bool on_hello(struct conn *conn, const struct frame *hello)
+static bool on_hello(struct conn *conn, const struct packet *hello)
 {
 	struct raftreg_node *node = conn->fanout->node;
 	bool same = hello->uuid.size == 16 && memcmp(hello->uuid.data, node->uuid, 16) == 0 &&
@@ -293,11 +293,11 @@ static bool on_hello(struct conn *conn, const struct frame *hello)
 }
 
 /* RW-10: twice within ten seconds ends the stream. */
-static bool note_invalid(struct conn *conn, const struct frame *frame)
+static bool note_invalid(struct conn *conn, const struct packet *frame)
 {
 	uint64_t now = node_now_ms(conn->fanout->node);
-	const struct frame answer = {
-		.kind = FRAME_ANSWER, .number = frame->number, .code = CODE_INVALID};
+	const struct packet answer = {
+		.kind = PACKET_ANSWER, .number = frame->number, .code = CODE_INVALID};
 
 	if (conn->invalid_ms > 0 && now - conn->invalid_ms < INVALID_WINDOW_MS) {
 		end_conn(conn, GRPC_INVALID_ARGUMENT, "invalid frames");
@@ -320,7 +320,7 @@ static struct subscription *find_subscription(const struct conn *conn, uint64_t 
 	return NULL;
 }
 
-static void on_subscribe(struct conn *conn, const struct frame *frame)
+static void on_subscribe(struct conn *conn, const struct packet *frame)
 {
 	struct subscription *subscription;
 	uint64_t from = frame->index;
@@ -328,14 +328,14 @@ static void on_subscribe(struct conn *conn, const struct frame *frame)
 	if (find_subscription(conn, frame->number) ||
 		conn->subscription_count >= SUBSCRIPTIONS_MAX ||
 		frame->name.size > STATE_SET_NAME_MAX ||
-		(frame->name.size == 0 && !(frame->flags & FRAME_PREFIX))) {
+		(frame->name.size == 0 && !(frame->flags & PACKET_PREFIX))) {
 		(void)note_invalid(conn, frame);
 		return;
 	}
 	subscription = mem_zalloc(sizeof *subscription);
 	subscription->number = frame->number;
-	subscription->records = (frame->flags & FRAME_RECORDS) != 0;
-	subscription->prefix = (frame->flags & FRAME_PREFIX) != 0;
+	subscription->records = (frame->flags & PACKET_RECORDS) != 0;
+	subscription->prefix = (frame->flags & PACKET_PREFIX) != 0;
 	subscription->name =
 		slice_make(mem_copy(frame->name.data, frame->name.size), frame->name.size);
 	list_init(&subscription->node);
@@ -347,7 +347,7 @@ static void on_subscribe(struct conn *conn, const struct frame *frame)
 	sync_subscription(conn, subscription, from);
 }
 
-static void on_unsubscribe(struct conn *conn, const struct frame *frame)
+static void on_unsubscribe(struct conn *conn, const struct packet *frame)
 {
 	struct subscription *subscription = find_subscription(conn, frame->number);
 
@@ -361,18 +361,18 @@ static void on_unsubscribe(struct conn *conn, const struct frame *frame)
 	mem_free(subscription);
 }
 
-static void on_request(struct conn *conn, struct frame *frame, struct slice message)
+static void on_request(struct conn *conn, struct packet *frame, struct slice message)
 {
 	struct buf bytes;
 
 	/* RD-02: an unspecified host becomes the address that the sidecar is seen from. */
-	if (frame->kind != FRAME_OPEN || frame->host.size > 0) {
+	if (frame->kind != PACKET_OPEN || frame->host.size > 0) {
 		node_request_take(conn->fanout->node, &conn->origin, message);
 		return;
 	}
 	frame->host = slice_from_string(conn->stream->peer);
 	buf_init(&bytes);
-	frame_copy(frame, &bytes);
+	packet_copy(frame, &bytes);
 	node_request_take(conn->fanout->node, &conn->origin, buf_slice(&bytes));
 	buf_fini(&bytes);
 }
@@ -380,15 +380,15 @@ static void on_request(struct conn *conn, struct frame *frame, struct slice mess
 void fanout_message(struct fanout *fanout, struct gate_stream *stream, struct slice message)
 {
 	struct conn *conn = stream->owner;
-	struct frame frame;
+	struct packet frame;
 
 	ASSERT(conn->fanout == fanout);
-	if (frame_decode(message, &frame) < 0) {
+	if (packet_decode(message, &frame) < 0) {
 		end_conn(conn, GRPC_INVALID_ARGUMENT, "malformed frame");
 		return;
 	}
 	if (!conn->greeted) {
-		if (frame.kind != FRAME_HELLO) {
+		if (frame.kind != PACKET_HELLO) {
 			end_conn(conn, GRPC_FAILED_PRECONDITION, "no hello");
 			return;
 		}
@@ -396,19 +396,19 @@ void fanout_message(struct fanout *fanout, struct gate_stream *stream, struct sl
 		return;
 	}
 	switch (frame.kind) {
-	case FRAME_SUBSCRIBE:
+	case PACKET_SUBSCRIBE:
 		on_subscribe(conn, &frame);
 		break;
-	case FRAME_UNSUBSCRIBE:
+	case PACKET_UNSUBSCRIBE:
 		on_unsubscribe(conn, &frame);
 		break;
-	case FRAME_OPEN:
-	case FRAME_REGISTER:
-	case FRAME_CLOSE:
-	case FRAME_RENEW:
-	case FRAME_GET:
-	case FRAME_LIST:
-	case FRAME_MEMBERS:
+	case PACKET_OPEN:
+	case PACKET_REGISTER:
+	case PACKET_CLOSE:
+	case PACKET_RENEW:
+	case PACKET_GET:
+	case PACKET_LIST:
+	case PACKET_MEMBERS:
 		on_request(conn, &frame, message);
 		break;
 	default:
@@ -455,16 +455,16 @@ void fanout_writable(struct fanout *fanout, struct gate_stream *stream)
 static void encode_delta(struct delta *delta, uint64_t applied)
 {
 	struct state_set *set = delta->set;
-	const struct frame frame = {.kind = FRAME_DELTA,
+	const struct packet frame = {.kind = PACKET_DELTA,
 		.name = set->name,
-		.flags = (set->records ? FRAME_RECORDS : 0u) |
-			 (set->members.count == 0 ? (unsigned)FRAME_ABSENT : 0u),
+		.flags = (set->records ? PACKET_RECORDS : 0u) |
+			 (set->members.count == 0 ? (unsigned)PACKET_ABSENT : 0u),
 		.from = set->published,
 		.index = set->modified,
 		.digest = set->digest,
 		.seq = applied};
 
-	frame_encode(&frame, &delta->bytes);
+	packet_encode(&frame, &delta->bytes);
 	if (set->defs_touched) {
 		add_defs(&delta->bytes, set);
 	}
@@ -544,7 +544,7 @@ static bool tick_conn(struct conn *conn, uint64_t now_ms)
 	/* RW-05: behind everything up to its index, and only when nothing is missing. */
 	if (conn->dirty.count == 0 && !gate_is_full(conn->stream)) {
 		conn->bookmark_ms = now_ms + node->settings.bookmark_ms;
-		send_mark(conn, FRAME_BOOKMARK, 0, 0);
+		send_mark(conn, PACKET_BOOKMARK, 0, 0);
 	}
 	return true;
 }
@@ -561,7 +561,7 @@ void fanout_close_all(struct fanout *fanout, const char *why)
 {
 	LIST_FOR_EACH_SAFE(node, &fanout->conns) {
 		struct conn *conn = LIST_ENTRY(node, struct conn, node);
-		const struct frame frame = {.kind = FRAME_GOAWAY};
+		const struct packet frame = {.kind = PACKET_GOAWAY};
 
 		send_frame(conn, &frame);
 		end_conn(conn, GRPC_UNAVAILABLE, why);

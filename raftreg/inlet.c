@@ -15,13 +15,13 @@ struct inlet {
 	uint64_t id, boot_id;
 };
 
-static void on_reply(struct node_origin *origin, struct frame *answer)
+static void on_reply(struct node_origin *origin, struct packet *answer)
 {
 	struct inlet *inlet = container_of(origin, struct inlet, origin);
 	struct buf bytes;
 
 	buf_init(&bytes);
-	frame_copy(answer, &bytes);
+	packet_copy(answer, &bytes);
 	gate_send(inlet->stream, buf_slice(&bytes));
 	buf_fini(&bytes);
 }

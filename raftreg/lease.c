@@ -54,13 +54,13 @@ static void add_session(struct buf *command, const struct state_session *session
 
 	buf_init(&bytes);
 	item_encode(&item, &bytes);
-	frame_add_item(command, buf_slice(&bytes));
+	packet_add_item(command, buf_slice(&bytes));
 	buf_fini(&bytes);
 }
 
 bool lease_revive(struct raftreg_node *node, struct state_session *session)
 {
-	const struct frame frame = {.kind = FRAME_REVIVE};
+	const struct packet frame = {.kind = PACKET_REVIVE};
 	struct buf command;
 	bool proposed;
 
@@ -68,7 +68,7 @@ bool lease_revive(struct raftreg_node *node, struct state_session *session)
 		return true; /* an outcome is under way already (RN-06) */
 	}
 	buf_init(&command);
-	frame_encode(&frame, &command);
+	packet_encode(&frame, &command);
 	add_session(&command, session);
 	proposed = node_request_propose(node, buf_slice(&command));
 	buf_fini(&command);
@@ -109,13 +109,13 @@ static unsigned take_budget(struct raftreg_node *node, uint64_t now_ms)
 /* RN-05: past its deadline SUSPECT, half a ttl later EXPIRE. */
 static void judge(struct raftreg_node *node, uint64_t now_ms, bool expire, unsigned most)
 {
-	const struct frame frame = {.kind = expire ? FRAME_EXPIRE : FRAME_SUSPECT};
+	const struct packet frame = {.kind = expire ? PACKET_EXPIRE : PACKET_SUSPECT};
 	struct state_session *judged[COMMANDS_MAX];
 	unsigned count = 0;
 	struct buf command;
 
 	buf_init(&command);
-	frame_encode(&frame, &command);
+	packet_encode(&frame, &command);
 	MAP_FOR_EACH(entry, &node->state.sessions)
 	{
 		struct state_session *session = entry->value;
@@ -151,7 +151,7 @@ static void judge(struct raftreg_node *node, uint64_t now_ms, bool expire, unsig
 /* Command 8: empty sets whose last change is old enough are forgotten. */
 static void collect(struct raftreg_node *node)
 {
-	struct frame frame = {.kind = FRAME_GC};
+	struct packet frame = {.kind = PACKET_GC};
 	uint64_t wall = clock_wall_ms();
 	struct buf command;
 
@@ -178,7 +178,7 @@ static void collect(struct raftreg_node *node)
 		return;
 	}
 	buf_init(&command);
-	frame_encode(&frame, &command);
+	packet_encode(&frame, &command);
 	(void)node_request_propose(node, buf_slice(&command));
 	buf_fini(&command);
 }

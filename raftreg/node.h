@@ -43,7 +43,7 @@ struct node_settings {
 
 /* Where a request came from: a session or a relay stream. Its requests are dropped with it. */
 struct node_origin {
-	void (*reply)(struct node_origin *origin, struct frame *answer);
+	void (*reply)(struct node_origin *origin, struct packet *answer);
 	struct list_node requests;
 	bool relay;
 };
@@ -69,7 +69,7 @@ struct node_request {
 	bool confirmed;
 	struct state_result result;
 	struct buf bytes;
-	struct frame frame; /* points into bytes */
+	struct packet frame; /* points into bytes */
 };
 
 struct node_held { /* a message that waits for its sequence to be durable */

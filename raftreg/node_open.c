@@ -247,9 +247,7 @@ static void *run_thread(void *context)
 
 static void destroy_node(struct raftreg_node *node)
 {
-	if (node->raft) {
-		node_clear(node);
-	}
+	node_clear(node);
 	if (node->peers) {
 		peers_close(node->peers);
 		for (int i = 0; i < STOP_TURNS_MS; i++) {
@@ -261,12 +259,12 @@ static void destroy_node(struct raftreg_node *node)
 	if (node->raft) {
 		node_request_fini(node);
 	}
-	store_destroy(node->store);
-	/* Answers of the store's threads are in the mailbox still: deliver or discard them. */
-	if (node->loop) {
+	store_stop(node->store);
+	for (int i = 0; i < STOP_TURNS_MS && node->loop; i++) {
 		loop_turn(node->loop, 0);
-		node_clear(node);
 	}
+	node_clear(node);
+	store_destroy(node->store);
 	gate_destroy(node->gate);
 	if (node->raft) {
 		raft_destroy(node->raft);

@@ -37,7 +37,7 @@ static void move_to(
 static void reply(
 	struct raftreg_node *node, struct node_request *request, const struct state_result *result)
 {
-	struct frame answer = {.kind = FRAME_ANSWER,
+	struct packet answer = {.kind = PACKET_ANSWER,
 		.number = request->number,
 		.code = result->code,
 		.index = result->index,
@@ -54,23 +54,23 @@ static void reply(
 }
 
 static void reply_code(struct raftreg_node *node, struct node_request *request,
-	enum frame_code code, const char *text)
+	enum packet_code code, const char *text)
 {
 	reply(node, request,
 		&(struct state_result){.code = code, .index = node->state.applied, .text = text});
 }
 
 static void answer_set(
-	struct raftreg_node *node, struct node_origin *origin, const struct frame *ask)
+	struct raftreg_node *node, struct node_origin *origin, const struct packet *ask)
 {
 	const struct state_set *set =
-		state_set(&node->state, (ask->flags & FRAME_RECORDS) != 0, ask->name);
-	struct frame answer = {.kind = FRAME_ANSWER,
+		state_set(&node->state, (ask->flags & PACKET_RECORDS) != 0, ask->name);
+	struct packet answer = {.kind = PACKET_ANSWER,
 		.number = ask->number,
 		.name = ask->name,
 		.index = node->state.applied,
-		.flags = (ask->flags & FRAME_RECORDS) |
-			 (state_set_is_known(set) ? 0u : (unsigned)FRAME_ABSENT)};
+		.flags = (ask->flags & PACKET_RECORDS) |
+			 (state_set_is_known(set) ? 0u : (unsigned)PACKET_ABSENT)};
 	struct buf items;
 
 	buf_init(&items);
@@ -83,7 +83,7 @@ static void answer_set(
 			buf_init(&bytes);
 			state_member_item(entry->value, &item);
 			item_encode(&item, &bytes);
-			frame_add_item(&items, buf_slice(&bytes));
+			packet_add_item(&items, buf_slice(&bytes));
 			buf_fini(&bytes);
 		}
 	}
@@ -93,10 +93,10 @@ static void answer_set(
 }
 
 static void answer_list(
-	struct raftreg_node *node, struct node_origin *origin, const struct frame *ask)
+	struct raftreg_node *node, struct node_origin *origin, const struct packet *ask)
 {
-	struct frame answer = {
-		.kind = FRAME_ANSWER, .number = ask->number, .index = node->state.applied};
+	struct packet answer = {
+		.kind = PACKET_ANSWER, .number = ask->number, .index = node->state.applied};
 	struct buf items;
 
 	buf_init(&items);
@@ -111,7 +111,7 @@ static void answer_list(
 		}
 		buf_init(&bytes);
 		item_encode(&item, &bytes);
-		frame_add_item(&items, buf_slice(&bytes));
+		packet_add_item(&items, buf_slice(&bytes));
 		buf_fini(&bytes);
 	}
 	answer.items = buf_slice(&items);
@@ -120,10 +120,10 @@ static void answer_list(
 }
 
 static void answer_members(
-	struct raftreg_node *node, struct node_origin *origin, const struct frame *ask)
+	struct raftreg_node *node, struct node_origin *origin, const struct packet *ask)
 {
-	struct frame answer = {
-		.kind = FRAME_ANSWER, .number = ask->number, .index = node->state.applied};
+	struct packet answer = {
+		.kind = PACKET_ANSWER, .number = ask->number, .index = node->state.applied};
 	struct buf json;
 
 	buf_init(&json);
@@ -142,7 +142,7 @@ static void keep_request(struct raftreg_node *node, struct node_origin *origin, 
 	list_init(&request->origin_node);
 	buf_init(&request->bytes);
 	buf_append_slice(&request->bytes, bytes);
-	decoded = frame_decode(buf_slice(&request->bytes), &request->frame);
+	decoded = packet_decode(buf_slice(&request->bytes), &request->frame);
 	ASSERT(decoded == 0);
 	request->origin = origin;
 	list_push_back(&origin->requests, &request->origin_node);
@@ -156,32 +156,32 @@ static void keep_request(struct raftreg_node *node, struct node_origin *origin, 
 
 void node_request_take(struct raftreg_node *node, struct node_origin *origin, struct slice bytes)
 {
-	struct frame frame;
+	struct packet frame;
 
-	if (frame_decode(bytes, &frame) < 0) {
+	if (packet_decode(bytes, &frame) < 0) {
 		return;
 	}
 	switch (frame.kind) {
-	case FRAME_GET:
+	case PACKET_GET:
 		answer_set(node, origin, &frame);
 		break;
-	case FRAME_LIST:
+	case PACKET_LIST:
 		answer_list(node, origin, &frame);
 		break;
-	case FRAME_MEMBERS:
+	case PACKET_MEMBERS:
 		answer_members(node, origin, &frame);
 		break;
-	case FRAME_OPEN:
-	case FRAME_REGISTER:
-	case FRAME_CLOSE:
-	case FRAME_RENEW:
+	case PACKET_OPEN:
+	case PACKET_REGISTER:
+	case PACKET_CLOSE:
+	case PACKET_RENEW:
 		if (node->request_count >= NODE_REQUESTS_MAX) {
-			const struct frame busy = {.kind = FRAME_ANSWER,
+			const struct packet busy = {.kind = PACKET_ANSWER,
 				.number = frame.number,
 				.code = CODE_RETRY_LATER,
 				.retry_after_ms = 1000};
 
-			origin->reply(origin, (struct frame *)(uintptr_t)&busy);
+			origin->reply(origin, (struct packet *)(uintptr_t)&busy);
 			break;
 		}
 		keep_request(node, origin, bytes);
@@ -208,7 +208,7 @@ void node_request_forget(struct raftreg_node *node, struct node_origin *origin)
 
 static void relay(struct raftreg_node *node, struct node_request *request)
 {
-	struct frame frame = request->frame;
+	struct packet frame = request->frame;
 	struct buf bytes;
 
 	if (request->origin->relay) {
@@ -221,7 +221,7 @@ static void relay(struct raftreg_node *node, struct node_request *request)
 	buf_init(&bytes);
 	request->id = ++node->next_id;
 	frame.number = request->id;
-	frame_copy(&frame, &bytes);
+	packet_copy(&frame, &bytes);
 	if (peers_relay(node->peers, node->now.leader, buf_slice(&bytes))) {
 		move_to(node, request, REQUEST_RELAYED);
 	}
@@ -292,12 +292,12 @@ static void propose(struct gather *gather)
 
 static void add_command(struct gather *gather, struct node_request *request)
 {
-	struct frame command = request->frame;
+	struct packet command = request->frame;
 	struct buf bytes;
 
 	command.number = 0;
 	buf_init(&bytes);
-	frame_copy(&command, &bytes);
+	packet_copy(&command, &bytes);
 	if (bytes.size > PAYLOAD_MAX) {
 		buf_fini(&bytes);
 		reply_code(gather->node, request, CODE_QUOTA, "bytes");
@@ -319,7 +319,7 @@ static void decide(struct gather *gather, struct node_request *request)
 	struct raftreg_node *node = gather->node;
 	const struct state_session *session = state_session(&node->state, request->frame.session);
 
-	if (request->frame.kind == FRAME_RENEW) {
+	if (request->frame.kind == PACKET_RENEW) {
 		want_read(node, request);
 		return;
 	}
@@ -332,7 +332,7 @@ static void decide(struct gather *gather, struct node_request *request)
 	switch (request->result.code) {
 	case CODE_OK:
 		if (node->state.bytes > node->settings.state_bytes_max &&
-			request->frame.kind != FRAME_CLOSE) {
+			request->frame.kind != PACKET_CLOSE) {
 			reply_code(node, request, CODE_QUOTA, "state_bytes_max");
 			break;
 		}
@@ -378,7 +378,7 @@ static void finish_reads(struct raftreg_node *node)
 		if (!request->confirmed || !node->leading) {
 			continue;
 		}
-		if (request->frame.kind == FRAME_RENEW) {
+		if (request->frame.kind == PACKET_RENEW) {
 			finish_renewal(node, request);
 		} else {
 			reply(node, request, &request->result);
@@ -458,9 +458,9 @@ void node_request_turn(struct raftreg_node *node)
 
 void node_request_answered(struct raftreg_node *node, struct slice bytes)
 {
-	struct frame answer;
+	struct packet answer;
 
-	if (frame_decode(bytes, &answer) < 0 || answer.kind != FRAME_ANSWER) {
+	if (packet_decode(bytes, &answer) < 0 || answer.kind != PACKET_ANSWER) {
 		return;
 	}
 	LIST_FOR_EACH_SAFE(place, &node->relayed) {
@@ -532,14 +532,14 @@ void node_request_relay_lost(struct raftreg_node *node)
 }
 
 static void expire(
-	struct raftreg_node *node, struct list_node *list, uint64_t now_ms, enum frame_code code)
+	struct raftreg_node *node, struct list_node *list, uint64_t now_ms, enum packet_code code)
 {
 	LIST_FOR_EACH_SAFE(place, list) {
 		struct node_request *request = LIST_ENTRY(place, struct node_request, node);
 
 		if (now_ms >= request->deadline_ms) {
 			reply_code(node, request,
-				request->frame.kind == FRAME_RENEW ? CODE_NO_QUORUM : code, NULL);
+				request->frame.kind == PACKET_RENEW ? CODE_NO_QUORUM : code, NULL);
 		}
 	}
 }

@@ -232,7 +232,7 @@ static void on_relay_message(struct grpc_call *call, struct slice message)
 {
 	struct lane *lane = lane_of_call(call);
 
-	if (frame_scan(message, FRAME_RELAY_MAX) == 0) {
+	if (packet_scan(message, PACKET_RELAY_MAX) == 0) {
 		node_request_answered(lane->peer->peers->node, message);
 	}
 }
@@ -277,7 +277,7 @@ static void on_open(struct connection *connection)
 		.queue_max = lane->kind == LANE_CONTROL ? CONTROL_QUEUE_MAX : BULK_QUEUE_MAX};
 	struct grpc_call_options relay = {.ops = &relay_ops,
 		.owner = lane,
-		.message_max = FRAME_RELAY_MAX,
+		.message_max = PACKET_RELAY_MAX,
 		.queue_max = RELAY_QUEUE_MAX};
 
 	if (peer->doomed || lane->closing) {

@@ -369,7 +369,7 @@ void state_put_def(
 	set->defs_touched = true;
 }
 
-struct state_session *state_add_session(struct state *state, const struct frame *open)
+struct state_session *state_add_session(struct state *state, const struct packet *open)
 {
 	struct state_session *session = mem_zalloc(sizeof *session);
 

@@ -10,7 +10,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "raftreg/core/message.h"
-#include "raftreg/frame.h"
+#include "raftreg/packet.h"
 
 #define STATE_SESSION_INSTANCES_MAX 256 /* RD-02 */
 #define STATE_SESSION_SETS_MAX	    64
@@ -103,7 +103,7 @@ struct state {
 };
 
 struct state_result {
-	enum frame_code code;
+	enum packet_code code;
 	uint64_t index; /* of the entry that answers, RD-05 */
 	uint64_t digest;
 	const char *text; /* field path; static */
@@ -122,7 +122,7 @@ void state_begin_entry(struct buf *payload, uint64_t wall_ms);
 void state_add_command(struct buf *payload, struct slice command);
 
 /* What a command would be answered with now; OK: it would change something. Pure. */
-struct state_result state_check(const struct state *state, const struct frame *command);
+struct state_result state_check(const struct state *state, const struct packet *command);
 
 struct state_session *state_session(const struct state *state, struct slice id);
 struct state_set *state_set(const struct state *state, bool records, struct slice name);
@@ -161,7 +161,7 @@ void state_put_def(
 void state_drop_session(
 	struct state *state, struct state_session *session, uint64_t index, enum item_cause cause);
 void state_drop_set(struct state *state, struct state_set *set); /* an empty one */
-struct state_session *state_add_session(struct state *state, const struct frame *open);
+struct state_session *state_add_session(struct state *state, const struct packet *open);
 void state_refresh_member(
 	struct state *state, struct state_member *member, uint64_t index, enum item_cause cause);
 

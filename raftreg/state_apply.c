@@ -20,12 +20,12 @@ void state_add_command(struct buf *payload, struct slice command)
 	pbscan_put_bytes(payload, ENTRY_COMMAND, command);
 }
 
-static struct state_result refuse(enum frame_code code, const char *text)
+static struct state_result refuse(enum packet_code code, const char *text)
 {
 	return (struct state_result){.code = code, .text = text};
 }
 
-static struct state_result check_open(const struct state *state, const struct frame *open)
+static struct state_result check_open(const struct state *state, const struct packet *open)
 {
 	const struct state_session *session = state_session(state, open->session);
 
@@ -179,13 +179,13 @@ static struct state_result check_item(
 	return refuse(CODE_INVALID, "item");
 }
 
-static bool is_listed(const struct frame *command, const struct state_member *member)
+static bool is_listed(const struct packet *command, const struct state_member *member)
 {
 	struct slice rest = command->items;
 	struct slice bytes;
 	struct item item;
 
-	while (frame_next_item(&rest, &bytes)) {
+	while (packet_next_item(&rest, &bytes)) {
 		enum item_op wanted = member->set->records ? ITEM_PUT : ITEM_UPSERT;
 
 		if (item_decode(bytes, &item) == 0 && item.op == wanted &&
@@ -198,7 +198,7 @@ static bool is_listed(const struct frame *command, const struct state_member *me
 }
 
 /* RD-05, RD-06: exactly once by seq; no change costs nothing. */
-static struct state_result check_register(const struct state *state, const struct frame *command)
+static struct state_result check_register(const struct state *state, const struct packet *command)
 {
 	struct tally tally = {.session = state_session(state, command->session)};
 	struct slice rest = command->items;
@@ -216,7 +216,7 @@ static struct state_result check_register(const struct state *state, const struc
 			.index = tally.session->last_index,
 			.digest = tally.session->digest};
 	}
-	while (frame_next_item(&rest, &bytes)) {
+	while (packet_next_item(&rest, &bytes)) {
 		struct state_result result;
 
 		if (item_decode(bytes, &item) < 0) {
@@ -230,12 +230,12 @@ static struct state_result check_register(const struct state *state, const struc
 	if (tally.bytes > STATE_SESSION_BYTES_MAX) {
 		return refuse(CODE_QUOTA, "bytes");
 	}
-	if (!(command->flags & FRAME_FULL) &&
+	if (!(command->flags & PACKET_FULL) &&
 		tally.session->member_count + tally.instances >
 			STATE_SESSION_INSTANCES_MAX + STATE_SET_RECORDS_MAX) {
 		return refuse(CODE_QUOTA, "instances");
 	}
-	if ((command->flags & FRAME_FULL) && !tally.changes) {
+	if ((command->flags & PACKET_FULL) && !tally.changes) {
 		LIST_FOR_EACH(node, &tally.session->members) {
 			tally.changes = tally.changes ||
 					!is_listed(command, LIST_ENTRY(node, struct state_member,
@@ -250,16 +250,16 @@ static struct state_result check_register(const struct state *state, const struc
 	return refuse(CODE_OK, NULL);
 }
 
-struct state_result state_check(const struct state *state, const struct frame *command)
+struct state_result state_check(const struct state *state, const struct packet *command)
 {
 	const struct state_session *session;
 
 	switch (command->kind) {
-	case FRAME_OPEN:
+	case PACKET_OPEN:
 		return check_open(state, command);
-	case FRAME_REGISTER:
+	case PACKET_REGISTER:
 		return check_register(state, command);
-	case FRAME_CLOSE:
+	case PACKET_CLOSE:
 		session = state_session(state, command->session);
 		return session && session->incarnation == command->incarnation
 			       ? refuse(CODE_OK, NULL)
@@ -270,7 +270,7 @@ struct state_result state_check(const struct state *state, const struct frame *c
 	}
 }
 
-static void apply_open(struct state *state, uint64_t index, const struct frame *open)
+static void apply_open(struct state *state, uint64_t index, const struct packet *open)
 {
 	struct state_session *session = state_session(state, open->session);
 
@@ -319,7 +319,7 @@ static void apply_item(
 }
 
 static void drop_unlisted(struct state *state, uint64_t index, struct state_session *session,
-	const struct frame *command)
+	const struct packet *command)
 {
 	LIST_FOR_EACH_SAFE(node, &session->members) {
 		struct state_member *member = LIST_ENTRY(node, struct state_member, session_node);
@@ -346,7 +346,7 @@ static void set_suspect(
 	}
 }
 
-static void apply_register(struct state *state, uint64_t index, const struct frame *command)
+static void apply_register(struct state *state, uint64_t index, const struct packet *command)
 {
 	struct state_session *session = state_session(state, command->session);
 	struct slice rest = command->items;
@@ -357,10 +357,10 @@ static void apply_register(struct state *state, uint64_t index, const struct fra
 	if (session->suspect) {
 		set_suspect(state, index, session, false);
 	}
-	if (command->flags & FRAME_FULL) {
+	if (command->flags & PACKET_FULL) {
 		drop_unlisted(state, index, session, command);
 	}
-	while (frame_next_item(&rest, &bytes)) {
+	while (packet_next_item(&rest, &bytes)) {
 		if (item_decode(bytes, &item) == 0) {
 			apply_item(state, index, session, &item);
 		}
@@ -370,13 +370,13 @@ static void apply_register(struct state *state, uint64_t index, const struct fra
 }
 
 /* SUSPECT, REVIVE, EXPIRE: void when any of the triple differs. */
-static void apply_lease(struct state *state, uint64_t index, const struct frame *command)
+static void apply_lease(struct state *state, uint64_t index, const struct packet *command)
 {
 	struct slice rest = command->items;
 	struct slice bytes;
 	struct item item;
 
-	while (frame_next_item(&rest, &bytes)) {
+	while (packet_next_item(&rest, &bytes)) {
 		struct state_session *session;
 
 		if (item_decode(bytes, &item) < 0 || item.op != ITEM_SESSION) {
@@ -387,18 +387,18 @@ static void apply_lease(struct state *state, uint64_t index, const struct frame 
 			session->lease_gen != item.generation) {
 			continue;
 		}
-		if (command->kind == FRAME_SUSPECT && !session->suspect) {
+		if (command->kind == PACKET_SUSPECT && !session->suspect) {
 			set_suspect(state, index, session, true);
-		} else if (command->kind == FRAME_REVIVE && session->suspect) {
+		} else if (command->kind == PACKET_REVIVE && session->suspect) {
 			set_suspect(state, index, session, false);
-		} else if (command->kind == FRAME_EXPIRE && session->suspect) {
+		} else if (command->kind == PACKET_EXPIRE && session->suspect) {
 			state_drop_session(state, session, index, CAUSE_EXPIRED);
 		}
 	}
 }
 
 /* 8: forgets empty sets that are old enough; who resumes from before must see everything. */
-static void apply_gc(struct state *state, const struct frame *command)
+static void apply_gc(struct state *state, const struct packet *command)
 {
 	if (command->index <= state->horizon || command->index > state->applied) {
 		return;
@@ -416,7 +416,7 @@ static void apply_gc(struct state *state, const struct frame *command)
 	}
 }
 
-static int apply_command(struct state *state, uint64_t index, const struct frame *command,
+static int apply_command(struct state *state, uint64_t index, const struct packet *command,
 	struct state_result *ret_result)
 {
 	struct state_session *session;
@@ -427,22 +427,22 @@ static int apply_command(struct state *state, uint64_t index, const struct frame
 	}
 	ret_result->index = index;
 	switch (command->kind) {
-	case FRAME_OPEN:
+	case PACKET_OPEN:
 		apply_open(state, index, command);
 		break;
-	case FRAME_REGISTER:
+	case PACKET_REGISTER:
 		apply_register(state, index, command);
 		break;
-	case FRAME_CLOSE:
+	case PACKET_CLOSE:
 		state_drop_session(
 			state, state_session(state, command->session), index, CAUSE_CLOSED);
 		break;
-	case FRAME_SUSPECT:
-	case FRAME_REVIVE:
-	case FRAME_EXPIRE:
+	case PACKET_SUSPECT:
+	case PACKET_REVIVE:
+	case PACKET_EXPIRE:
 		apply_lease(state, index, command);
 		break;
-	case FRAME_GC:
+	case PACKET_GC:
 		apply_gc(state, command);
 		break;
 	default:
@@ -465,7 +465,7 @@ int state_apply(struct state *state, uint64_t index, struct slice payload,
 	state->applied = index;
 	while ((got = pbscan_next(&payload, &field)) == 1) {
 		struct state_result result;
-		struct frame command;
+		struct packet command;
 		int status;
 
 		if (field.number == ENTRY_FORMAT && field.value != FORMAT) {
@@ -477,7 +477,7 @@ int state_apply(struct state *state, uint64_t index, struct slice payload,
 		if (field.number != ENTRY_COMMAND || field.wire_type != 2) {
 			continue;
 		}
-		if (frame_decode(field.bytes, &command) < 0) {
+		if (packet_decode(field.bytes, &command) < 0) {
 			return -ENOTSUP;
 		}
 		status = apply_command(state, index, &command, &result);

@@ -164,7 +164,7 @@ uint64_t state_hash(const struct state *state)
 
 static int load_session(struct state *state, struct slice bytes)
 {
-	struct frame open = {.kind = FRAME_OPEN};
+	struct packet open = {.kind = PACKET_OPEN};
 	struct state_session copy = {0};
 	struct state_session *session;
 	struct pbscan_field field;

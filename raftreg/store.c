@@ -550,19 +550,25 @@ int store_start(
 	return 0;
 }
 
-void store_destroy(struct store *store)
+void store_stop(struct store *store)
 {
-	if (!store) {
-		return;
-	}
-	if (store->running) {
+	if (store && store->running) {
 		/* The background thread first: it may still hand the disk thread something. */
 		atomic_store(&store->stopping, true);
 		wake(store->background_box);
 		(void)pthread_join(store->background_thread, NULL);
 		wake(store->disk_box);
 		(void)pthread_join(store->disk_thread, NULL);
+		store->running = false;
 	}
+}
+
+void store_destroy(struct store *store)
+{
+	if (!store) {
+		return;
+	}
+	store_stop(store);
 	mailbox_destroy(store->background_box);
 	mailbox_destroy(store->disk_box);
 	if (store->vote_file >= 0) {

@@ -57,7 +57,9 @@ struct store_events {
 };
 int store_start(
 	struct store *store, struct loop *loop, const struct store_events *events, void *owner);
-/* Joins both threads after what was submitted is done. No event afterwards. */
+/* Joins both threads after what was submitted is done. No event afterwards; answers under way are
+ * mails of the loop still: drain it before store_destroy. NULL is allowed. */
+void store_stop(struct store *store);
 void store_destroy(struct store *store);
 
 /* One sequence of the core (RC-04). Filled by the caller, owned by the store once submitted. */

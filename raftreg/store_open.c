@@ -185,7 +185,11 @@ static void trim_log(struct store_recovered *found)
 		raft_entry_unref(&log->entries[drop++]);
 	}
 	log->count -= drop;
-	memmove(log->entries, log->entries + drop, log->count * sizeof *log->entries);
+	if (log->count == 0) {
+		log->before_index = index;
+	} else {
+		memmove(log->entries, log->entries + drop, log->count * sizeof *log->entries);
+	}
 	log->before_index = index;
 	log->before_term = found->meta.snapshot.term;
 	log->before_known = true;

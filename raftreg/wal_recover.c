@@ -327,7 +327,9 @@ int wal_recover(struct wal *wal, struct wal_recovered *ret_recovered)
 		return result;
 	}
 	place_unreadable(wal);
-	qsort(wal->segments, wal->count, sizeof *wal->segments, compare_segments);
+	if (wal->count > 0) {
+		qsort(wal->segments, wal->count, sizeof *wal->segments, compare_segments);
+	}
 	for (size_t i = 0; i < wal->count && !ret_recovered->corrupt; i++) {
 		if (i > 0 && wal->segments[i].number != wal->segments[i - 1].number + 1) {
 			mark_corrupt(ret_recovered, &wal->segments[i], i);

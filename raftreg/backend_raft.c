@@ -1,0 +1,360 @@
+/* The Raft back end of upstream/registry.h: a thin table over client.h. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "config/config.h"
+#include "raftreg/client.h"
+#include "raftreg/node.h"
+#include "raftreg/viewfile.h"
+
+#define ASK_MS 2000
+
+static void on_redial(struct timer *timer)
+{
+	client_connect(container_of(timer, struct client, redial));
+}
+
+static void answer_locally(struct client *client, struct client_ask *ask)
+{
+	struct registry_result result = {.index = client->highest};
+	struct instance_set *set = NULL;
+	const char **names = NULL;
+
+	list_unlink(&ask->node);
+	if (ask->kind == PACKET_MEMBERS) {
+		ask->done(ask->owner, 503, SLICE("{\"error\":\"unavailable\"}"));
+	} else if (ask->kind == PACKET_GET) {
+		const struct client_set *known =
+			client_view_set(client, false, slice_from_string(ask->name));
+
+		if (!known || (!known->has_data && !known->known)) {
+			result.code =
+				client->highest > 0 ? REGISTRY_NOT_FOUND : REGISTRY_UNAVAILABLE;
+		} else if (known->members.count + known->guarded.count == 0) {
+			result.code = REGISTRY_NOT_FOUND;
+		} else {
+			set = client_view_instances(known);
+			result.sets = &set;
+			result.set_count = 1;
+		}
+		ask->call->done(ask->call, &result);
+	} else {
+		names = mem_alloc((client->sets.count + 1) * sizeof(*names));
+		MAP_FOR_EACH(entry, &client->sets)
+		{
+			const struct client_set *known = entry->value;
+			char *name;
+
+			if (known->records || known->members.count + known->guarded.count == 0) {
+				continue;
+			}
+			name = mem_alloc(known->name.size + 1);
+			memcpy(name, known->name.data, known->name.size);
+			name[known->name.size] = '\0';
+			names[result.name_count++] = name;
+		}
+		result.names = names;
+		ask->call->done(ask->call, &result);
+	}
+	for (size_t i = 0; i < result.name_count; i++) {
+		mem_free((void *)(uintptr_t)names[i]);
+	}
+	mem_free(names);
+	instance_set_unref(set);
+	mem_free(ask->name);
+	mem_free(ask);
+}
+
+/* Everything that must not happen inside a call of the interface. */
+static void run_deliver(struct task *task)
+{
+	struct client *client = container_of(task, struct client, deliver);
+
+	if (client->stopped) {
+		return;
+	}
+	client_view_publish(client);
+	LIST_FOR_EACH_SAFE(place, &client->asks) {
+		struct client_ask *ask = LIST_ENTRY(place, struct client_ask, node);
+
+		if (ask->local) {
+			answer_locally(client, ask);
+		}
+	}
+	client_session_pump(client);
+	client_check_status(client);
+}
+
+static void on_tick(struct timer *timer)
+{
+	struct client *client = container_of(timer, struct client, tick);
+	uint64_t now = client_now_ms(client);
+
+	if (client->call_open && !client->greeted && now - client->connected_ms > 3000) {
+		client_disconnect(client, "the replica did not greet");
+	}
+	client_session_tick(client, now);
+	client_view_tick(client, now);
+	client_check_status(client);
+	if (!client->stopped) {
+		timer_arm(client->loop, timer, now + CLIENT_TICK_MS);
+	}
+}
+
+static void copy_pin(struct client *client, const char *text)
+{
+	char digits[33] = "";
+	size_t count = 0;
+
+	for (; text && *text && count < 32; text++) {
+		if (*text != '-') {
+			digits[count++] = *text;
+		}
+	}
+	client->pinned = count == 32 && slice_parse_hex(slice_from_string(digits), client->pin, 16);
+}
+
+static void add_configured(struct client *client, const struct registry_settings *settings)
+{
+	const struct config_registry *registry = &settings->config->registry;
+	char text[300];
+
+	if (client->node) { /* our own replica is asked before any seed */
+		(void)snprintf(text, sizeof text, strchr(client->host, ':') ? "[%s]:%u" : "%s:%u",
+			client->host, client->port);
+		client_add_address(client, slice_from_string(text), true);
+	}
+	for (size_t i = 0; i < registry->seeds.count; i++) {
+		const struct config_host *seed = &registry->seeds.items[i];
+		const char *host = seed->host ? seed->host : "127.0.0.1";
+
+		(void)snprintf(text, sizeof text, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host,
+			seed->port);
+		client_add_address(client, slice_from_string(text), true);
+	}
+}
+
+static int start(
+	struct registry *registry, const struct registry_settings *settings, struct err *err)
+{
+	struct client *client = client_of(registry);
+	const struct config *config = settings->config;
+
+	ASSERT(!client->started && settings->loop && settings->instance_id);
+	(void)err;
+	client->started = true;
+	client->loop = settings->loop;
+	client->resolver = settings->resolver;
+	client->data_dir = mem_strdup(settings->data_dir);
+	client->name = mem_strdup(config->self.name ? config->self.name : "pillion");
+	client->zone = mem_strdup(config->self.zone ? config->self.zone : "");
+	client->host = mem_strdup(settings->advertise_host ? settings->advertise_host : "");
+	client->port = settings->advertise_port;
+	client->ttl_ms = (uint64_t)config->registry.session_ttl_ms;
+	client->renew_ms = (uint64_t)config->registry.renew_ms;
+	client->on_status = settings->on_status;
+	client->owner = settings->owner;
+	client->told_mode = REGISTRY_CONNECTING;
+	copy_pin(client, config->registry.cluster);
+	memcpy(client->registry_instance, settings->instance_id, 16);
+	rng_seed_system(&client->rng);
+	block_pool_init(&client->pool, 64);
+	http_limits_default(&client->limits);
+	timer_init(&client->redial, on_redial);
+	timer_init(&client->tick, on_tick);
+	task_init(&client->deliver, run_deliver);
+	client->started_ms = client_now_ms(client);
+	client_session_init(client, settings->instance_id);
+	add_configured(client, settings);
+	viewfile_load(client);
+	timer_arm(client->loop, &client->redial, client->started_ms);
+	timer_arm(client->loop, &client->tick, client->started_ms + CLIENT_TICK_MS);
+	return 0;
+}
+
+/* The stream closes from the loop; no completion runs afterwards. */
+static void stop(struct registry *registry, bool leave)
+{
+	struct client *client = client_of(registry);
+
+	if (!client->started || client->stopped) {
+		return;
+	}
+	if (leave) {
+		client_session_close(client);
+		if (client->node) {
+			node_post_leave(client->node);
+		}
+	}
+	client->stopped = true;
+	timer_cancel(&client->redial);
+	timer_cancel(&client->tick);
+	task_cancel(&client->deliver);
+	viewfile_finish(client);
+	if (!leave && client->connection) {
+		client_disconnect(client, "stopped");
+	} else if (client->call_open) {
+		grpc_call_finish(&client->call, 0, (struct slice){0});
+	}
+}
+
+static void register_service(struct registry *registry, const struct registry_service *services,
+	size_t count, struct registry_call *call)
+{
+	struct client *client = client_of(registry);
+
+	ASSERT(client->started);
+	if (!client->stopped) {
+		client_session_declare(client, services, count, call);
+	}
+}
+
+static void ask(struct client *client, struct client_ask *ask)
+{
+	struct packet frame = {.kind = ask->kind, .name = slice_from_string(ask->name)};
+	struct buf bytes;
+
+	frame.number = ask->number = ++client->next_number;
+	ask->deadline_ms = client_now_ms(client) + ASK_MS;
+	list_init(&ask->node);
+	list_push_back(&client->asks, &ask->node);
+	buf_init(&bytes);
+	packet_encode(&frame, &bytes);
+	ask->local = !client->greeted || !client_send(client, buf_slice(&bytes));
+	buf_fini(&bytes);
+	if (ask->local) {
+		loop_queue(client->loop, &client->deliver);
+	}
+}
+
+static void get_service(struct registry *registry, const char *name, struct registry_call *call)
+{
+	struct client_ask *question = mem_zalloc(sizeof *question);
+
+	question->kind = PACKET_GET;
+	question->name = mem_strdup(name);
+	question->call = call;
+	ask(client_of(registry), question);
+}
+
+static void list_services(struct registry *registry, struct registry_call *call)
+{
+	struct client_ask *question = mem_zalloc(sizeof *question);
+
+	question->kind = PACKET_LIST;
+	question->call = call;
+	ask(client_of(registry), question);
+}
+
+void raftreg_client_members(struct registry *registry,
+	void (*done)(void *owner, int status, struct slice json), void *owner)
+{
+	struct client_ask *question = mem_zalloc(sizeof *question);
+
+	question->kind = PACKET_MEMBERS;
+	question->done = done;
+	question->owner = owner;
+	ask(client_of(registry), question);
+}
+
+static int watch_service(struct registry *registry, struct watch *watch)
+{
+	return client_view_watch(client_of(registry), watch);
+}
+
+static void unwatch_service(struct registry *registry, struct watch *watch)
+{
+	client_view_unwatch(client_of(registry), watch);
+}
+
+static void put_record(struct registry *registry, const char *set,
+	const struct registry_record *record, bool remove, uint64_t expected,
+	struct registry_call *call)
+{
+	struct client_record_op *op = mem_zalloc(sizeof *op);
+
+	list_init(&op->node);
+	op->set = mem_strdup(set);
+	op->key = slice_make(mem_copy(record->key.data, record->key.size), record->key.size);
+	op->value =
+		slice_make(mem_copy(record->value.data, record->value.size), record->value.size);
+	op->remove = remove;
+	op->owned = record->session;
+	op->expected = expected;
+	op->call = call;
+	client_session_put(client_of(registry), op);
+}
+
+static void status(const struct registry *registry, struct registry_status *ret_status)
+{
+	const struct client *client = client_of((struct registry *)(uintptr_t)registry);
+	static const uint8_t none[16];
+	size_t used = 0;
+
+	*ret_status = (struct registry_status){.mode = client_mode(client),
+		.registered = client->registered,
+		.index = client->highest,
+		.age_ms = client_now_ms(client) -
+			  (client->last_word_ms ? client->last_word_ms : client->started_ms)};
+	for (int i = 0; i < 16 && memcmp(client->uuid, none, 16) != 0; i++) {
+		used += (size_t)snprintf(ret_status->cluster + used,
+			sizeof ret_status->cluster - used, "%s%02x",
+			i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", client->uuid[i]);
+	}
+	if (client->greeted) {
+		(void)snprintf(ret_status->connected, sizeof ret_status->connected, "%s",
+			client->connected);
+		(void)snprintf(ret_status->leader, sizeof ret_status->leader, "%s", client->leader);
+	}
+	(void)snprintf(ret_status->detail, sizeof ret_status->detail, "%s",
+		client->greeted && !client->quorum ? "the registry has no quorum" : client->detail);
+}
+
+static const struct registry_ops ops = {.name = "raft",
+	.start = start,
+	.stop = stop,
+	.register_service = register_service,
+	.get_service = get_service,
+	.list_services = list_services,
+	.watch_service = watch_service,
+	.unwatch_service = unwatch_service,
+	.put_record = put_record,
+	.status = status};
+
+struct registry *raftreg_client_create(struct raftreg_node *node)
+{
+	struct client *client = mem_zalloc(sizeof *client);
+
+	client->registry.ops = &ops;
+	client->node = node;
+	client_view_init(client);
+	return &client->registry;
+}
+
+void raftreg_client_destroy(struct registry *registry)
+{
+	struct client *client = registry ? client_of(registry) : NULL;
+
+	if (!client) {
+		return;
+	}
+	stop(registry, false);
+	if (client->started) {
+		client_disconnect(client, "destroyed");
+		/* The connection closes from the loop. */
+		for (int i = 0; i < 8 && client->connection; i++) {
+			loop_turn(client->loop, 1);
+		}
+		ASSERT(!client->connection);
+		loop_turn(client->loop, 0);
+		client_session_fini(client);
+		block_pool_fini(&client->pool);
+	}
+	client_view_fini(client);
+	mem_free(client->data_dir);
+	mem_free(client->name);
+	mem_free(client->zone);
+	mem_free(client->host);
+	mem_free(client);
+}

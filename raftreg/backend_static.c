@@ -1,0 +1,294 @@
+/* The static back end: services.S.instances of the configuration, nothing else (registry.md 12). */
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "config/config.h"
+#include "net/loop.h"
+#include "raftreg/raftreg.h"
+
+struct backend {
+	struct registry registry; /* first */
+	struct map sets; /* service -> instance_set with one reference; made at the start */
+	struct loop *loop;
+	struct list_node watches; /* of struct watch, told already */
+	struct list_node fresh;	  /* to be told from the loop */
+	struct list_node calls;	  /* of struct registry_call, answered from the loop */
+	struct task task;
+	bool started;
+};
+
+enum { TOKEN_REGISTER = 1, TOKEN_LIST, TOKEN_RECORD, TOKEN_GET };
+
+struct asked {
+	struct list_node node;
+	char *name;
+	struct registry_call *call;
+};
+
+static struct backend *backend_of(struct registry *registry)
+{
+	return (struct backend *)registry;
+}
+
+static char *copy_text(struct instance_set *set, const char *text)
+{
+	return text ? instance_set_string(set, text) : NULL;
+}
+
+static void fill_instance(
+	struct instance_set *set, const struct config_instance *from, struct instance *instance)
+{
+	char text[ADDRESS_TEXT_MAX];
+
+	static const enum instance_protocol protocols[] = {[CONFIG_INSTANCE_HTTP1] = INSTANCE_HTTP1,
+		[CONFIG_INSTANCE_H2C] = INSTANCE_H2C,
+		[CONFIG_INSTANCE_SIDECAR] = INSTANCE_SIDECAR};
+
+	instance->address = from->address.address;
+	instance->protocol = protocols[from->protocol];
+	instance->host = copy_text(set, address_host(&from->address.address, text));
+	instance->port = address_port(&from->address.address);
+	instance->version = copy_text(set, from->version ? from->version : "");
+	instance->weight = (uint32_t)from->weight;
+	instance->health = INSTANCE_UP;
+	if (from->metadata.count > 0) {
+		instance->metadata =
+			instance_set_memory(set, from->metadata.count * sizeof *instance->metadata);
+	}
+	for (size_t i = 0; i < from->metadata.count; i++) {
+		instance->metadata[i].key = copy_text(set, from->metadata.items[i].name);
+		instance->metadata[i].value = copy_text(set, from->metadata.items[i].value);
+	}
+	instance->metadata_count = (uint32_t)from->metadata.count;
+}
+
+static struct instance_set *build_set(const struct config_service *service)
+{
+	uint32_t count = (uint32_t)service->instances.count;
+	struct instance_set *set = instance_set_create(service->name, count);
+
+	ASSERT(count > 0);
+	set->known = true;
+	set->index = 1;
+	for (uint32_t i = 0; i < count; i++) {
+		fill_instance(set, &service->instances.items[i], &set->instances[i]);
+	}
+	return set;
+}
+
+/* A reference of the caller's; an absent one for names that are not configured. */
+static struct instance_set *find_set(const struct backend *backend, const char *name)
+{
+	struct instance_set *set = map_get(&backend->sets, slice_from_string(name));
+
+	if (set) {
+		return instance_set_ref(set);
+	}
+	set = instance_set_create(name, 0);
+	set->known = true;
+	set->absent = true;
+	set->index = 1;
+	return set;
+}
+
+static void answer(struct backend *backend, struct asked *asked)
+{
+	struct registry_call *call = asked->call;
+	struct registry_result result = {.index = 1};
+	struct instance_set *set = NULL;
+	const char **names = NULL;
+
+	if (call->token == TOKEN_GET) {
+		set = find_set(backend, asked->name);
+		result.sets = &set;
+		result.set_count = set->absent ? 0 : 1;
+		result.code = set->absent ? REGISTRY_NOT_FOUND : REGISTRY_OK;
+	} else if (call->token == TOKEN_LIST) {
+		names = mem_alloc((backend->sets.count + 1) * sizeof(*names));
+		MAP_FOR_EACH(entry, &backend->sets)
+		{
+			names[result.name_count++] =
+				((const struct instance_set *)entry->value)->service;
+		}
+		result.names = names;
+	} else if (call->token == TOKEN_RECORD) {
+		result.code = REGISTRY_UNAVAILABLE;
+		result.text = "a static registry keeps no records";
+	}
+	call->done(call, &result);
+	mem_free(names);
+	instance_set_unref(set);
+}
+
+static void run(struct task *task)
+{
+	struct backend *backend = container_of(task, struct backend, task);
+	struct list_node *place;
+
+	while ((place = list_pop_front(&backend->calls)) != NULL) {
+		struct asked *asked = LIST_ENTRY(place, struct asked, node);
+
+		answer(backend, asked);
+		mem_free(asked->name);
+		mem_free(asked);
+	}
+	while ((place = list_pop_front(&backend->fresh)) != NULL) {
+		struct watch *watch = LIST_ENTRY(place, struct watch, node);
+		struct instance_set *set;
+
+		list_push_back(&backend->watches, &watch->node);
+		if (watch->kind == WATCH_RECORDS) {
+			continue;
+		}
+		set = find_set(backend, watch->name);
+		watch->on_set(watch, set);
+		instance_set_unref(set);
+	}
+}
+
+static int start(
+	struct registry *registry, const struct registry_settings *settings, struct err *err)
+{
+	struct backend *backend = backend_of(registry);
+
+	(void)err;
+	ASSERT(!backend->started && settings->config && settings->loop);
+	/* Copied: a reload replaces the configuration. */
+	for (size_t i = 0; i < settings->config->services.count; i++) {
+		const struct config_service *service = &settings->config->services.items[i];
+
+		if (service->instances.count > 0) {
+			instance_set_unref(map_set(&backend->sets, slice_from_string(service->name),
+				build_set(service)));
+		}
+	}
+	backend->loop = settings->loop;
+	backend->started = true;
+	return 0;
+}
+
+static void stop(struct registry *registry, bool leave)
+{
+	struct backend *backend = backend_of(registry);
+	struct list_node *place;
+
+	(void)leave;
+	task_cancel(&backend->task);
+	while ((place = list_pop_front(&backend->calls)) != NULL) {
+		struct asked *asked = LIST_ENTRY(place, struct asked, node);
+
+		mem_free(asked->name);
+		mem_free(asked);
+	}
+	backend->started = false;
+}
+
+static void ask(
+	struct backend *backend, uint64_t token, const char *name, struct registry_call *call)
+{
+	struct asked *asked;
+
+	if (!call || !backend->started) {
+		return;
+	}
+	asked = mem_zalloc(sizeof *asked);
+	list_init(&asked->node);
+	asked->name = mem_strdup(name);
+	asked->call = call;
+	call->token = token;
+	list_push_back(&backend->calls, &asked->node);
+	loop_queue(backend->loop, &backend->task);
+}
+
+static void register_service(struct registry *registry, const struct registry_service *services,
+	size_t count, struct registry_call *call)
+{
+	(void)services;
+	(void)count;
+	ask(backend_of(registry), TOKEN_REGISTER, NULL, call);
+}
+
+static void get_service(struct registry *registry, const char *name, struct registry_call *call)
+{
+	ask(backend_of(registry), TOKEN_GET, name, call);
+}
+
+static void list_services(struct registry *registry, struct registry_call *call)
+{
+	ask(backend_of(registry), TOKEN_LIST, NULL, call);
+}
+
+static void put_record(struct registry *registry, const char *set,
+	const struct registry_record *record, bool remove, uint64_t expected,
+	struct registry_call *call)
+{
+	(void)set;
+	(void)record;
+	(void)remove;
+	(void)expected;
+	ask(backend_of(registry), TOKEN_RECORD, NULL, call);
+}
+
+static int watch_service(struct registry *registry, struct watch *watch)
+{
+	struct backend *backend = backend_of(registry);
+
+	ASSERT(backend->started && watch->name);
+	list_init(&watch->node);
+	list_push_back(&backend->fresh, &watch->node);
+	loop_queue(backend->loop, &backend->task);
+	return 0;
+}
+
+static void unwatch_service(struct registry *registry, struct watch *watch)
+{
+	ASSERT(backend_of(registry));
+	list_unlink(&watch->node);
+}
+
+static void status(const struct registry *registry, struct registry_status *ret_status)
+{
+	ASSERT(registry);
+	*ret_status =
+		(struct registry_status){.mode = REGISTRY_LIVE, .registered = true, .index = 1};
+}
+
+static const struct registry_ops ops = {.name = "static",
+	.start = start,
+	.stop = stop,
+	.register_service = register_service,
+	.get_service = get_service,
+	.list_services = list_services,
+	.watch_service = watch_service,
+	.unwatch_service = unwatch_service,
+	.put_record = put_record,
+	.status = status};
+
+struct registry *raftreg_static_create(void)
+{
+	struct backend *backend = mem_zalloc(sizeof *backend);
+
+	backend->registry.ops = &ops;
+	map_init(&backend->sets);
+	list_init(&backend->watches);
+	list_init(&backend->fresh);
+	list_init(&backend->calls);
+	task_init(&backend->task, run);
+	return &backend->registry;
+}
+
+void raftreg_static_destroy(struct registry *registry)
+{
+	if (registry) {
+		struct backend *backend = backend_of(registry);
+
+		stop(registry, false);
+		MAP_FOR_EACH(entry, &backend->sets)
+		{
+			instance_set_unref(entry->value);
+		}
+		map_fini(&backend->sets);
+		mem_free(registry);
+	}
+}

@@ -1,0 +1,788 @@
+/* What this sidecar knows of services and records: watches that resume, the shrink guard, sets for
+ * the workers (registry.md 9, 10; mesh.md MG-01, MG-02). */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "raftreg/client.h"
+#include "raftreg/content.h"
+#include "raftreg/state.h"
+#include "raftreg/viewfile.h"
+
+#define SUBS_MAX  1024 /* registry.md 9 */
+#define GUARD_MIN 3    /* MG-02 */
+
+void client_view_init_set(struct client_set *set, bool records, struct slice name)
+{
+	*set = (struct client_set){.records = records};
+	set->name = slice_make(mem_copy(name.data, name.size), name.size);
+	map_init(&set->members);
+	map_init(&set->guarded);
+	map_init(&set->defs);
+	list_init(&set->changed);
+}
+
+static void free_member(struct client_member *member)
+{
+	if (member) {
+		mem_free((void *)(uintptr_t)member->key.data);
+		mem_free((void *)(uintptr_t)member->content.data);
+		mem_free(member);
+	}
+}
+
+static void clear_map(struct map *map)
+{
+	MAP_FOR_EACH(entry, map)
+	{
+		free_member(entry->value);
+	}
+	map_fini(map);
+	map_init(map);
+}
+
+void client_view_free_set(struct client_set *set)
+{
+	clear_map(&set->members);
+	clear_map(&set->guarded);
+	clear_map(&set->defs);
+	map_fini(&set->members);
+	map_fini(&set->guarded);
+	map_fini(&set->defs);
+	list_unlink(&set->changed);
+	mem_free((void *)(uintptr_t)set->name.data);
+}
+
+static bool set_key(bool records, struct slice name, uint8_t bytes[STATE_SET_NAME_MAX + 1],
+	struct slice *ret_key)
+{
+	if (name.size == 0 || name.size > STATE_SET_NAME_MAX) {
+		return false;
+	}
+	bytes[0] = records ? 'r' : 's';
+	memcpy(bytes + 1, name.data, name.size);
+	*ret_key = slice_make(bytes, name.size + 1);
+	return true;
+}
+
+struct client_set *client_view_set(struct client *client, bool records, struct slice name)
+{
+	uint8_t bytes[STATE_SET_NAME_MAX + 1];
+	struct slice key;
+
+	return set_key(records, name, bytes, &key) ? map_get(&client->sets, key) : NULL;
+}
+
+struct client_set *client_view_make(struct client *client, bool records, struct slice name)
+{
+	struct client_set *set = client_view_set(client, records, name);
+	uint8_t bytes[STATE_SET_NAME_MAX + 1];
+	struct slice key = {0};
+	bool fits;
+
+	if (set) {
+		return set;
+	}
+	fits = set_key(records, name, bytes, &key);
+	ASSERT(fits);
+	set = mem_zalloc(sizeof *set);
+	client_view_init_set(set, records, name);
+	(void)map_set(&client->sets, key, set);
+	return set;
+}
+
+void client_view_init(struct client *client)
+{
+	map_init(&client->sets);
+	list_init(&client->subs);
+	list_init(&client->changed);
+}
+
+static void free_sub(struct client_sub *sub)
+{
+	list_unlink(&sub->node);
+	mem_free(sub->name);
+	mem_free(sub);
+}
+
+void client_view_fini(struct client *client)
+{
+	while (!list_empty(&client->subs)) {
+		free_sub(LIST_ENTRY(client->subs.next, struct client_sub, node));
+	}
+	MAP_FOR_EACH(entry, &client->sets)
+	{
+		client_view_free_set(entry->value);
+		mem_free(entry->value);
+	}
+	map_fini(&client->sets);
+}
+
+void client_view_put(struct client_set *set, struct map *map, const struct item *item)
+{
+	struct client_member *member = mem_zalloc(sizeof *member);
+
+	ASSERT(set && (map == &set->members || map == &set->defs || map == &set->guarded));
+	member->key = slice_make(mem_copy(item->key.data, item->key.size), item->key.size);
+	member->content =
+		slice_make(mem_copy(item->content.data, item->content.size), item->content.size);
+	member->created = item->created;
+	member->modified = item->modified;
+	member->suspect = item->suspect;
+	member->owned = item->owned;
+	free_member(map_set(map, item->key, member));
+}
+
+static bool sub_matches(const struct client_sub *sub, bool records, struct slice name)
+{
+	struct slice wanted = slice_from_string(sub->name);
+
+	return sub->records == records &&
+	       (sub->prefix ? slice_starts_with(name, wanted) : slice_equal(name, wanted));
+}
+
+static void mark_changed(struct client *client, struct client_set *set)
+{
+	if (!list_linked(&set->changed)) {
+		list_push_back(&client->changed, &set->changed);
+	}
+	client->view_changed = true;
+	loop_queue(client->loop, &client->deliver);
+}
+
+static char *set_text(struct instance_set *set, struct slice text)
+{
+	char *copy = instance_set_memory(set, text.size + 1);
+
+	if (text.size > 0) {
+		memcpy(copy, text.data, text.size);
+	}
+	copy[text.size] = '\0';
+	return copy;
+}
+
+static void fill_instance(struct instance_set *set, struct instance *instance,
+	const struct client_member *member, bool doubtful)
+{
+	struct content *content = mem_alloc(sizeof *content);
+	char text[300];
+
+	if (!content_decode(member->content, content)) {
+		content->metadata_count = 0;
+	}
+	(void)slice_parse_hex(content->id, instance->id, INSTANCE_ID_SIZE);
+	instance->version = set_text(set, content->version);
+	instance->host = set_text(set, content->host);
+	instance->port = content->port;
+	(void)snprintf(text, sizeof text, strchr(instance->host, ':') ? "[%s]:%u" : "%s:%u",
+		instance->host, instance->port);
+	(void)address_parse(slice_from_string(text), false, &instance->address);
+	instance->protocol = INSTANCE_SIDECAR;
+	instance->health = content->health;
+	instance->suspect = member->suspect || doubtful;
+	instance->grpc = slice_equal(content->protocol, SLICE("grpc"));
+	instance->weight = content->weight;
+	instance->zone = content->zone.size > 0 ? set_text(set, content->zone) : NULL;
+	instance->created = member->created;
+	instance->modified = member->modified;
+	if (content->metadata_count > 0) {
+		instance->metadata = instance_set_memory(
+			set, content->metadata_count * sizeof *instance->metadata);
+	}
+	for (size_t i = 0; i < content->metadata_count; i++) {
+		instance->metadata[i].key = set_text(set, content->metadata[i].key);
+		instance->metadata[i].value = set_text(set, content->metadata[i].value);
+	}
+	instance->metadata_count = (uint32_t)content->metadata_count;
+	mem_free(content);
+}
+
+static int compare_texts(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Paths that any version declares as repeatable, sorted. */
+static void fill_methods(struct instance_set *set, const struct client_set *from)
+{
+	size_t room = 0;
+
+	MAP_FOR_EACH(entry, &from->defs)
+	{
+		struct slice rest = ((struct client_member *)entry->value)->content;
+		struct content_endpoint endpoint;
+
+		while (content_next_endpoint(&rest, &endpoint) == 1) {
+			room += endpoint.idempotent ? 1 : 0;
+		}
+	}
+	if (room == 0) {
+		return;
+	}
+	set->idempotent_methods = instance_set_memory(set, room * sizeof(*set->idempotent_methods));
+	MAP_FOR_EACH(def, &from->defs)
+	{
+		struct slice rest = ((struct client_member *)def->value)->content;
+		struct content_endpoint endpoint;
+
+		while (content_next_endpoint(&rest, &endpoint) == 1) {
+			if (endpoint.idempotent) {
+				set->idempotent_methods[set->idempotent_count++] =
+					set_text(set, endpoint.name);
+			}
+		}
+	}
+	qsort(set->idempotent_methods, set->idempotent_count, sizeof(*set->idempotent_methods),
+		compare_texts);
+}
+
+struct instance_set *client_view_instances(const struct client_set *from)
+{
+	char name[STATE_SET_NAME_MAX + 1];
+	uint32_t count = (uint32_t)(from->members.count + from->guarded.count);
+	struct instance_set *set;
+	uint32_t i = 0;
+
+	memcpy(name, from->name.data, from->name.size);
+	name[from->name.size] = '\0';
+	set = instance_set_create(name, count);
+	set->index = from->modified;
+	set->known = from->known;
+	set->absent = from->known && count == 0;
+	MAP_FOR_EACH(entry, &from->members)
+	{
+		fill_instance(set, &set->instances[i++], entry->value, !from->known);
+	}
+	MAP_FOR_EACH(guarded, &from->guarded)
+	{
+		fill_instance(set, &set->instances[i++], guarded->value, true);
+	}
+	fill_methods(set, from);
+	return set;
+}
+
+static struct record_set *make_records(const struct client_set *from)
+{
+	char name[STATE_SET_NAME_MAX + 1];
+	struct record_set *set;
+	uint32_t i = 0;
+
+	memcpy(name, from->name.data, from->name.size);
+	name[from->name.size] = '\0';
+	set = record_set_create(name, (uint32_t)from->members.count);
+	set->index = from->modified;
+	MAP_FOR_EACH(entry, &from->members)
+	{
+		const struct client_member *member = entry->value;
+		struct registry_record *record = &set->records[i++];
+
+		record->key = record_set_copy(set, member->key);
+		record->value = record_set_copy(set, member->content);
+		record->modified = member->modified;
+		record->session = member->owned;
+	}
+	return set;
+}
+
+/* Watchers may unwatch from inside: the list is walked by a marker. */
+static void tell_watches(
+	struct client_sub *sub, struct instance_set *instances, struct record_set *records)
+{
+	struct list_node waiting;
+
+	list_init(&waiting);
+	list_move_all(&waiting, &sub->watches);
+	while (!list_empty(&waiting)) {
+		struct watch *watch = LIST_ENTRY(list_pop_front(&waiting), struct watch, node);
+
+		list_push_back(&sub->watches, &watch->node);
+		if (instances) {
+			watch->on_set(watch, instances);
+		} else {
+			watch->on_records(watch, records);
+		}
+	}
+}
+
+static void publish_set(struct client *client, struct client_set *set)
+{
+	struct instance_set *instances = set->records ? NULL : client_view_instances(set);
+	struct record_set *records = set->records ? make_records(set) : NULL;
+
+	LIST_FOR_EACH_SAFE(place, &client->subs) {
+		struct client_sub *sub = LIST_ENTRY(place, struct client_sub, node);
+
+		if (sub_matches(sub, set->records, set->name)) {
+			tell_watches(sub, instances, records);
+		}
+	}
+	instance_set_unref(instances);
+	record_set_unref(records);
+}
+
+void client_view_publish(struct client *client)
+{
+	while (!list_empty(&client->changed) && !client->stopped) {
+		struct client_set *set =
+			LIST_ENTRY(client->changed.next, struct client_set, changed);
+
+		list_unlink(&set->changed);
+		if (set->has_data || set->known || set->guarded.count > 0) {
+			publish_set(client, set);
+		}
+	}
+}
+
+static void send_subscribe(struct client *client, struct client_sub *sub)
+{
+	struct packet frame = {.kind = PACKET_SUBSCRIBE,
+		.name = slice_from_string(sub->name),
+		.flags = (sub->records ? PACKET_RECORDS : 0u) |
+			 (sub->prefix ? (unsigned)PACKET_PREFIX : 0u),
+		.index = sub->synced ? client->highest : 0};
+	struct buf bytes;
+
+	sub->number = frame.number = ++client->next_number;
+	buf_init(&bytes);
+	packet_encode(&frame, &bytes);
+	sub->sent = client_send(client, buf_slice(&bytes));
+	buf_fini(&bytes);
+}
+
+static void send_unsubscribe(struct client *client, const struct client_sub *sub)
+{
+	const struct packet frame = {.kind = PACKET_UNSUBSCRIBE, .number = sub->number};
+	struct buf bytes;
+
+	buf_init(&bytes);
+	packet_encode(&frame, &bytes);
+	(void)client_send(client, buf_slice(&bytes));
+	buf_fini(&bytes);
+}
+
+void client_view_welcome(struct client *client)
+{
+	LIST_FOR_EACH(place, &client->subs) {
+		send_subscribe(client, LIST_ENTRY(place, struct client_sub, node));
+	}
+}
+
+static struct client_sub *find_sub(const struct client *client, const struct watch *watch)
+{
+	LIST_FOR_EACH(place, &client->subs) {
+		struct client_sub *sub = LIST_ENTRY(place, struct client_sub, node);
+
+		if (sub->records == (watch->kind == WATCH_RECORDS) &&
+			sub->prefix == watch->prefix && strcmp(sub->name, watch->name) == 0) {
+			return sub;
+		}
+	}
+	return NULL;
+}
+
+static struct client_sub *make_sub(struct client *client, const struct watch *watch)
+{
+	struct client_sub *sub = mem_zalloc(sizeof *sub);
+
+	sub->records = watch->kind == WATCH_RECORDS;
+	sub->prefix = watch->prefix;
+	sub->name = mem_strdup(watch->name);
+	list_init(&sub->watches);
+	list_init(&sub->node);
+	list_push_back(&client->subs, &sub->node);
+	if (!sub->prefix) {
+		struct client_set *set =
+			client_view_make(client, sub->records, slice_from_string(sub->name));
+
+		/* From view.bin: the index of the file is where it resumes. */
+		sub->synced = set->has_data && client->highest > 0;
+	}
+	if (client->greeted) {
+		send_subscribe(client, sub);
+	}
+	return sub;
+}
+
+int client_view_watch(struct client *client, struct watch *watch)
+{
+	struct client_sub *sub;
+	size_t length = strlen(watch->name);
+	size_t count = 0;
+
+	if (length > STATE_SET_NAME_MAX || (length == 0 && !watch->prefix)) {
+		return -22;
+	}
+	LIST_FOR_EACH(place, &client->subs) {
+		count++;
+	}
+	sub = find_sub(client, watch);
+	if (!sub && count >= SUBS_MAX) {
+		return -28;
+	}
+	sub = sub ? sub : make_sub(client, watch);
+	list_init(&watch->node);
+	list_push_back(&sub->watches, &watch->node);
+	/* What is known already is told from the loop, never inside this call. */
+	MAP_FOR_EACH(entry, &client->sets)
+	{
+		struct client_set *set = entry->value;
+
+		if (sub_matches(sub, set->records, set->name) && (set->has_data || set->known)) {
+			mark_changed(client, set);
+		}
+	}
+	return 0;
+}
+
+void client_view_unwatch(struct client *client, struct watch *watch)
+{
+	struct client_sub *sub = find_sub(client, watch);
+
+	list_unlink(&watch->node);
+	if (sub && list_empty(&sub->watches)) {
+		if (client->greeted && sub->sent) {
+			send_unsubscribe(client, sub);
+		}
+		free_sub(sub);
+	}
+}
+
+/* MG-02: keeps as suspect what a big step would remove without a word of its owner. */
+static void guard_members(
+	struct client *client, struct client_set *set, struct list_node *keys, size_t before);
+
+struct lost_member {
+	struct list_node node;
+	struct client_member *member;
+};
+
+static void lose_member(
+	struct client_set *set, struct slice key, bool guardable, struct list_node *lost)
+{
+	struct client_member *member = map_remove(&set->members, key);
+	struct lost_member *entry;
+
+	if (!member) {
+		return;
+	}
+	if (!guardable) {
+		free_member(member);
+		return;
+	}
+	entry = mem_zalloc(sizeof *entry);
+	entry->member = member;
+	list_init(&entry->node);
+	list_push_back(lost, &entry->node);
+}
+
+static void guard_members(
+	struct client *client, struct client_set *set, struct list_node *lost, size_t before)
+{
+	struct list_node *place;
+	size_t count = 0;
+	bool guard;
+
+	LIST_FOR_EACH(node, lost) {
+		count++;
+	}
+	guard = count >= GUARD_MIN && count * 2 > before && !set->records;
+	if (guard) {
+		log_event(LOG_LEVEL_WARN, "raftreg", 0,
+			"a big step would remove instances: they stay as suspect for a while",
+			(struct log_field[]){LOG_SLICE("pillion.service", set->name),
+				LOG_NUMBER("pillion.count", count)},
+			2);
+	}
+	while ((place = list_pop_front(lost)) != NULL) {
+		struct lost_member *entry = LIST_ENTRY(place, struct lost_member, node);
+
+		if (guard) {
+			entry->member->guard_until_ms = client_now_ms(client) + CLIENT_GUARD_MS;
+			free_member(map_set(&set->guarded, entry->member->key, entry->member));
+		} else {
+			free_member(entry->member);
+		}
+		mem_free(entry);
+	}
+}
+
+/* One member of a frame; its key is then no longer guarded. */
+static void take_item(struct client_set *set, const struct item *item, struct list_node *lost)
+{
+	switch (item->op) {
+	case ITEM_UPSERT:
+	case ITEM_PUT:
+		free_member(map_remove(&set->guarded, item->key));
+		client_view_put(set, &set->members, item);
+		break;
+	case ITEM_DEF:
+		client_view_put(set, &set->defs, item);
+		break;
+	case ITEM_DELETE:
+		if (item->number != CAUSE_EXPIRED) {
+			free_member(map_remove(&set->guarded, item->key));
+		}
+		lose_member(set, item->key, item->number == CAUSE_EXPIRED, lost);
+		break;
+	case ITEM_REMOVE:
+	case ITEM_SESSION:
+	case ITEM_ADDRESS:
+		break;
+	}
+}
+
+static bool has_item(const struct packet *frame, struct slice key)
+{
+	struct slice rest = frame->items;
+	struct slice bytes;
+	struct item item;
+
+	while (packet_next_item(&rest, &bytes)) {
+		if (item_decode(bytes, &item) == 0 && item.op != ITEM_DEF &&
+			slice_equal(item.key, key)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static uint64_t digest_of(const struct client *client, const struct client_set *set)
+{
+	uint64_t digest = 0;
+
+	MAP_FOR_EACH(entry, &set->members)
+	{
+		const struct client_member *member = entry->value;
+		const struct item item = {.key = member->key,
+			.content = member->content,
+			.modified = member->modified,
+			.suspect = member->suspect};
+
+		digest += state_published_digest(client->uuid, &item);
+	}
+	return digest;
+}
+
+/* RW-07: what cannot be right is asked for again from nothing. */
+static void resync(struct client *client, struct client_set *set)
+{
+	LIST_FOR_EACH(place, &client->subs) {
+		struct client_sub *sub = LIST_ENTRY(place, struct client_sub, node);
+
+		if (sub->sent && sub_matches(sub, set->records, set->name)) {
+			send_unsubscribe(client, sub);
+			sub->synced = false;
+			send_subscribe(client, sub);
+		}
+	}
+}
+
+static void take_items(
+	struct client *client, struct client_set *set, const struct packet *frame, bool whole)
+{
+	size_t before = set->members.count;
+	struct list_node lost;
+	struct slice rest = frame->items;
+	struct slice bytes;
+	struct item item;
+
+	list_init(&lost);
+	for (size_t i = 0; whole && i < set->members.count;) {
+		struct slice key = set->members.entries[i].key;
+
+		if (has_item(frame, key)) {
+			i++;
+		} else {
+			lose_member(set, key, true, &lost);
+		}
+	}
+	if (whole) {
+		clear_map(&set->defs);
+	}
+	while (packet_next_item(&rest, &bytes)) {
+		if (item_decode(bytes, &item) == 0) {
+			take_item(set, &item, &lost);
+		}
+	}
+	guard_members(client, set, &lost, before);
+	set->modified = frame->index;
+	set->digest = frame->digest;
+	set->has_data = true;
+	set->known = true;
+	mark_changed(client, set);
+}
+
+static void on_set_frame(struct client *client, const struct packet *frame, bool whole)
+{
+	bool records = (frame->flags & PACKET_RECORDS) != 0;
+	struct client_set *set;
+
+	if (frame->name.size == 0 || frame->name.size > STATE_SET_NAME_MAX) {
+		return;
+	}
+	set = client_view_make(client, records, frame->name);
+	set->mentioned = true;
+	/* Older than what is there: an overlap of two subscriptions. */
+	if (set->known && frame->index < set->modified) {
+		return;
+	}
+	if (!whole && frame->index == set->modified && set->known) {
+		return;
+	}
+	if (!whole && set->modified != frame->from) {
+		resync(client, set);
+		return;
+	}
+	take_items(client, set, frame, whole);
+	if (digest_of(client, set) != frame->digest) {
+		log_event(LOG_LEVEL_ERROR, "raftreg", 9001,
+			"a set differs from its digest and is read again",
+			(struct log_field[]){LOG_SLICE("pillion.set", set->name)}, 1);
+		if (!whole) {
+			resync(client, set);
+		}
+	}
+}
+
+static struct client_sub *sub_of(const struct client *client, uint64_t number)
+{
+	LIST_FOR_EACH(place, &client->subs) {
+		struct client_sub *sub = LIST_ENTRY(place, struct client_sub, node);
+
+		if (sub->number == number && sub->sent) {
+			return sub;
+		}
+	}
+	return NULL;
+}
+
+static void on_begin(struct client *client, const struct packet *frame)
+{
+	struct client_sub *sub = sub_of(client, frame->number);
+
+	if (!sub) {
+		return;
+	}
+	sub->full = (frame->flags & PACKET_FULL) != 0;
+	MAP_FOR_EACH(entry, &client->sets)
+	{
+		((struct client_set *)entry->value)->mentioned = false;
+	}
+}
+
+/* A full sync that did not mention a set says that it has no member. */
+static void empty_set(struct client *client, struct client_set *set, uint64_t index)
+{
+	const struct packet nothing = {.kind = PACKET_SET, .index = index};
+
+	take_items(client, set, &nothing, true);
+	set->modified = 0;
+}
+
+static void on_end(struct client *client, const struct packet *frame)
+{
+	struct client_sub *sub = sub_of(client, frame->number);
+
+	if (!sub) {
+		return;
+	}
+	MAP_FOR_EACH(entry, &client->sets)
+	{
+		struct client_set *set = entry->value;
+
+		if (!sub_matches(sub, set->records, set->name)) {
+			continue;
+		}
+		if (sub->full && !set->mentioned && (set->members.count > 0 || !set->known)) {
+			empty_set(client, set, frame->index);
+		} else if (!set->known) {
+			set->known = true; /* unchanged since the cursor */
+			mark_changed(client, set);
+		}
+	}
+	sub->synced = true;
+	if (frame->index > client->highest) {
+		client->highest = frame->index;
+	}
+	client->view_changed = true;
+}
+
+void client_view_frame(struct client *client, const struct packet *frame)
+{
+	bool all = true;
+
+	switch (frame->kind) {
+	case PACKET_BEGIN:
+		on_begin(client, frame);
+		break;
+	case PACKET_SET:
+		on_set_frame(client, frame, true);
+		break;
+	case PACKET_DELTA:
+		on_set_frame(client, frame, false);
+		break;
+	case PACKET_END:
+		on_end(client, frame);
+		break;
+	case PACKET_BOOKMARK:
+		LIST_FOR_EACH(place, &client->subs) {
+			all = all && LIST_ENTRY(place, struct client_sub, node)->synced;
+		}
+		/* RW-05: everything up to here came before it on this stream. */
+		if (all && frame->index > client->highest) {
+			client->highest = frame->index;
+		}
+		break;
+	default:
+		break;
+	}
+}
+
+/* RV-06, MG-01: another cluster does not take away what the old one knew. */
+void client_view_cluster_changed(struct client *client)
+{
+	LIST_FOR_EACH(place, &client->subs) {
+		LIST_ENTRY(place, struct client_sub, node)->synced = false;
+	}
+	MAP_FOR_EACH(entry, &client->sets)
+	{
+		struct client_set *set = entry->value;
+
+		while (set->members.count > 0) {
+			struct client_member *member =
+				map_remove(&set->members, set->members.entries[0].key);
+
+			if (set->records) {
+				free_member(member);
+				continue;
+			}
+			member->guard_until_ms = client_now_ms(client) + CLIENT_FOREIGN_MS;
+			free_member(map_set(&set->guarded, member->key, member));
+		}
+		set->modified = 0;
+		set->known = false;
+		mark_changed(client, set);
+	}
+}
+
+void client_view_tick(struct client *client, uint64_t now_ms)
+{
+	MAP_FOR_EACH(entry, &client->sets)
+	{
+		struct client_set *set = entry->value;
+
+		for (size_t i = 0; i < set->guarded.count;) {
+			const struct client_member *member = set->guarded.entries[i].value;
+
+			/* RV-02: only while the registry speaks does time count against them. */
+			if (now_ms < member->guard_until_ms || !client_is_live(client)) {
+				i++;
+				continue;
+			}
+			free_member(map_remove(&set->guarded, member->key));
+			mark_changed(client, set);
+		}
+	}
+	viewfile_tick(client, now_ms);
+}

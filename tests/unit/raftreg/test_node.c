@@ -1,0 +1,270 @@
+/* A whole registry in one process: replicas with their threads, clients on this one's loop. */
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "net/resolver.h"
+#include "support.h"
+
+#define WAIT_MS 20000 /* generous: sanitizers, other jobs */
+
+struct sidecar {
+	struct host *host;
+	struct raftreg_node *node;
+	struct registry *registry;
+	struct config *config;
+	char *directory;
+	uint8_t id[16];
+	unsigned results;
+	enum registry_code code;
+	uint64_t index;
+	struct registry_call call;
+	struct watch watch;
+	struct instance_set *set;
+	struct record_set *records;
+};
+
+struct world {
+	struct loop *loop;
+	struct resolver *resolver;
+	struct sidecar sidecars[8];
+};
+
+static struct world world;
+
+static int setup(void **state)
+{
+	(void)state;
+	memset(&world, 0, sizeof world);
+	assert_int_equal(loop_create(&world.loop), 0);
+	assert_int_equal(resolver_create(&world.resolver), 0);
+	return 0;
+}
+
+static void start_node(struct sidecar *sidecar)
+{
+	struct loop *loops[1] = {support_host_loop(sidecar->host)};
+	struct raftreg_node_options options = {.config = sidecar->config,
+		.data_dir = sidecar->directory,
+		.name = sidecar->config->self.name,
+		.advertise_host = "127.0.0.1",
+		.advertise_port = support_host_port(sidecar->host),
+		.resolver = world.resolver,
+		.worker_loops = loops,
+		.workers = 1,
+		.control_loop = world.loop};
+	struct err err;
+
+	err_clear(&err);
+	if (raftreg_node_start(&options, &sidecar->node, &err) < 0) {
+		fail_msg("PIL%u %s", err.code, err.text);
+	}
+}
+
+static void start_registry(struct sidecar *sidecar)
+{
+	struct registry_settings settings = {.loop = world.loop,
+		.resolver = world.resolver,
+		.config = sidecar->config,
+		.instance_id = sidecar->id,
+		.data_dir = sidecar->directory,
+		.advertise_host = "127.0.0.1",
+		.advertise_port = support_host_port(sidecar->host)};
+	struct err err;
+
+	sidecar->registry = raftreg_client_create(sidecar->node);
+	assert_int_equal(sidecar->registry->ops->start(sidecar->registry, &settings, &err), 0);
+}
+
+static void start_sidecar(struct sidecar *sidecar)
+{
+	bool replica = sidecar->config->registry.role != CONFIG_ROLE_CLIENT;
+
+	if (!sidecar->host) {
+		sidecar->host = support_host_create();
+	}
+	if (!sidecar->directory) {
+		sidecar->directory = support_directory();
+		sidecar->id[0] = (uint8_t)(sidecar - world.sidecars + 1);
+	}
+	if (replica) {
+		start_node(sidecar);
+	}
+	support_host_start(sidecar->host, sidecar->node);
+	start_registry(sidecar);
+}
+
+/* Without a word to anybody: no transfer, no CLOSE. The port stays. */
+static void kill_sidecar(struct sidecar *sidecar)
+{
+	struct host *old = sidecar->host;
+
+	if (sidecar->registry) {
+		sidecar->registry->ops->stop(sidecar->registry, false);
+		raftreg_client_destroy(sidecar->registry);
+		sidecar->registry = NULL;
+	}
+	support_host_stop(old);
+	if (sidecar->node) {
+		raftreg_node_stop(sidecar->node);
+		sidecar->node = NULL;
+	}
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(world.sidecars); i++) {
+		struct sidecar *sidecar = &world.sidecars[i];
+
+		if (sidecar->registry || sidecar->node) {
+			kill_sidecar(sidecar);
+		}
+		if (sidecar->host) {
+			support_host_destroy(sidecar->host);
+			support_remove(sidecar->directory);
+		}
+		if (sidecar->config) {
+			support_config_free(sidecar->config);
+		}
+		instance_set_unref(sidecar->set);
+		record_set_unref(sidecar->records);
+	}
+	resolver_destroy(world.resolver);
+	for (int i = 0; i < 8; i++) {
+		loop_turn(world.loop, 0);
+	}
+	loop_destroy(world.loop);
+	return 0;
+}
+
+static void on_set(struct watch *watch, struct instance_set *set)
+{
+	struct sidecar *sidecar = watch->owner;
+
+	instance_set_unref(sidecar->set);
+	sidecar->set = instance_set_ref(set);
+}
+
+static void on_records(struct watch *watch, struct record_set *set)
+{
+	struct sidecar *sidecar = watch->owner;
+
+	record_set_unref(sidecar->records);
+	sidecar->records = record_set_ref(set);
+}
+
+static void watch(struct sidecar *sidecar, const char *name)
+{
+	sidecar->watch = (struct watch){.kind = WATCH_SERVICE,
+		.name = name,
+		.on_set = on_set,
+		.on_records = on_records,
+		.owner = sidecar};
+	assert_int_equal(
+		sidecar->registry->ops->watch_service(sidecar->registry, &sidecar->watch), 0);
+}
+
+static void on_done(struct registry_call *call, const struct registry_result *result)
+{
+	struct sidecar *sidecar = call->owner;
+
+	sidecar->results++;
+	sidecar->code = result->code;
+	sidecar->index = result->index;
+}
+
+static void declare(struct sidecar *sidecar, const char *name, uint16_t port)
+{
+	const struct metadata_pair pair = {"protocol", "http"};
+	const struct registry_endpoint endpoint = {
+		.name = "/shop.Stock/Get", .request = "a", .response = "b", .idempotent = true};
+	const struct registry_service service = {.name = name,
+		.version = "1.0",
+		.host = "127.0.0.1",
+		.port = port,
+		.protocol = "http",
+		.weight = 100,
+		.health = INSTANCE_UP,
+		.metadata = &pair,
+		.metadata_count = 1,
+		.endpoints = &endpoint,
+		.endpoint_count = 1};
+
+	sidecar->results = 0;
+	sidecar->call = (struct registry_call){.done = on_done, .owner = sidecar};
+	sidecar->registry->ops->register_service(sidecar->registry, &service, 1, &sidecar->call);
+}
+
+static bool is_answered(void *context)
+{
+	return ((struct sidecar *)context)->results > 0;
+}
+
+static void await_answer(struct sidecar *sidecar)
+{
+	assert_true(support_until(world.loop, is_answered, sidecar, WAIT_MS));
+	assert_int_equal(sidecar->code, REGISTRY_OK);
+}
+
+static bool sees_one(void *context)
+{
+	const struct sidecar *sidecar = context;
+
+	return sidecar->set && sidecar->set->known && sidecar->set->count == 1;
+}
+
+static bool sees_two(void *context)
+{
+	const struct sidecar *sidecar = context;
+
+	return sidecar->set && sidecar->set->known && sidecar->set->count == 2;
+}
+
+static bool sees_absent(void *context)
+{
+	const struct sidecar *sidecar = context;
+
+	return sidecar->set && sidecar->set->known && sidecar->set->absent;
+}
+
+/* A cluster of one by bootstrap: a client registers, another one watches. */
+static void test_one_voter(void **state)
+{
+	struct sidecar *voter = &world.sidecars[0];
+	struct sidecar *client = &world.sidecars[1];
+	uint16_t seeds[2] = {0};
+
+	(void)state;
+	voter->config = support_config("voter", CONFIG_ROLE_VOTER, CONFIG_BOOTSTRAP_ALONE, NULL);
+	start_sidecar(voter);
+	seeds[0] = support_host_port(voter->host);
+	client->config = support_config("stock", CONFIG_ROLE_CLIENT, CONFIG_BOOTSTRAP_NEVER, seeds);
+	start_sidecar(client);
+	watch(voter, "stock");
+	assert_true(support_until(world.loop, sees_absent, voter, WAIT_MS));
+	declare(client, "stock", 9000);
+	await_answer(client);
+	assert_true(support_until(world.loop, sees_one, voter, WAIT_MS));
+	assert_int_equal(voter->set->instances[0].port, 9000);
+	assert_string_equal(voter->set->instances[0].version, "1.0");
+	assert_int_equal(voter->set->idempotent_count, 1);
+	assert_string_equal(voter->set->idempotent_methods[0], "/shop.Stock/Get");
+	/* The same again changes nothing and is accepted all the same (RD-06). */
+	declare(client, "stock", 9000);
+	await_answer(client);
+	declare(client, "stock", 9001);
+	await_answer(client);
+	client->registry->ops->stop(client->registry, true);
+	assert_true(support_until(world.loop, sees_absent, voter, WAIT_MS));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_one_voter, setup, teardown),
+	};
+
+	(void)sees_two;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
