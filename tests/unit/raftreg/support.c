@@ -190,6 +190,16 @@ void support_host_stop(struct host *host)
 	host->running = false;
 }
 
+void support_host_forget(struct host *host)
+{
+	assert_false(host->running);
+	raftreg_door_destroy(host->door);
+	host->door = NULL;
+	for (int i = 0; i < 4; i++) {
+		loop_turn(host->loop, 0);
+	}
+}
+
 void support_host_destroy(struct host *host)
 {
 	if (host->running) {

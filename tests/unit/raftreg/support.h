@@ -30,6 +30,8 @@ struct loop *support_host_loop(struct host *host);
 void support_host_start(struct host *host, struct raftreg_node *node);
 /* Cuts every connection and joins the thread; the port stays reserved. */
 void support_host_stop(struct host *host);
+/* After the stop, and after the node's: lets go of it. */
+void support_host_forget(struct host *host);
 void support_host_destroy(struct host *host);
 
 /* A configuration with fast times; seeds are ports on 127.0.0.1, ended by 0. */

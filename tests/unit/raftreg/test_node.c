@@ -109,6 +109,7 @@ static void kill_sidecar(struct sidecar *sidecar)
 		raftreg_node_stop(sidecar->node);
 		sidecar->node = NULL;
 	}
+	support_host_forget(old);
 }
 
 static int teardown(void **state)
@@ -259,12 +260,157 @@ static void test_one_voter(void **state)
 	assert_true(support_until(world.loop, sees_absent, voter, WAIT_MS));
 }
 
+static bool has_voters(struct sidecar *sidecar, const char *count, const char *role)
+{
+	struct buf json;
+	bool found;
+	size_t seen = 0;
+	const char *at;
+
+	buf_init(&json);
+	raftreg_node_status(sidecar->node, &json);
+	for (at = strstr(buf_string(&json), role); at; at = strstr(at + 1, role)) {
+		seen++;
+	}
+	found = seen == (size_t)atoi(count);
+	buf_fini(&json);
+	return found;
+}
+
+static bool three_voters(void *context)
+{
+	return has_voters(context, "3", "\"role\":\"voter\",\"state\"");
+}
+
+static bool five_voters(void *context)
+{
+	return has_voters(context, "5", "\"role\":\"voter\",\"state\"");
+}
+
+static struct sidecar *find_leader(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(world.sidecars); i++) {
+		struct raftreg_node_health health;
+
+		if (world.sidecars[i].node) {
+			raftreg_node_health(world.sidecars[i].node, &health);
+			if (health.is_leader) {
+				return &world.sidecars[i];
+			}
+		}
+	}
+	return NULL;
+}
+
+static bool some_leader(void *context)
+{
+	(void)context;
+	return find_leader() != NULL;
+}
+
+static void start_voters(size_t count)
+{
+	uint16_t seeds[2] = {0};
+
+	for (size_t i = 0; i < count; i++) {
+		struct sidecar *sidecar = &world.sidecars[i];
+
+		sidecar->config = support_config("voter", CONFIG_ROLE_VOTER,
+			i == 0 ? CONFIG_BOOTSTRAP_ALONE : CONFIG_BOOTSTRAP_NEVER,
+			i == 0 ? NULL : seeds);
+		start_sidecar(sidecar);
+		seeds[0] = support_host_port(world.sidecars[0].host);
+	}
+}
+
+static void start_client(struct sidecar *sidecar, const char *name)
+{
+	uint16_t seeds[6] = {0};
+
+	for (size_t i = 0; i < 5 && world.sidecars[i].node; i++) {
+		seeds[i] = support_host_port(world.sidecars[i].host);
+	}
+	sidecar->config = support_config(name, CONFIG_ROLE_CLIENT, CONFIG_BOOTSTRAP_NEVER, seeds);
+	start_sidecar(sidecar);
+}
+
+/* RB-03: one by bootstrap, two that join, become voters in one change; a leader that falls silent
+ * is replaced, and nothing is forgotten. */
+static void test_three_voters(void **state)
+{
+	struct sidecar *client = &world.sidecars[5];
+	struct sidecar *watcher = &world.sidecars[6];
+	struct sidecar *leader;
+	uint64_t begin;
+
+	(void)state;
+	start_voters(3);
+	assert_true(support_until(world.loop, three_voters, &world.sidecars[0], WAIT_MS));
+	start_client(client, "stock");
+	start_client(watcher, "shop");
+	watch(watcher, "stock");
+	declare(client, "stock", 9000);
+	await_answer(client);
+	assert_true(support_until(world.loop, sees_one, watcher, WAIT_MS));
+	leader = find_leader();
+	assert_non_null(leader);
+	kill_sidecar(leader);
+	begin = clock_monotonic_ms();
+	declare(client, "stock", 9001);
+	await_answer(client);
+	print_message("accepted %u ms after the leader fell silent\n",
+		(unsigned)(clock_monotonic_ms() - begin));
+	assert_non_null(find_leader());
+	assert_true(support_until(world.loop, sees_one, watcher, WAIT_MS));
+	/* Back from its own disk. */
+	start_sidecar(leader);
+	declare(leader, "voter", 7440);
+	await_answer(leader);
+}
+
+/* All voters go; the clients keep their view; the voters come back with what was acknowledged. */
+static void test_all_voters_killed(void **state)
+{
+	struct sidecar *client = &world.sidecars[5];
+	struct sidecar *watcher = &world.sidecars[6];
+	uint64_t until;
+
+	(void)state;
+	start_voters(3);
+	assert_true(support_until(world.loop, three_voters, &world.sidecars[0], WAIT_MS));
+	start_client(client, "stock");
+	start_client(watcher, "shop");
+	watch(watcher, "stock");
+	declare(client, "stock", 9000);
+	await_answer(client);
+	assert_true(support_until(world.loop, sees_one, watcher, WAIT_MS));
+	for (int i = 0; i < 3; i++) {
+		kill_sidecar(&world.sidecars[i]);
+	}
+	for (until = clock_monotonic_ms() + 1000; clock_monotonic_ms() < until;) {
+		loop_turn(world.loop, 10);
+	}
+	assert_int_equal(watcher->set->count, 1);
+	for (int i = 0; i < 3; i++) {
+		start_sidecar(&world.sidecars[i]);
+	}
+	assert_true(support_until(world.loop, some_leader, NULL, WAIT_MS));
+	declare(watcher, "shop", 9100);
+	await_answer(watcher);
+	assert_int_equal(watcher->set->count, 1);
+	assert_false(watcher->set->instances[0].suspect);
+	assert_int_equal(watcher->set->instances[0].port, 9000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_one_voter, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_three_voters, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_all_voters_killed, setup, teardown),
 	};
 
 	(void)sees_two;
+	(void)five_voters;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
