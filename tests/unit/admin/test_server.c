@@ -1,0 +1,435 @@
+/*
+ * The admin interface over real sockets (operations.md AD-03, AD-05, AD-06): paths, parameters,
+ * parts, methods, limits, guards in every answer. The pages are fakes that print what they were
+ * handed; the control room is a fake that has a loop and a configuration.
+ */
+#include "test_admin.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "admin/admin.h"
+#include "admin/pages.h"
+#include "admin/server.h"
+#include "admin/socket.h"
+#include "base/clock.h"
+#include "net/listener.h"
+#include "net/loop.h"
+
+static struct loop *loop;
+static struct config config;
+static struct control_plugin plugin;
+
+const struct config *control_config(const struct control *control)
+{
+	(void)control;
+	return &config;
+}
+
+struct loop *control_loop(struct control *control)
+{
+	(void)control;
+	return loop;
+}
+
+struct control_plugin *control_admin(struct control *control)
+{
+	(void)control;
+	return &plugin;
+}
+
+const char *control_data_dir(const struct control *control)
+{
+	(void)control;
+	return NULL;
+}
+
+const char *control_service(const struct control *control)
+{
+	(void)control;
+	return "orders";
+}
+
+/* "name|part,part|parameter=value ...|body" */
+static void echo(struct admin_call *call, const char *name)
+{
+	struct buf text;
+
+	buf_init(&text);
+	buf_appendf(&text, "%s|", name);
+	for (unsigned i = 0; i < call->part_count; i++) {
+		buf_appendf(&text, "%s%s", i ? "," : "", call->parts[i]);
+	}
+	buf_append_string(&text, "|");
+	for (const char *pair = call->query; pair && *pair; pair += strlen(pair) + 1) {
+		buf_appendf(&text, "%s ", pair);
+	}
+	buf_appendf(&text, "|%s", call->body ? call->body : "");
+	admin_answer_text(call, 200, "text/plain", buf_slice(&text));
+	buf_fini(&text);
+}
+
+#define FAKE(name)                                                                                 \
+	void name(struct admin_call *call)                                                         \
+	{                                                                                          \
+		echo(call, #name);                                                                 \
+	}
+FAKE(health_live)
+FAKE(health_startup)
+FAKE(health_ready)
+FAKE(health_wait)
+FAKE(metrics_page)
+FAKE(status_page)
+FAKE(status_quit_page)
+FAKE(status_log_level_page)
+FAKE(services_page)
+FAKE(service_page)
+FAKE(services_instances_page)
+FAKE(raft_page)
+FAKE(raft_verb_page)
+FAKE(raft_members_page)
+FAKE(topics_page)
+FAKE(topics_groups_page)
+FAKE(topics_verb_page)
+FAKE(topics_dlq_page)
+FAKE(topics_dlq_show_page)
+FAKE(topics_dlq_replay_page)
+FAKE(topics_dlq_drop_page)
+FAKE(config_page)
+FAKE(config_schema_page)
+FAKE(config_reload_page)
+
+/* --- the test's side -------------------------------------------------------------------------- */
+
+struct setting {
+	char path[64];
+	int tcp, metrics; /* ports */
+};
+
+static int bind_door(int *ret_port)
+{
+	struct address address;
+	struct sockaddr_in bound;
+	socklen_t size = sizeof bound;
+	int fd = -1;
+
+	assert_true(address_parse(SLICE("127.0.0.1:0"), true, &address));
+	assert_int_equal(listener_bind(&address, 1, &fd), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&bound, &size), 0);
+	*ret_port = ntohs(bound.sin_port);
+	return fd;
+}
+
+static int setup(void **state)
+{
+	static struct setting setting;
+	struct err err;
+	int tcp = bind_door(&setting.tcp);
+	int metrics = bind_door(&setting.metrics);
+
+	assert_int_equal(loop_create(&loop), 0);
+	(void)snprintf(
+		setting.path, sizeof setting.path, "/tmp/pillion-admin-%d.sock", (int)getpid());
+	config = (struct config){0};
+	config.admin.socket = setting.path;
+	plugin = admin_plugin();
+	err_clear(&err);
+	assert_int_equal(plugin.start((struct control *)(void *)&setting, tcp, metrics, &err), 0);
+	*state = &setting;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct setting *setting = *state;
+
+	plugin.stop((struct control *)(void *)setting);
+	for (int i = 0; i < 4; i++) {
+		loop_turn(loop, 0);
+	}
+	loop_destroy(loop);
+	assert_int_equal(access(setting->path, F_OK), -1);
+	return 0;
+}
+
+static int dial(const struct setting *setting, enum admin_door door)
+{
+	struct sockaddr_un local = {.sun_family = AF_UNIX};
+	struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(door == ADMIN_UNIX ? AF_UNIX : AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+	if (door == ADMIN_UNIX) {
+		(void)snprintf(local.sun_path, sizeof local.sun_path, "%s", setting->path);
+		assert_int_equal(connect(fd, (struct sockaddr *)&local, sizeof local), 0);
+	} else {
+		v4.sin_port =
+			htons((uint16_t)(door == ADMIN_TCP ? setting->tcp : setting->metrics));
+		if (connect(fd, (struct sockaddr *)&v4, sizeof v4) < 0) {
+			assert_int_equal(errno, EINPROGRESS);
+		}
+	}
+	return fd;
+}
+
+/* Sends all of it while the loop turns; returns what came until the end of the connection. */
+static void exchange_bytes(int fd, struct slice text, struct buf *ret_answer)
+{
+	uint64_t end = clock_monotonic_ms() + TEST_WAIT_MS;
+
+	for (;;) {
+		uint8_t piece[4096];
+		ssize_t got;
+
+		assert_true(clock_monotonic_ms() < end);
+		if (text.size > 0) {
+			got = send(fd, text.data, text.size, MSG_NOSIGNAL);
+			if (got > 0) {
+				text = slice_from(text, (size_t)got);
+			} else if (got < 0 && errno != EAGAIN && errno != ENOTCONN) {
+				text.size = 0; /* refused halfway; the answer is there */
+			}
+		}
+		loop_turn(loop, 5);
+		got = recv(fd, piece, sizeof piece, 0);
+		if (got > 0) {
+			buf_append(ret_answer, piece, (size_t)got);
+		} else if (got == 0 || errno == ECONNRESET) {
+			return;
+		}
+	}
+}
+
+/* One request on a connection of its own; the answer as text. */
+static const char *ask(const struct setting *setting, enum admin_door door, const char *line,
+	const char *fields, struct slice body)
+{
+	static struct buf answer;
+	struct buf request;
+	int fd = dial(setting, door);
+	int port = door == ADMIN_METRICS ? setting->metrics : setting->tcp;
+
+	buf_fini(&answer);
+	buf_init(&answer);
+	buf_init(&request);
+	buf_appendf(&request, "%s HTTP/1.1\r\nhost: 127.0.0.1:%d\r\nconnection: close\r\n%s", line,
+		port, fields);
+	if (body.size > 0) {
+		buf_appendf(&request, "content-length: %zu\r\n", body.size);
+	}
+	buf_append_string(&request, "\r\n");
+	buf_append(&request, body.data, body.size);
+	exchange_bytes(fd, buf_slice(&request), &answer);
+	buf_fini(&request);
+	close(fd);
+	return buf_string(&answer);
+}
+
+static void expect(const char *answer, int status, const char *part)
+{
+	char line[32];
+
+	(void)snprintf(line, sizeof line, "HTTP/1.1 %d ", status);
+	if (strncmp(answer, line, strlen(line)) != 0 || !strstr(answer, part)) {
+		fail_msg("wanted %d with \"%s\", got: %.600s", status, part, answer);
+	}
+}
+
+static void paths(void **state)
+{
+	static const struct {
+		const char *line;
+		int status;
+		const char *part;
+	} rows[] = {
+		{"GET /livez", 200, "health_live|||"},
+		{"GET /v1/status", 200, "status_page|||"},
+		{"GET /", 200, "POST /v1/reload"},
+		{"GET /v1/services/stock", 200, "|stock||"},
+		/* Parts and parameters are decoded once; '+' stays. */
+		{"GET /v1/services/st%6fck%2f+a", 200, "|stock/+a||"},
+		{"GET /v1/services/100%25", 200, "|100%||"},
+		{"GET /v1/instances?service=st%6fck", 200, "|service=stock |"},
+		{"GET /v1/instances?service=a+b%26c", 200, "|service=a+b&c |"},
+		{"GET /readyz?verbose", 200, "|verbose= |"},
+		{"GET /v1/instances?&&service=x&", 200, "|service=x |"},
+		{"GET /v1/instances?service=", 200, "|service= |"},
+		{"GET /v1/dlq/stock.low/orders", 200, "|stock.low,orders||"},
+		{"GET /v1/dlq/stock.low/orders/17", 200, "|stock.low,orders,17||"},
+		/* A star stands for one segment that is not empty. */
+		{"GET /v1/services/", 404, "no such path"},
+		{"GET /v1/services/a/b", 404, "no such path"},
+		{"GET /v1/dlq/x", 404, "no such path"},
+		{"GET /livezz", 404, "did you mean /livez;"},
+		{"GET /v1/stats", 404, "did you mean /v1/status;"},
+		{"GET /v1/services/a/../../status", 200, "status_page"},
+		{"POST /v1/status", 405, "this path takes GET"},
+		{"GET /v1/quit", 405, "this path takes POST"},
+		{"OPTIONS /v1/reload", 405, "POST"},
+		{"GET /v1/status?nonsense=1", 400, "unknown parameter nonsense"},
+		{"GET /v1/instances?services=x", 400, "known: service"},
+	};
+	struct setting *setting = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		expect(ask(setting, ADMIN_UNIX, rows[i].line, "", SLICE("")), rows[i].status,
+			rows[i].part);
+	}
+}
+
+/* AD-03: what keeps browsers out stands in every answer, errors too; AD-06: the shape of an error.
+ */
+static void every_answer_is_guarded(void **state)
+{
+	static const char *const lines[] = {"GET /livez", "GET /nonsense", "GET /v1/quit"};
+	struct setting *setting = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+		const char *answer = ask(setting, ADMIN_UNIX, lines[i], "", SLICE(""));
+
+		assert_non_null(strstr(answer, "Cache-Control: no-store\r\n"));
+		assert_non_null(strstr(answer, "X-Content-Type-Options: nosniff\r\n"));
+		assert_non_null(strstr(answer, "Cross-Origin-Resource-Policy: same-origin\r\n"));
+		assert_null(strstr(answer, "Access-Control-"));
+	}
+	expect(ask(setting, ADMIN_UNIX, "GET /v1/quit", "", SLICE("")), 405, "Allow: POST\r\n");
+	expect(ask(setting, ADMIN_UNIX, "GET /nonsense", "", SLICE("")), 404,
+		"{\"error\":{\"reason\":\"not_found\",\"code\":\"PIL5404\",\"message\":");
+	expect(ask(setting, ADMIN_UNIX, "GET /nonsense", "", SLICE("")), 404, "\"fix\":");
+}
+
+static void bodies(void **state)
+{
+	static uint8_t large[ADMIN_BODY_MAX + 1];
+	struct setting *setting = *state;
+
+	expect(ask(setting, ADMIN_UNIX, "POST /v1/reload", "content-type: application/json\r\n",
+		       SLICE("{\"dry_run\":true}")),
+		200, "|||{\"dry_run\":true}");
+	memset(large, 'x', sizeof large);
+	expect(ask(setting, ADMIN_UNIX, "POST /v1/reload", "", slice_make(large, sizeof large)),
+		413, "");
+}
+
+static void head_too_large(void **state)
+{
+	struct setting *setting = *state;
+	struct buf fields;
+
+	buf_init(&fields);
+	for (int i = 0; i < 400; i++) {
+		buf_appendf(&fields, "x-%d: %060d\r\n", i, i);
+	}
+	expect(ask(setting, ADMIN_UNIX, "GET /livez", buf_string(&fields), SLICE("")), 431, "");
+	buf_fini(&fields);
+}
+
+static void doors(void **state)
+{
+	static const struct {
+		enum admin_door door;
+		const char *line, *fields;
+		int status;
+	} rows[] = {
+		{ADMIN_TCP, "GET /v1/status", "", 200},
+		{ADMIN_TCP, "GET /v1/config", "", 403},
+		{ADMIN_TCP, "POST /v1/quit",
+			"content-type: application/json\r\nx-pillion-admin: 1\r\n", 403},
+		{ADMIN_TCP, "GET /v1/status", "origin: http://evil.example\r\n", 403},
+		{ADMIN_UNIX, "GET /v1/config", "", 200},
+		{ADMIN_UNIX, "POST /v1/quit", "", 200},
+		/* AD-04: the metrics door has health and metrics, nothing else. */
+		{ADMIN_METRICS, "GET /metrics", "", 200},
+		{ADMIN_METRICS, "GET /livez", "", 200},
+		{ADMIN_METRICS, "GET /readyz?verbose", "", 200},
+		{ADMIN_METRICS, "GET /startupz", "", 200},
+		{ADMIN_METRICS, "GET /wait", "", 404},
+		{ADMIN_METRICS, "GET /", "", 404},
+		{ADMIN_METRICS, "GET /v1/status", "", 404},
+		{ADMIN_METRICS, "POST /v1/quit", "", 404},
+	};
+	struct setting *setting = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		expect(ask(setting, rows[i].door, rows[i].line, rows[i].fields, SLICE("")),
+			rows[i].status, "");
+	}
+}
+
+/* AD-05: the seventeenth on the Unix socket is closed; TCP does not count there. */
+static void connections_are_bounded(void **state)
+{
+	struct setting *setting = *state;
+	int held[16];
+	struct buf answer;
+	int fd;
+
+	for (size_t i = 0; i < ARRAY_SIZE(held); i++) {
+		held[i] = dial(setting, ADMIN_UNIX);
+	}
+	for (int i = 0; i < 10; i++) {
+		loop_turn(loop, 5);
+	}
+	fd = dial(setting, ADMIN_UNIX);
+	buf_init(&answer);
+	exchange_bytes(
+		fd, SLICE("GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"), &answer);
+	assert_int_equal(answer.size, 0);
+	close(fd);
+	expect(ask(setting, ADMIN_TCP, "GET /livez", "", SLICE("")), 200, "health_live");
+	/* One that leaves makes room. */
+	close(held[0]);
+	for (int i = 0; i < 10; i++) {
+		loop_turn(loop, 5);
+	}
+	expect(ask(setting, ADMIN_UNIX, "GET /livez", "", SLICE("")), 200, "health_live");
+	for (size_t i = 1; i < ARRAY_SIZE(held); i++) {
+		close(held[i]);
+	}
+	buf_fini(&answer);
+}
+
+static void several_on_one_connection(void **state)
+{
+	struct setting *setting = *state;
+	int fd = dial(setting, ADMIN_UNIX);
+	struct buf answer;
+
+	buf_init(&answer);
+	exchange_bytes(fd,
+		SLICE("GET /livez HTTP/1.1\r\nhost: x\r\n\r\n"
+		      "GET /startupz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"),
+		&answer);
+	assert_non_null(strstr(buf_string(&answer), "health_live"));
+	assert_non_null(strstr(buf_string(&answer), "health_startup"));
+	buf_fini(&answer);
+	close(fd);
+}
+
+/* The socket is for its user, and one that a living sidecar answers on is not taken from it. */
+static void the_socket_is_ours(void **state)
+{
+	struct setting *setting = *state;
+	struct stat status;
+	struct admin_socket second;
+	struct err err;
+
+	assert_int_equal(stat(setting->path, &status), 0);
+	assert_int_equal(status.st_mode & 0777, 0600);
+	err_clear(&err);
+	assert_int_equal(
+		admin_socket_open(&second, (struct control *)(void *)setting, &err), -EADDRINUSE);
+	assert_int_equal(err.code, 2001);
+	expect(ask(setting, ADMIN_UNIX, "GET /livez", "", SLICE("")), 200, "health_live");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {TEST(paths), TEST(every_answer_is_guarded), TEST(bodies),
+		TEST(head_too_large), TEST(doors), TEST(connections_are_bounded),
+		TEST(several_on_one_connection), TEST(the_socket_is_ours)};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
