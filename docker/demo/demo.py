@@ -179,6 +179,9 @@ class Mesh:
 
     def clean(self):
         self.stop_all()
+        if os.environ.get("DEMO_KEEP_LOGS"):
+            print("logs: %s" % self.folder)
+            return
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

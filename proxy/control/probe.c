@@ -118,7 +118,7 @@ static void close_check(struct probe *probe)
 		connection_close(connection, REASON_ok, false);
 	}
 	if (probe->transport) {
-		transport_close(probe->transport, true);
+		transport_close(probe->transport, false);
 		probe->transport = NULL;
 	}
 	probe->busy = false;

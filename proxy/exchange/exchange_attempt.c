@@ -106,7 +106,10 @@ static bool attempt_is_idempotent(const struct exchange *x)
 	if (x->idempotent || x->policy->retry_idempotent) {
 		return true;
 	}
-	return x->grpc && service_is_idempotent(x->selection.service, x->req.head->path);
+	/* The callee declared the method, whichever format a client calls it in: a JSON POST to
+	 * the path of a gRPC method is that method. */
+	return x->req.head->method == METHOD_POST &&
+	       service_is_idempotent(x->selection.service, x->req.head->path);
 }
 
 static uint64_t attempt_time_left_ms(const struct exchange *x)
