@@ -208,6 +208,7 @@ int broker_create(const struct broker_options *options, struct broker **ret_brok
 		options->service_name ? options->service_name : "pillion");
 	(void)snprintf(broker->host, sizeof broker->host, "%s",
 		options->advertise_host ? options->advertise_host : "127.0.0.1");
+	broker->gate = gate_create();
 	rng_seed_system(&own->salts);
 	counters_init(&broker->counters);
 	atomic_store(
@@ -247,6 +248,7 @@ void broker_destroy(struct broker *broker)
 	if (!broker) {
 		return;
 	}
+	gate_close(broker->gate);
 	directory_destroy(broker->directory);
 	broker->directory = NULL;
 	if (broker->thread) {

@@ -16,6 +16,7 @@
 struct command {
 	struct desk_mail mail;
 	struct mail back; /* to control */
+	struct gate *gate;
 	struct broker *broker;
 	char verb[24];
 	char topic[288], group[72];
@@ -46,7 +47,10 @@ static void discard(struct desk_mail *mail)
 
 static void discard_back(struct mail *mail)
 {
-	free_command(container_of(mail, struct command, back));
+	struct command *command = container_of(mail, struct command, back);
+
+	gate_unref(command->gate);
+	free_command(command);
 }
 
 static void separate(struct command *command)
@@ -354,7 +358,9 @@ static void deliver_back(struct mail *mail)
 {
 	struct command *command = container_of(mail, struct command, back);
 
-	finish(command);
+	if (gate_pass(command->gate)) {
+		finish(command);
+	}
 	free_command(command);
 }
 
@@ -366,6 +372,7 @@ static void go_on(struct command *command)
 		desk_post(&broker->desks[command->next], &command->mail, run_visit, discard);
 		return;
 	}
+	command->gate = gate_ref(broker->gate);
 	command->back.deliver = deliver_back;
 	command->back.discard = discard_back;
 	(void)mailbox_post(loop_mailbox(broker->control_loop), &command->back);

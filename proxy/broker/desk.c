@@ -15,7 +15,7 @@ static void deliver(struct mail *mail)
 {
 	struct desk_mail *self = container_of(mail, struct desk_mail, mail);
 
-	if (self->desk->server) {
+	if (gate_pass(self->gate) && self->desk->server) {
 		self->run(self->desk, self);
 	} else {
 		self->discard(self);
@@ -26,6 +26,7 @@ static void discard(struct mail *mail)
 {
 	struct desk_mail *self = container_of(mail, struct desk_mail, mail);
 
+	gate_unref(self->gate);
 	self->discard(self);
 }
 
@@ -37,6 +38,7 @@ void desk_post(struct desk *desk, struct desk_mail *mail,
 	mail->mail.deliver = deliver;
 	mail->mail.discard = discard;
 	mail->desk = desk;
+	mail->gate = gate_ref(desk->gate);
 	mail->run = run;
 	mail->discard = discard_mail;
 	(void)mailbox_post(loop_mailbox(desk->loop), &mail->mail);
@@ -86,6 +88,7 @@ static void on_tick(struct timer *timer)
 void desk_init(struct desk *desk, struct broker *broker, unsigned index, struct loop *loop)
 {
 	desk->broker = broker;
+	desk->gate = gate_create();
 	desk->index = index;
 	desk->loop = loop;
 	desk->plan = plan_create();
@@ -138,6 +141,7 @@ void desk_detach(struct desk *desk)
 void desk_fini(struct desk *desk)
 {
 	ASSERT(!desk->server);
+	gate_close(desk->gate);
 	while (desk->topics.count > 0) {
 		struct map_entry *entry = &desk->topics.entries[desk->topics.count - 1];
 		struct topic *topic = entry->value;

@@ -11,6 +11,7 @@
 #include "base/rng.h"
 #include "broker/broker.h"
 #include "broker/counters.h"
+#include "broker/gate.h"
 #include "broker/plan.h"
 #include "net/loop.h"
 #include "net/mailbox.h"
@@ -36,6 +37,7 @@ struct spool_thread;
 struct desk_mail {
 	struct mail mail;
 	struct desk *desk; /* the receiver */
+	struct gate *gate;
 	void (*run)(struct desk *desk, struct desk_mail *mail);
 	void (*discard)(struct desk_mail *mail); /* only frees */
 };
@@ -51,6 +53,7 @@ struct desk_ticket { /* a request that waits for another thread */
 
 struct desk {
 	struct broker *broker;
+	struct gate *gate; /* of mail to this desk */
 	unsigned index;
 	struct loop *loop;
 	struct exchange_server *server; /* NULL: not attached, or detached */
@@ -83,6 +86,7 @@ struct broker { /* shared; fixed after broker_create unless atomic */
 	char host[256];
 	uint16_t port;
 	struct loop *control_loop;
+	struct gate *gate; /* of mail to control */
 	struct registry *registry;
 	struct resolver *resolver;
 	struct spool *spool;	     /* the spool thread's, after the start */

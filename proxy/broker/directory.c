@@ -532,6 +532,7 @@ void directory_resume(struct directory *directory)
 /* Mail of a desk to control. */
 struct fetch_mail {
 	struct mail mail;
+	struct gate *gate;
 	struct broker *broker;
 	struct fetch_path path;
 	bool ended;
@@ -616,7 +617,7 @@ static void fetch_ended(struct directory *directory, const struct fetch_path *pa
 static void deliver_fetch(struct mail *mail)
 {
 	struct fetch_mail *self = container_of(mail, struct fetch_mail, mail);
-	struct directory *directory = self->broker->directory;
+	struct directory *directory = gate_pass(self->gate) ? self->broker->directory : NULL;
 
 	if (directory && self->ended) {
 		fetch_ended(directory, &self->path);
@@ -626,11 +627,21 @@ static void deliver_fetch(struct mail *mail)
 	mem_free(self);
 }
 
+static void discard_fetch(struct mail *mail)
+{
+	struct fetch_mail *self = container_of(mail, struct fetch_mail, mail);
+
+	gate_unref(self->gate);
+	mem_free(self);
+}
+
 static void post_fetch(struct desk *desk, const struct fetch_path *path, bool ended)
 {
 	struct fetch_mail *mail = mem_zalloc(sizeof *mail);
 
 	mail->mail.deliver = deliver_fetch;
+	mail->mail.discard = discard_fetch;
+	mail->gate = gate_ref(desk->broker->gate);
 	mail->broker = desk->broker;
 	mail->path = *path;
 	mail->ended = ended;

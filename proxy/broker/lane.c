@@ -67,6 +67,9 @@ static bool send_frame(struct lane *lane, struct frame *frame)
 	struct broker *broker = desk->broker;
 	struct desk *home;
 
+	if (!desk->server) {
+		return false; /* the desk ends, and with it everybody it could tell */
+	}
 	frame->origin = (struct frame_origin){desk->index, UINT32_MAX, 0};
 	if (!lane->local) {
 		if (!lane->link || !link_send(lane->link, frame)) {

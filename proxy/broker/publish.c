@@ -59,7 +59,8 @@ static void run_owner(struct desk *desk, struct desk_mail *mail)
 	topic_publish(topic, publication);
 }
 
-/* Where mail is discarded the desks end, and the broker may be gone: nothing is counted any more. */
+/* Where mail is discarded the desks end, and the broker may be gone: nothing is counted any more.
+ */
 static void discard_publication(struct desk_mail *mail)
 {
 	struct publication *publication = container_of(mail, struct publication, mail);

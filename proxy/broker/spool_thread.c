@@ -58,13 +58,18 @@ static void deliver_done(struct mail *mail)
 {
 	struct spool_job *job = container_of(mail, struct spool_job, mail);
 
-	job->done(job);
+	if (gate_pass(job->gate)) {
+		job->done(job);
+	} else {
+		job->discard(job);
+	}
 }
 
 static void discard_job(struct mail *mail)
 {
 	struct spool_job *job = container_of(mail, struct spool_job, mail);
 
+	gate_unref(job->gate);
 	job->discard(job);
 }
 
@@ -131,6 +136,7 @@ void spool_thread_append(struct spool_thread *thread, struct spool_job *job)
 {
 	ASSERT(job->done && job->discard && job->loop);
 	job->thread = thread;
+	(void)gate_ref(job->gate);
 	job->mail.deliver = deliver_append;
 	job->mail.discard = discard_job;
 	(void)mailbox_post(thread->jobs, &job->mail);
@@ -262,13 +268,20 @@ static void deliver_read_done(struct mail *mail)
 {
 	struct spool_read *read = container_of(mail, struct spool_read, mail);
 
-	read->done(read);
+	if (gate_pass(read->gate)) {
+		read->done(read);
+		return;
+	}
+	message_unref(read->message);
+	read->message = NULL;
+	read->discard(read);
 }
 
 static void discard_read(struct mail *mail)
 {
 	struct spool_read *read = container_of(mail, struct spool_read, mail);
 
+	gate_unref(read->gate);
 	message_unref(read->message);
 	read->message = NULL;
 	read->discard(read);
@@ -287,6 +300,7 @@ void spool_thread_read(struct spool_thread *thread, struct spool_read *read)
 {
 	ASSERT(read->length >= RECORD_HEADER && read->length <= READ_LIMIT);
 	read->thread = thread;
+	(void)gate_ref(read->gate);
 	read->message = NULL;
 	read->mail.deliver = deliver_read;
 	read->mail.discard = discard_read;

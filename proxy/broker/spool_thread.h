@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "base/stat.h"
+#include "broker/gate.h"
 #include "broker/spool.h"
 #include "net/mailbox.h"
 
@@ -22,6 +23,7 @@ struct spool_job {
 	struct spool_entry entry;
 	bool sync; /* level fsync */
 	struct loop *loop;
+	struct gate *gate; /* of what `done` belongs to; borrowed until the call */
 	void (*done)(struct spool_job *job);
 	void (*discard)(struct spool_job *job); /* only frees */
 	struct spool_thread *thread;		/* set by append */
@@ -36,6 +38,7 @@ struct spool_read {
 	int status; /* 0, -EBADMSG: damaged, -errno */
 	struct message *message;
 	struct loop *loop;
+	struct gate *gate;
 	void (*done)(struct spool_read *read);
 	void (*discard)(struct spool_read *read);
 	struct spool_thread *thread;

@@ -159,6 +159,7 @@ static void write_note(struct topic *topic, struct note *note, uint8_t type)
 		.pcrc = record_pcrc(slice_make(NULL, 0), entry->body)};
 	note->topic = topic;
 	note->job.loop = topic->desk->loop;
+	note->job.gate = topic->desk->gate;
 	note->job.done = on_note;
 	note->job.discard = discard_note;
 	spool_thread_append(topic->desk->broker->thread, &note->job);
@@ -334,6 +335,7 @@ void topic_publish(struct topic *topic, struct publication *publication)
 		.pcrc = message->pcrc};
 	publication->job.sync = publication->fsync;
 	publication->job.loop = desk->loop;
+	publication->job.gate = desk->gate;
 	publication->job.done = on_committed;
 	publication->job.discard = discard_publication;
 	spool_thread_append(desk->broker->thread, &publication->job);
@@ -414,6 +416,7 @@ void topic_read(struct topic *topic, struct topic_entry *entry)
 		job->read.lsn = one->at.lsn;
 		job->read.length = one->at.length;
 		job->read.loop = topic->desk->loop;
+		job->read.gate = topic->desk->gate;
 		job->read.done = on_read;
 		job->read.discard = discard_read;
 		spool_thread_read(topic->desk->broker->thread, &job->read);
