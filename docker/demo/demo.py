@@ -31,7 +31,7 @@ def eventually(what, check, seconds=WAIT):
             last = check()
             if last:
                 return last
-        except (Failed, OSError, ValueError, KeyError) as error:
+        except (Failed, OSError, ValueError, KeyError, TypeError) as error:
             last = error
         time.sleep(0.05)
     raise Failed("%s: not within %d s (last: %s)" % (what, seconds, last))

@@ -8,7 +8,21 @@
 /* The broker has made status and JSON; nothing is known here of groups and messages. */
 static void on_answer(void *owner, int status, struct slice json)
 {
-	admin_answer_text(owner, status, "application/json", json);
+	struct admin_call *call = owner;
+	struct buf text;
+
+	/* The broker gives bare lists; their shape is the admin interface's (AD-06). */
+	if (json.size == 0 || json.data[0] != '[') {
+		admin_answer_text(call, status, "application/json", json);
+		return;
+	}
+	buf_init(&text);
+	buf_append_string(&text, "{\"items\":");
+	buf_append_slice(&text, json);
+	buf_appendf(&text, ",\"generation\":%llu}",
+		(unsigned long long)control_generation(call->control));
+	admin_answer_text(call, status, "application/json", buf_slice(&text));
+	buf_fini(&text);
 }
 
 /* One way for all: the broker decides what a verb means, and answers later, from the loop. The
