@@ -173,7 +173,8 @@ static int start(
 	return 0;
 }
 
-/* The stream closes from the loop; no completion runs afterwards. */
+/* No completion runs afterwards. Who leaves keeps its stream until the end, so that CLOSE goes out.
+ */
 static void stop(struct registry *registry, bool leave)
 {
 	struct client *client = client_of(registry);
@@ -194,8 +195,6 @@ static void stop(struct registry *registry, bool leave)
 	viewfile_finish(client);
 	if (!leave && client->connection) {
 		client_disconnect(client, "stopped");
-	} else if (client->call_open) {
-		grpc_call_finish(&client->call, 0, (struct slice){0});
 	}
 }
 

@@ -198,6 +198,8 @@ static void dispatch(struct client *client, const struct packet *frame)
 		break;
 	case PACKET_BOOKMARK:
 		client->quorum = !(frame->flags & PACKET_NO_QUORUM);
+		(void)snprintf(client->leader, sizeof client->leader, "%.*s", (int)frame->text.size,
+			(const char *)frame->text.data);
 		client_view_frame(client, frame);
 		break;
 	case PACKET_BEGIN:

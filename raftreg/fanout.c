@@ -201,11 +201,18 @@ static void send_whole(struct conn *conn, const struct state_set *set)
 static void send_mark(struct conn *conn, enum packet_kind kind, uint64_t number, unsigned flags)
 {
 	struct raftreg_node *node = conn->fanout->node;
-	const struct packet frame = {.kind = kind,
+	const struct state_replica *leader =
+		kind == PACKET_BOOKMARK ? state_replica(&node->state, node->now.leader) : NULL;
+	char address[300] = "";
+	struct packet frame = {.kind = kind,
 		.number = number,
 		.index = node->state.applied,
 		.flags = flags | (node_has_quorum(node) ? 0u : (unsigned)PACKET_NO_QUORUM)};
 
+	if (leader) {
+		node_status_address(leader, address);
+		frame.text = slice_from_string(address);
+	}
 	send_frame(conn, &frame);
 }
 

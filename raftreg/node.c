@@ -43,30 +43,30 @@ bool node_has_quorum(const struct raftreg_node *node)
 
 struct change_mail {
 	struct mail mail;
-	struct raftreg_node *node;
+	void (*on_change)(void *owner); /* copied: the node may be gone when it arrives */
+	void *owner;
 };
 
 static void deliver_change(struct mail *mail)
 {
 	struct change_mail *change = container_of(mail, struct change_mail, mail);
 
-	if (change->node->on_change) {
-		change->node->on_change(change->node->owner);
-	}
+	change->on_change(change->owner);
 	mem_free(change);
 }
 
 static void tell_control(struct raftreg_node *node)
 {
-	struct change_mail *change = mem_zalloc(sizeof *change);
+	struct change_mail *change;
 
-	change->mail.deliver = deliver_change;
-	change->node = node;
-	if (node->control_loop && node->on_change) {
-		(void)mailbox_post(loop_mailbox(node->control_loop), &change->mail);
-	} else {
-		mem_free(change);
+	if (!node->control_loop || !node->on_change) {
+		return;
 	}
+	change = mem_zalloc(sizeof *change);
+	change->mail.deliver = deliver_change;
+	change->on_change = node->on_change;
+	change->owner = node->owner;
+	(void)mailbox_post(loop_mailbox(node->control_loop), &change->mail);
 }
 
 static void free_held(struct node_held *held)

@@ -67,6 +67,7 @@ struct node_request {
 	size_t ordinal;
 	uint64_t cookie; /* of the read it waits for; 0: the next one */
 	bool confirmed;
+	bool relayed_here; /* by another replica: not passed on again (RD-08) */
 	struct state_result result;
 	struct buf bytes;
 	struct packet frame; /* points into bytes */

@@ -218,7 +218,7 @@ static bool is_caught_up(
 {
 	uint64_t *since = caught_up_slot(node, peer->id);
 	/* Entries of this very moment are under way: one behind is not behind. */
-	bool good = since && peer->active && peer->state == RAFT_REPLICATE &&
+	bool good = since && peer->state == RAFT_REPLICATE && now_ms >= peer->heard_ms &&
 		    peer->match + 16 >= node->now.commit_index &&
 		    now_ms - peer->heard_ms < node->settings.election_ms;
 

@@ -145,6 +145,7 @@ static void keep_request(struct raftreg_node *node, struct node_origin *origin, 
 	decoded = packet_decode(buf_slice(&request->bytes), &request->frame);
 	ASSERT(decoded == 0);
 	request->origin = origin;
+	request->relayed_here = origin->relay;
 	list_push_back(&origin->requests, &request->origin_node);
 	request->number = request->frame.number;
 	request->received_ms = node_now_ms(node);
@@ -200,7 +201,8 @@ void node_request_forget(struct raftreg_node *node, struct node_origin *origin)
 		struct node_request *request = LIST_ENTRY(place, struct node_request, origin_node);
 
 		request->origin = NULL;
-		if (request->state != REQUEST_PROPOSED) {
+		/* A sidecar that leaves does not wait for the answer to its CLOSE. */
+		if (request->state != REQUEST_PROPOSED && request->frame.kind != PACKET_CLOSE) {
 			free_request(node, request);
 		}
 	}
@@ -211,7 +213,7 @@ static void relay(struct raftreg_node *node, struct node_request *request)
 	struct packet frame = request->frame;
 	struct buf bytes;
 
-	if (request->origin->relay) {
+	if (request->relayed_here) {
 		reply_code(node, request, CODE_NOT_LEADER, NULL); /* once only (RD-08) */
 		return;
 	}
@@ -501,7 +503,8 @@ void node_request_applied(struct raftreg_node *node, uint64_t index, uint64_t te
 		session = state_session(&node->state, request->frame.session);
 		if (session && result->code == CODE_OK && node_is_leader(node)) {
 			/* A command is a sign of life as good as a renewal. */
-			session->deadline_ms = node_now_ms(node) + session->ttl_ms;
+			session->seen_ms = node_now_ms(node);
+			session->deadline_ms = session->seen_ms + session->ttl_ms;
 		}
 		reply(node, request, result);
 		return;
