@@ -1,7 +1,11 @@
 #include "broker/respond.h"
 
+#include <stdio.h>
+
 #include "base/mem.h"
 #include "http/reply.h"
+
+#define REFUSED_BODY_MAX ((size_t)16 << 20)
 
 static void fill(struct broker *broker, struct reply *reply, enum reason reason, const char *text)
 {
@@ -19,60 +23,42 @@ static void fill(struct broker *broker, struct reply *reply, enum reason reason,
 	counters_add(&broker->counters.refused[reason], 1);
 }
 
-/* Nothing is expected any more: the stream was let go. */
-static void ignore_head(struct stream *stream, struct head *head, bool end)
+struct refusal {
+	struct broker *broker;
+	enum reason reason;
+	char text[256];
+};
+
+static void on_refused(struct unary *unary, struct slice body)
 {
-	ASSERT(stream && head);
-	(void)end;
+	struct refusal *refusal = unary_owner(unary);
+	struct reply reply;
+
+	ASSERT(body.size <= REFUSED_BODY_MAX);
+	fill(refusal->broker, &reply, refusal->reason, refusal->text[0] ? refusal->text : NULL);
+	reply.grpc_client = head_is_grpc(unary_head(unary));
+	unary_reply_reason(unary, &reply);
+	mem_free(refusal);
 }
 
-static void ignore_body(struct stream *stream, struct chain *body, bool end)
+static void on_refused_gone(struct unary *unary)
 {
-	ASSERT(stream && body);
-	(void)end;
+	mem_free(unary_owner(unary));
 }
 
-static void ignore_sent(struct stream *stream, size_t n)
-{
-	ASSERT(stream);
-	(void)n;
-}
+static const struct unary_ops refused_ops = {on_refused, on_refused_gone};
 
-static void ignore_reset(struct stream *stream, enum reason why)
-{
-	stream_reset(stream, why);
-}
-
-static const struct stream_ops ignore_ops = {ignore_head, ignore_body, ignore_sent, ignore_reset};
-
+/* A body of a usual size is read and forgotten, so that the connection stays usable and no client
+ * sees a reset before its answer. */
 void respond_refuse(struct broker *broker, const struct endpoint_request *request,
 	enum reason reason, const char *text)
 {
-	struct stream *stream = request->stream;
-	struct reply reply;
-	struct head head;
-	struct buf body;
+	struct refusal *refusal = mem_zalloc(sizeof *refusal);
 
-	fill(broker, &reply, reason, text);
-	reply.grpc_client = head_is_grpc(request->head);
-	reply.trace_id = request->trace_id;
-	reply.wall_ms = stream->codec->wall_ms;
-	stream->ops = &ignore_ops;
-	stream->owner = NULL;
-	head_init(&head, &stream->arena, HEAD_RESPONSE);
-	buf_init(&body);
-	reply_build(&reply, &head, &body);
-	if (stream->codec->ops->send_head(stream, &head, body.size == 0) < 0) {
-		buf_fini(&body);
-		stream_reset(stream, REASON_internal_error);
-		return;
-	}
-	if (body.size > 0) {
-		chain_append_copy(&stream->out, stream->codec->pool, body.data, body.size);
-		stream->codec->ops->send_more(stream, true);
-	}
-	buf_fini(&body);
-	stream_reset(stream, REASON_ok);
+	refusal->broker = broker;
+	refusal->reason = reason;
+	(void)snprintf(refusal->text, sizeof refusal->text, "%s", text ? text : "");
+	unary_accept(request, REFUSED_BODY_MAX, &refused_ops, refusal);
 }
 
 void respond_reason(struct broker *broker, struct unary *unary, enum reason reason,

@@ -8,7 +8,7 @@
 #include "broker/desk.h"
 #include "http/endpoint.h"
 
-/* Before the body was read; lets go of the stream. text may be NULL. */
+/* Instead of taking the request; its body is read and forgotten. text may be NULL. */
 void respond_refuse(struct broker *broker, const struct endpoint_request *request,
 	enum reason reason, const char *text);
 /* To a request whose body is there; event: the message's id or empty. Frees unary. */
