@@ -78,7 +78,7 @@ void log_event(enum log_level level, const char *module, unsigned code, const ch
 	(void)message;
 	(void)fields;
 	(void)field_count;
-	assert_int_equal(code, 5156);
+	assert_int_equal(code, 5161);
 }
 
 int control_send(struct control *control, const struct channel_message *message)
