@@ -250,8 +250,8 @@ def parse_metrics(text):
                 raise ValueError("series twice: %r" % line)
             values[key] = float(found.group(3))
             family = re.sub(r"_(bucket|sum|count)$", "", found.group(1))
-            if found.group(1) not in types and types.get(family) != "histogram":
-                raise ValueError("no TYPE for %s" % found.group(1))
+            if family != found.group(1) and types.get(family) != "histogram" and found.group(1).endswith("_bucket"):
+                raise ValueError("a bucket without a histogram: %r" % line)
     return values
 
 
