@@ -124,7 +124,7 @@ struct store_batch *store_batch_create(const struct raft_entry *entries, size_t 
 	return batch;
 }
 
-static void free_batch(struct store_batch *batch)
+void store_batch_free(struct store_batch *batch)
 {
 	for (size_t i = 0; i < batch->entry_count; i++) {
 		raft_entry_unref(&batch->entries[i]);
@@ -135,7 +135,7 @@ static void free_batch(struct store_batch *batch)
 
 static void discard_batch(struct mail *mail)
 {
-	free_batch(container_of(mail, struct store_batch, mail));
+	store_batch_free(container_of(mail, struct store_batch, mail));
 }
 
 static void deliver_batch(struct mail *mail)
@@ -243,7 +243,7 @@ static int write_items(struct store *store, struct items *items)
 	return result;
 }
 
-static int write_gathered(struct store *store)
+int store_write_gathered(struct store *store)
 {
 	const struct store_batch *last_hard = NULL;
 	struct items items = {0};
@@ -281,9 +281,9 @@ static void flush_gathered(struct store *store)
 		return;
 	}
 	seq = store->gathered[store->gathered_count - 1]->seq;
-	result = atomic_load(&store->failed) ? -EIO : write_gathered(store);
+	result = atomic_load(&store->failed) ? -EIO : store_write_gathered(store);
 	for (size_t i = 0; i < store->gathered_count; i++) {
-		free_batch(store->gathered[i]);
+		store_batch_free(store->gathered[i]);
 	}
 	store->gathered_count = 0;
 	if (result < 0) {
@@ -308,9 +308,8 @@ static void discard_job(struct mail *mail)
 }
 
 /* RS-05: rename, directory, vote slot with the new index, then segments, then old snapshots. */
-static int publish_snapshot(struct store *store, const struct job *job)
+int store_publish(struct store *store, const struct raft_snapshot *snapshot, uint64_t compact_index)
 {
-	const struct raft_snapshot *snapshot = &job->meta.snapshot;
 	char name[SNAPFILE_NAME_SIZE];
 	int result;
 
@@ -326,7 +325,7 @@ static int publish_snapshot(struct store *store, const struct job *job)
 	store->vote.snapshot_index = store->snapshot_index = snapshot->index;
 	store->vote.snapshot_term = store->snapshot_term = snapshot->term;
 	result = vote_write(store->disk, store->vote_file, &store->vote);
-	result = result ? result : wal_compact(&store->wal, job->compact_index);
+	result = result ? result : wal_compact(&store->wal, compact_index);
 	result = result ? result : store_drop_old_snapshots(store);
 	store->wal.bytes = 0;
 	atomic_store(&store->log_bytes, 0);
@@ -342,7 +341,9 @@ static void deliver_publish(struct mail *mail)
 	int result;
 
 	flush_gathered(store);
-	result = atomic_load(&store->failed) ? -EIO : publish_snapshot(store, job);
+	result = atomic_load(&store->failed)
+			 ? -EIO
+			 : store_publish(store, &job->meta.snapshot, job->compact_index);
 	if (result < 0) {
 		fail(store, result, "a snapshot could not be published");
 	} else {

@@ -77,6 +77,7 @@ struct store_batch {
 	size_t entry_count;
 };
 struct store_batch *store_batch_create(const struct raft_entry *entries, size_t count);
+void store_batch_free(struct store_batch *batch);
 void store_submit(struct store *store, struct store_batch *batch);
 
 /* `state` is taken over. Afterwards the log may be cut up to compact_index. */

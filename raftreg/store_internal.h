@@ -34,6 +34,11 @@ struct store {
 	_Atomic uint64_t syncs, sync_us, sync_us_max, batches, log_bytes, tail_cuts, corruptions;
 };
 
+/* The disk thread's work, blocking: what is gathered becomes durable (RC-04). */
+int store_write_gathered(struct store *store);
+/* STORE_SNAPSHOT_TMP, complete and durable, becomes the snapshot; the log is cut (RS-05). */
+int store_publish(
+	struct store *store, const struct raft_snapshot *snapshot, uint64_t compact_index);
 /* Deletes snapshots older than the current one and the one before it. */
 int store_drop_old_snapshots(struct store *store);
 
