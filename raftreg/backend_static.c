@@ -15,6 +15,7 @@ struct backend {
 	struct list_node fresh;	  /* to be told from the loop */
 	struct list_node calls;	  /* of struct registry_call, answered from the loop */
 	struct task task;
+	uint64_t index; /* counts configurations, so that a set of a later one is newer */
 	bool started;
 };
 
@@ -63,14 +64,14 @@ static void fill_instance(
 	instance->metadata_count = (uint32_t)from->metadata.count;
 }
 
-static struct instance_set *build_set(const struct config_service *service)
+static struct instance_set *build_set(const struct config_service *service, uint64_t index)
 {
 	uint32_t count = (uint32_t)service->instances.count;
 	struct instance_set *set = instance_set_create(service->name, count);
 
 	ASSERT(count > 0);
 	set->known = true;
-	set->index = 1;
+	set->index = index;
 	for (uint32_t i = 0; i < count; i++) {
 		fill_instance(set, &service->instances.items[i], &set->instances[i]);
 	}
@@ -88,14 +89,14 @@ static struct instance_set *find_set(const struct backend *backend, const char *
 	set = instance_set_create(name, 0);
 	set->known = true;
 	set->absent = true;
-	set->index = 1;
+	set->index = backend->index;
 	return set;
 }
 
 static void answer(struct backend *backend, struct asked *asked)
 {
 	struct registry_call *call = asked->call;
-	struct registry_result result = {.index = 1};
+	struct registry_result result = {.index = backend->index};
 	struct instance_set *set = NULL;
 	const char **names = NULL;
 
@@ -147,6 +148,45 @@ static void run(struct task *task)
 	}
 }
 
+static void drop_sets(struct backend *backend)
+{
+	MAP_FOR_EACH(entry, &backend->sets)
+	{
+		instance_set_unref(entry->value);
+	}
+	map_fini(&backend->sets);
+	map_init(&backend->sets);
+}
+
+/* Copied: a reload replaces the configuration. */
+static void take_config(struct backend *backend, const struct config *config)
+{
+	backend->index++;
+	for (size_t i = 0; i < config->services.count; i++) {
+		const struct config_service *service = &config->services.items[i];
+
+		if (service->instances.count > 0) {
+			instance_set_unref(map_set(&backend->sets, slice_from_string(service->name),
+				build_set(service, backend->index)));
+		}
+	}
+}
+
+/* What the file no longer names is gone: that is somebody's explicit word (MG-01). */
+static void configure(struct registry *registry, const struct config *config)
+{
+	struct backend *backend = backend_of(registry);
+	struct list_node *place;
+
+	ASSERT(backend->started && config);
+	drop_sets(backend);
+	take_config(backend, config);
+	while ((place = list_pop_front(&backend->watches)) != NULL) {
+		list_push_back(&backend->fresh, place);
+	}
+	loop_queue(backend->loop, &backend->task);
+}
+
 static int start(
 	struct registry *registry, const struct registry_settings *settings, struct err *err)
 {
@@ -154,15 +194,7 @@ static int start(
 
 	(void)err;
 	ASSERT(!backend->started && settings->config && settings->loop);
-	/* Copied: a reload replaces the configuration. */
-	for (size_t i = 0; i < settings->config->services.count; i++) {
-		const struct config_service *service = &settings->config->services.items[i];
-
-		if (service->instances.count > 0) {
-			instance_set_unref(map_set(&backend->sets, slice_from_string(service->name),
-				build_set(service)));
-		}
-	}
+	take_config(backend, settings->config);
 	backend->loop = settings->loop;
 	backend->started = true;
 	return 0;
@@ -250,8 +282,9 @@ static void unwatch_service(struct registry *registry, struct watch *watch)
 static void status(const struct registry *registry, struct registry_status *ret_status)
 {
 	ASSERT(registry);
-	*ret_status =
-		(struct registry_status){.mode = REGISTRY_LIVE, .registered = true, .index = 1};
+	*ret_status = (struct registry_status){.mode = REGISTRY_LIVE,
+		.registered = true,
+		.index = ((const struct backend *)registry)->index};
 }
 
 static const struct registry_ops ops = {.name = "static",
@@ -263,7 +296,8 @@ static const struct registry_ops ops = {.name = "static",
 	.watch_service = watch_service,
 	.unwatch_service = unwatch_service,
 	.put_record = put_record,
-	.status = status};
+	.status = status,
+	.configure = configure};
 
 struct registry *raftreg_static_create(void)
 {
@@ -284,10 +318,7 @@ void raftreg_static_destroy(struct registry *registry)
 		struct backend *backend = backend_of(registry);
 
 		stop(registry, false);
-		MAP_FOR_EACH(entry, &backend->sets)
-		{
-			instance_set_unref(entry->value);
-		}
+		drop_sets(backend);
 		map_fini(&backend->sets);
 		mem_free(registry);
 	}

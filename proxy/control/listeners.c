@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "control/channel.h"
+#include "control/holder.h"
 #include "control/state.h"
 #include "net/listener.h"
 
@@ -88,9 +89,12 @@ static void release(struct control *control, struct bound_listener *listener)
 static void explain(const struct address *address, const char *name, int error, struct err *err)
 {
 	char text[ADDRESS_TEXT_MAX];
+	char holder[HOLDER_TEXT_MAX];
 
 	address_format(address, text);
-	if (error == -EADDRINUSE) {
+	if (error == -EADDRINUSE && holder_find(address, holder)) {
+		err_set(err, 2001, "%s: the address %s is in use by %s", name, text, holder);
+	} else if (error == -EADDRINUSE) {
 		err_set(err, 2001, "%s: the address %s is in use by another program", name, text);
 	} else if (error == -EACCES) {
 		err_set(err, 2002, "%s: no right to listen on %s", name, text);

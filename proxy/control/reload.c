@@ -112,6 +112,7 @@ static void commit(struct control *control, struct attempt_reload *attempt)
 			registry->ops->configure(registry, control->config);
 		}
 	}
+	watches_reconfigure(control);
 	for (size_t i = 0; i < control->config->self.uses.count; i++) {
 		watches_subscribe(control, control->config->self.uses.items[i]);
 	}

@@ -127,9 +127,8 @@ static int open_data(struct control *control)
 		warn_of_memory_disk(control->data.path);
 	}
 	if (!control->data.path) {
-		log_event(LOG_LEVEL_WARN, "control", 2011,
-			"no data directory: no view across restarts",
-			(struct log_field[]){LOG_TEXT("error.message", err.text)}, 1);
+		/* Nothing is logged yet; a person at the terminal and a log reader see this too. */
+		(void)fprintf(stderr, "warning PIL2011: no view across restarts: %s\n", err.text);
 	}
 	return 0;
 }
@@ -368,16 +367,6 @@ static void on_registry_status(void *owner)
 }
 
 /* Only then is a second back end needed beside raft. */
-static bool has_configured_instances(const struct config *config)
-{
-	for (size_t i = 0; i < config->services.count; i++) {
-		if (config->services.items[i].instances.count > 0) {
-			return true;
-		}
-	}
-	return false;
-}
-
 /* registry.md 12: the static back end alone, or raft with the static one beside it for names the
  * file settles. */
 static int start_registries(struct control *control)
@@ -398,7 +387,9 @@ static int start_registries(struct control *control)
 	control->registry = control->registry_is_raft ? raftreg_client_create(control->node)
 						      : raftreg_static_create();
 	list[count++] = control->registry;
-	if (control->registry_is_raft && has_configured_instances(control->config)) {
+	/* A reload may name instances where there were none: the second back end is always there.
+	 */
+	if (control->registry_is_raft) {
 		control->configured = raftreg_static_create();
 		list[count++] = control->configured;
 	}
@@ -688,14 +679,16 @@ void start_undo(struct control *control)
 {
 	struct list_node *node;
 
-	if (control->setup->admin && control->started) {
+	if (control->setup->admin && control->setup->admin->state) {
 		control->setup->admin->stop(control);
 	}
 	fd_watch_stop(&control->channel_watch);
 	fd_watch_stop(&control->signal_watch);
+	if (control->lifecycle) {
+		reload_fini(control);
+	}
 	if (control->started) {
 		timer_cancel(&control->ping_timer);
-		reload_fini(control);
 	}
 	lifecycle_destroy(control->lifecycle);
 	control->lifecycle = NULL;

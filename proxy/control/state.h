@@ -123,6 +123,7 @@ MUST_CHECK int build_snapshot(struct control *control, struct config *config, ui
 void watches_init(struct control *control);
 void watches_fini(struct control *control);
 void watches_subscribe(struct control *control, const char *service);
+void watches_reconfigure(struct control *control);
 void watches_on_unknown(void *worker, const char *name);   /* a worker's thread */
 void watches_on_forgotten(void *worker, const char *name); /* the same */
 void watches_on_verdict(void *worker, const char *service, const uint8_t id[16], enum tier tier);

@@ -203,6 +203,23 @@ void watches_on_verdict(void *worker, const char *service, const uint8_t id[16],
 	control_call(from->control, run_verdict, verdict, free_verdict);
 }
 
+/* After a reload: a name that got or lost configured instances is watched at the other registry. */
+void watches_reconfigure(struct control *control)
+{
+	MAP_FOR_EACH(entry, &control->watches)
+	{
+		struct service_watch *watched = entry->value;
+		struct registry *wanted = registry_of(control, watched->name);
+
+		if (wanted && wanted != watched->registry) {
+			watched->registry->ops->unwatch_service(watched->registry, &watched->watch);
+			watched->registry = wanted;
+			/* A failure leaves the last set in use, which is what RV-02 asks for. */
+			(void)!wanted->ops->watch_service(wanted, &watched->watch);
+		}
+	}
+}
+
 static void run_forgotten(struct control *control, void *argument)
 {
 	struct slice name = slice_from_string(argument);
