@@ -5,6 +5,7 @@
 #ifndef PILLION_BROKER_EVENT_H
 #define PILLION_BROKER_EVENT_H
 
+#include "base/codes.h"
 #include "broker/message.h"
 #include "broker/plan.h"
 #include "http/head.h"

@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "broker/lane.h"
 
-#define CHECKPOINT_MS	250 /* B8-03: at the latest after 1 s */
+#define CHECKPOINT_MS	100 /* B8-03 */
 #define CHECKPOINT_ACKS 1000
 #define EPHEMERAL_MS	60000 /* B3-03 */
 

@@ -41,8 +41,8 @@ struct publication {
 
 struct publication *publication_create(void);
 void publication_destroy(struct publication *publication);
-/* publish.c: the answer, on the worker that took the request. */
-void publication_answer(struct desk *desk, struct desk_mail *mail);
+/* For desk_post: where mail is discarded the desks end, and the broker may be gone. */
+void publication_discard(struct desk_mail *mail);
 /* Owner: sends it back, or runs on_committed. */
 void publication_finish(struct publication *publication, enum reason reason);
 

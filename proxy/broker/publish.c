@@ -59,45 +59,6 @@ static void run_owner(struct desk *desk, struct desk_mail *mail)
 	topic_publish(topic, publication);
 }
 
-/* Where mail is discarded the desks end, and the broker may be gone: nothing is counted any more.
- */
-static void discard_publication(struct desk_mail *mail)
-{
-	struct publication *publication = container_of(mail, struct publication, mail);
-
-	publication->counted_bytes = 0;
-	publication_destroy(publication);
-}
-
-struct publication *publication_create(void)
-{
-	return mem_zalloc(sizeof(struct publication));
-}
-
-void publication_destroy(struct publication *publication)
-{
-	if (publication->counted_bytes > 0) {
-		struct broker *broker = publication->mail.desk->broker;
-
-		atomic_fetch_sub(&broker->waiting, 1);
-		atomic_fetch_sub(&broker->waiting_bytes, publication->counted_bytes);
-	}
-	message_unref(publication->message);
-	mem_free(publication);
-}
-
-void publication_finish(struct publication *publication, enum reason reason)
-{
-	publication->reason = reason;
-	if (publication->on_committed) {
-		publication->on_committed(publication);
-		publication_destroy(publication);
-		return;
-	}
-	desk_post(&publication->mail.desk->broker->desks[publication->origin], &publication->mail,
-		publication_answer, discard_publication);
-}
-
 static void answer(struct publish *publish, const struct publication *publication)
 {
 	const char *level = publication->fsync ? "fsync" : "os";
@@ -122,7 +83,7 @@ static void answer(struct publish *publish, const struct publication *publicatio
 	buf_fini(&body);
 }
 
-void publication_answer(struct desk *desk, struct desk_mail *mail)
+void publish_answer(struct desk *desk, struct desk_mail *mail)
 {
 	struct publication *publication = container_of(mail, struct publication, mail);
 	struct publish *publish =
@@ -134,6 +95,11 @@ void publication_answer(struct desk *desk, struct desk_mail *mail)
 			answer(publish, publication);
 			free_publish(publish);
 		} else {
+			/* B5-11: the id by which it may be published again, also a given one. */
+			struct slice id = message_attribute(publication->message, SLICE("id"));
+
+			memcpy(publish->id, id.data ? (const char *)id.data : "", id.size);
+			publish->id[id.size] = '\0';
 			refuse(publish, publication->reason, NULL);
 		}
 	}
@@ -158,7 +124,7 @@ static void send_to_owner(struct publish *publish, struct publication *publicati
 	atomic_fetch_add(&broker->waiting, 1);
 	atomic_fetch_add(&broker->waiting_bytes, publication->counted_bytes);
 	desk_post(&broker->desks[names_owner(slice_from_string(publish->topic), broker->workers)],
-		&publication->mail, run_owner, discard_publication);
+		&publication->mail, run_owner, publication_discard);
 }
 
 static void on_request(struct unary *unary, struct slice body)
