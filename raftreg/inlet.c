@@ -108,6 +108,22 @@ static void answer_hello(struct inlet *inlet)
 	mem_free(hello);
 }
 
+static void greet_again(void *context, struct gate_stream *stream)
+{
+	const struct inlet *inlet = stream->owner;
+
+	(void)context;
+	if (stream->kind == DOOR_CONTROL && inlet && inlet->id != 0) {
+		answer_hello(stream->owner);
+	}
+}
+
+void inlet_greet_all(struct raftreg_node *node)
+{
+	ASSERT(node->has_cluster);
+	gate_each(node_gate(node), greet_again, NULL);
+}
+
 /* The peer says that its log ends before what it once acknowledged (RM-15). */
 static void check_reset(struct raftreg_node *node, const struct wire_hello *hello)
 {

@@ -7,6 +7,11 @@
 
 #include "raftreg/gate.h"
 
+struct raftreg_node;
+
 extern const struct gate_events inlet_events; /* their owner is the node */
+
+/* Says hello again to every replica that dialled: this one has a cluster now. */
+void inlet_greet_all(struct raftreg_node *node);
 
 #endif

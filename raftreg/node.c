@@ -10,10 +10,8 @@
 #include "raftreg/lease.h"
 #include "raftreg/peers.h"
 
-#define SNAPSHOT_LOG_BYTES (16u * 1024 * 1024) /* RS-12, fixed for now */
-#define SNAPSHOT_RETRY_MS  60000	       /* RS-14 */
-#define KEPT_ENTRIES	   16384u	       /* RS-13 */
-#define KEPT_BYTES	   (8u * 1024 * 1024)
+#define SNAPSHOT_RETRY_MS 60000 /* RS-14 */
+#define KEPT_BYTES	  (8u * 1024 * 1024)
 
 uint64_t node_now_ms(const struct raftreg_node *node)
 {
@@ -351,7 +349,8 @@ static uint64_t choose_compact_index(const struct raftreg_node *node)
 	uint64_t index = node->state.applied;
 	uint64_t bytes = 0;
 
-	for (uint32_t kept = 0; kept < KEPT_ENTRIES && index > 0; kept++, index--) {
+	for (uint32_t kept = 0; kept < atomic_load(&node->kept_entries) && index > 0;
+		kept++, index--) {
 		const struct raft_entry *entry = raft_entry_at(node->raft, index);
 
 		bytes += entry && entry->payload ? entry->payload->length : 0;
@@ -371,7 +370,7 @@ static void maybe_snapshot(struct raftreg_node *node, bool force)
 	struct buf state;
 
 	if (node->snapshot_busy || node->state.applied == 0 || node->conf.voters.count == 0 ||
-		(!force && (store_log_bytes(node->store) < SNAPSHOT_LOG_BYTES ||
+		(!force && (store_log_bytes(node->store) < atomic_load(&node->snapshot_log_bytes) ||
 				   node_now_ms(node) < node->snapshot_retry_ms))) {
 		return;
 	}

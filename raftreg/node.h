@@ -151,7 +151,10 @@ struct raftreg_node {
 	size_t serve_voters; /* with-seeds: clients are served from that many voters on */
 
 	struct node_incoming incoming;
-	uint64_t snapshot_bytes; /* size of the last one */
+	_Atomic uint64_t
+		snapshot_log_bytes;    /* log written since the last one that asks for a new one */
+	_Atomic uint32_t kept_entries; /* of the log behind a snapshot, at most */
+	uint64_t snapshot_bytes;       /* size of the last one */
 	bool snapshot_busy;
 	uint64_t snapshot_retry_ms;
 	uint64_t compact_index;

@@ -17,12 +17,14 @@
 #include "raftreg/node.h"
 #include "raftreg/peers.h"
 
-#define UNCOMMITTED_MAX (16u * 1024 * 1024) /* registry.md 1 */
-#define APPEND_MAX	(1024u * 1024)
-#define INFLIGHT_MAX	128
-#define INFLIGHT_BYTES	(4u * 1024 * 1024)
-#define STOP_TURNS_MS	20
-#define ASK_MS		1000 /* control waits that long for the registry thread */
+#define UNCOMMITTED_MAX	   (16u * 1024 * 1024) /* registry.md 1 */
+#define APPEND_MAX	   (1024u * 1024)
+#define INFLIGHT_MAX	   128
+#define INFLIGHT_BYTES	   (4u * 1024 * 1024)
+#define SNAPSHOT_LOG_BYTES (16u * 1024 * 1024) /* RS-12, fixed for now */
+#define KEPT_ENTRIES	   16384u	       /* RS-13 */
+#define STOP_TURNS_MS	   20
+#define ASK_MS		   1000 /* control waits that long for the registry thread */
 
 bool raftreg_has_identity(const char *data_dir, bool *ret_replica)
 {
@@ -144,6 +146,7 @@ int node_bootstrap(struct raftreg_node *node)
 		raft_destroy(node->raft);
 		node->raft = NULL;
 		restore(node, &found);
+		inlet_greet_all(node);
 		log_event(LOG_LEVEL_INFO, "raftreg", 0, "a new cluster is born", NULL, 0);
 	}
 	raft_payload_unref(entry.payload);
@@ -341,6 +344,8 @@ int raftreg_node_start(
 	copy_settings(node, options->config);
 	describe_self(node, options);
 	node_start_timers(node);
+	atomic_store(&node->snapshot_log_bytes, SNAPSHOT_LOG_BYTES);
+	atomic_store(&node->kept_entries, KEPT_ENTRIES);
 	node->started_ms = clock_boottime_ms();
 	result = open_node(node, options, err);
 	if (result == 0) {

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "net/resolver.h"
+#include "raftreg/node.h"
 #include "support.h"
 
 #define WAIT_MS 20000 /* generous: sanitizers, other jobs */
@@ -215,13 +216,6 @@ static bool sees_one(void *context)
 	return sidecar->set && sidecar->set->known && sidecar->set->count == 1;
 }
 
-static bool sees_two(void *context)
-{
-	const struct sidecar *sidecar = context;
-
-	return sidecar->set && sidecar->set->known && sidecar->set->count == 2;
-}
-
 static bool sees_absent(void *context)
 {
 	const struct sidecar *sidecar = context;
@@ -402,15 +396,235 @@ static void test_all_voters_killed(void **state)
 	assert_int_equal(watcher->set->instances[0].port, 9000);
 }
 
+/* RB-02: three that know the same seeds and nothing else agree who begins. */
+static void test_with_seeds(void **state)
+{
+	struct sidecar *client = &world.sidecars[5];
+	uint16_t seeds[4] = {0};
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		world.sidecars[i].host = support_host_create();
+		seeds[i] = support_host_port(world.sidecars[i].host);
+	}
+	for (int i = 0; i < 3; i++) {
+		world.sidecars[i].config = support_config(
+			"voter", CONFIG_ROLE_VOTER, CONFIG_BOOTSTRAP_WITH_SEEDS, seeds);
+		start_sidecar(&world.sidecars[i]);
+	}
+	assert_true(support_until(world.loop, three_voters, &world.sidecars[1], WAIT_MS));
+	start_client(client, "stock");
+	declare(client, "stock", 9000);
+	await_answer(client);
+}
+
+static bool sees_8000(void *context)
+{
+	return sees_one(context) &&
+	       ((struct sidecar *)context)->set->instances[0].port == 8000;
+}
+
+/* A fourth and a fifth voter by starting them; the log is behind a snapshot by then. */
+static void test_five_voters(void **state)
+{
+	struct sidecar *client = &world.sidecars[5];
+	struct sidecar *leader;
+	uint16_t seeds[2] = {0};
+
+	(void)state;
+	start_voters(3);
+	assert_true(support_until(world.loop, three_voters, &world.sidecars[0], WAIT_MS));
+	for (int i = 0; i < 3; i++) {
+		atomic_store(&world.sidecars[i].node->snapshot_log_bytes, 20000);
+		atomic_store(&world.sidecars[i].node->kept_entries, 5);
+	}
+	start_client(client, "stock");
+	for (uint16_t i = 0; i < 60; i++) {
+		declare(client, "stock", (uint16_t)(9000 + i));
+		await_answer(client);
+	}
+	seeds[0] = support_host_port(world.sidecars[0].host);
+	for (int i = 3; i < 5; i++) {
+		world.sidecars[i].config =
+			support_config("voter", CONFIG_ROLE_VOTER, CONFIG_BOOTSTRAP_NEVER, seeds);
+		start_sidecar(&world.sidecars[i]);
+	}
+	leader = find_leader();
+	assert_non_null(leader);
+	assert_true(support_until(world.loop, five_voters, leader, WAIT_MS));
+	/* What the newcomers know came in a snapshot. */
+	watch(&world.sidecars[4], "stock");
+	assert_true(support_until(world.loop, sees_one, &world.sidecars[4], WAIT_MS));
+	assert_int_equal(world.sidecars[4].set->instances[0].port, 9059);
+	kill_sidecar(leader);
+	declare(client, "stock", 8000);
+	await_answer(client);
+	for (int i = 0; i < 5; i++) {
+		struct raftreg_node_health health;
+
+		if (world.sidecars[i].node) {
+			raftreg_node_health(world.sidecars[i].node, &health);
+			assert_false(health.role_stopped);
+		}
+	}
+	start_sidecar(leader);
+	watch(leader, "stock");
+	assert_true(support_until(world.loop, sees_8000, leader, WAIT_MS));
+}
+
+static void on_prefix(struct watch *watch, struct record_set *set)
+{
+	on_records(watch, set);
+}
+
+static bool sees_records(void *context)
+{
+	const struct sidecar *sidecar = context;
+
+	return sidecar->records && sidecar->records->count == 2;
+}
+
+static bool sees_one_record(void *context)
+{
+	const struct sidecar *sidecar = context;
+
+	return sidecar->records && sidecar->records->count == 1;
+}
+
+static void put(struct sidecar *sidecar, const char *key, const char *value, bool session,
+	uint64_t expected)
+{
+	const struct registry_record record = {.key = slice_from_string(key),
+		.value = slice_from_string(value),
+		.session = session};
+
+	sidecar->results = 0;
+	sidecar->call = (struct registry_call){.done = on_done, .owner = sidecar};
+	sidecar->registry->ops->put_record(sidecar->registry, "/ps/member/orders/billing", &record,
+		false, expected, &sidecar->call);
+	assert_true(support_until(world.loop, is_answered, sidecar, WAIT_MS));
+}
+
+/* Records of broker groups: a prefix is watched, conflicts are told, a session takes its own along.
+ */
+static void test_records(void **state)
+{
+	struct sidecar *voter = &world.sidecars[0];
+	struct sidecar *client = &world.sidecars[1];
+	uint16_t seeds[2] = {0};
+
+	(void)state;
+	voter->config = support_config("voter", CONFIG_ROLE_VOTER, CONFIG_BOOTSTRAP_ALONE, NULL);
+	start_sidecar(voter);
+	seeds[0] = support_host_port(voter->host);
+	client->config = support_config("stock", CONFIG_ROLE_CLIENT, CONFIG_BOOTSTRAP_NEVER, seeds);
+	start_sidecar(client);
+	voter->watch = (struct watch){.kind = WATCH_RECORDS,
+		.prefix = true,
+		.name = "/ps/",
+		.on_set = on_set,
+		.on_records = on_prefix,
+		.owner = voter};
+	assert_int_equal(voter->registry->ops->watch_service(voter->registry, &voter->watch), 0);
+	put(client, "a", "1", true, UINT64_MAX);
+	assert_int_equal(client->code, REGISTRY_OK);
+	put(client, "b", "2", false, 0);
+	assert_int_equal(client->code, REGISTRY_OK);
+	assert_true(support_until(world.loop, sees_records, voter, WAIT_MS));
+	put(client, "b", "3", false, 0);
+	assert_int_equal(client->code, REGISTRY_CONFLICT);
+	put(client, "b", "4", false, UINT64_MAX);
+	assert_int_equal(client->code, REGISTRY_OK);
+	client->registry->ops->stop(client->registry, true);
+	assert_true(support_until(world.loop, sees_one_record, voter, WAIT_MS));
+	assert_true(slice_equal(voter->records->records[0].value, SLICE("4")));
+}
+
+static bool sees_suspect(void *context)
+{
+	const struct sidecar *sidecar = context;
+
+	return sidecar->set && sidecar->set->count == 1 && sidecar->set->instances[0].suspect;
+}
+
+/* RN-05: a sidecar that vanishes is suspect after its ttl and gone half a ttl later. */
+static void test_expiry(void **state)
+{
+	struct sidecar *voter = &world.sidecars[0];
+	struct sidecar *client = &world.sidecars[1];
+	uint16_t seeds[2] = {0};
+
+	(void)state;
+	voter->config = support_config("voter", CONFIG_ROLE_VOTER, CONFIG_BOOTSTRAP_ALONE, NULL);
+	start_sidecar(voter);
+	seeds[0] = support_host_port(voter->host);
+	client->config = support_config("stock", CONFIG_ROLE_CLIENT, CONFIG_BOOTSTRAP_NEVER, seeds);
+	client->config->registry.session_ttl_ms = 3000;
+	start_sidecar(client);
+	watch(voter, "stock");
+	declare(client, "stock", 9000);
+	await_answer(client);
+	assert_true(support_until(world.loop, sees_one, voter, WAIT_MS));
+	kill_sidecar(client);
+	assert_true(support_until(world.loop, sees_suspect, voter, WAIT_MS));
+	assert_true(support_until(world.loop, sees_absent, voter, WAIT_MS));
+}
+
+static bool has_view(void *context)
+{
+	const struct sidecar *sidecar = context;
+
+	return sidecar->set && sidecar->set->count == 1;
+}
+
+/* RV-03: what was known is known at the next start, before anybody answers, as doubtful. */
+static void test_view_file(void **state)
+{
+	struct sidecar *voter = &world.sidecars[0];
+	struct sidecar *client = &world.sidecars[1];
+	uint16_t seeds[2] = {0};
+	bool replica = true;
+
+	(void)state;
+	voter->config = support_config("voter", CONFIG_ROLE_VOTER, CONFIG_BOOTSTRAP_ALONE, NULL);
+	start_sidecar(voter);
+	seeds[0] = support_host_port(voter->host);
+	client->config = support_config("shop", CONFIG_ROLE_CLIENT, CONFIG_BOOTSTRAP_NEVER, seeds);
+	start_sidecar(client);
+	declare(voter, "stock", 9000);
+	await_answer(voter);
+	watch(client, "stock");
+	assert_true(support_until(world.loop, sees_one, client, WAIT_MS));
+	kill_sidecar(client);
+	kill_sidecar(voter);
+	assert_true(raftreg_has_identity(client->directory, &replica));
+	assert_false(replica);
+	assert_true(raftreg_has_identity(voter->directory, &replica));
+	assert_true(replica);
+	instance_set_unref(client->set);
+	client->set = NULL;
+	start_sidecar(client);
+	watch(client, "stock");
+	assert_true(support_until(world.loop, has_view, client, WAIT_MS));
+	assert_false(client->set->known);
+	assert_true(client->set->instances[0].suspect);
+	start_sidecar(voter);
+	assert_true(support_until(world.loop, sees_one, client, WAIT_MS));
+	assert_false(client->set->instances[0].suspect);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_one_voter, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_records, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_view_file, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_expiry, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_three_voters, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_all_voters_killed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_with_seeds, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_five_voters, setup, teardown),
 	};
 
-	(void)sees_two;
-	(void)five_voters;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
