@@ -8,7 +8,6 @@
 
 #include "base/mem.h"
 #include "control/channel.h"
-#include "control/holder.h"
 #include "control/state.h"
 #include "net/listener.h"
 
@@ -44,6 +43,8 @@ static int await_listener(struct control *control, uint32_t id, int *ret_socket)
 			continue;
 		}
 		if (message.value < 0) {
+			(void)snprintf(
+				control->holder, sizeof control->holder, "%.95s", message.text);
 			return message.value;
 		}
 		*ret_socket = descriptor;
@@ -86,14 +87,15 @@ static void release(struct control *control, struct bound_listener *listener)
 
 /* PIL2001 and 2002 with the listener's name: the address alone does not say which line of the file
  * to change. */
-static void explain(const struct address *address, const char *name, int error, struct err *err)
+static void explain(const struct control *control, const struct address *address, const char *name,
+	int error, struct err *err)
 {
 	char text[ADDRESS_TEXT_MAX];
-	char holder[HOLDER_TEXT_MAX];
 
 	address_format(address, text);
-	if (error == -EADDRINUSE && holder_find(address, holder)) {
-		err_set(err, 2001, "%s: the address %s is in use by %s", name, text, holder);
+	if (error == -EADDRINUSE && control->holder[0]) {
+		err_set(err, 2001, "%s: the address %s is in use by %s", name, text,
+			control->holder);
 	} else if (error == -EADDRINUSE) {
 		err_set(err, 2001, "%s: the address %s is in use by another program", name, text);
 	} else if (error == -EACCES) {
@@ -132,7 +134,7 @@ static int bind_one(struct control *control, const struct config_listener *confi
 		if (second && result != -EADDRINUSE) {
 			return 0;
 		}
-		explain(&address, configured->name, result, err);
+		explain(control, &address, configured->name, result, err);
 		return result;
 	}
 	control->listener_count++;
@@ -154,13 +156,15 @@ static int bind_both(
 
 /* The admin and metrics sockets are control's own: one socket, no parent, so that a restarted proxy
  * binds them anew. */
-static int bind_own(const struct address *address, const char *name, int *ret_fd, struct err *err)
+static int bind_own(struct control *control, const struct address *address, const char *name,
+	int *ret_fd, struct err *err)
 {
 	int result = listener_bind(address, 1, ret_fd);
 
 	if (result < 0) {
 		*ret_fd = -1;
-		explain(address, name, result, err);
+		control->holder[0] = '\0';
+		explain(control, address, name, result, err);
 	}
 	return result;
 }
@@ -178,11 +182,12 @@ static int bind_admin(struct control *control, const struct config *config, stru
 				(uint16_t)(address_port(&control->admin_address) +
 					   control->port_shift));
 		}
-		result = bind_own(&control->admin_address, "admin", &control->admin_fd, err);
+		result = bind_own(
+			control, &control->admin_address, "admin", &control->admin_fd, err);
 	}
 	if (result == 0 && config->metrics.address.address.size > 0) {
-		result = bind_own(
-			&config->metrics.address.address, "metrics", &control->metrics_fd, err);
+		result = bind_own(control, &config->metrics.address.address, "metrics",
+			&control->metrics_fd, err);
 	}
 	return result;
 }

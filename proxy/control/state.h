@@ -63,6 +63,7 @@ struct control {
 	unsigned port_shift;	  /* 0, 20, 40 ... (ZC-03) */
 	int admin_fd, metrics_fd; /* handed to the plug-in */
 	struct address admin_address;
+	char holder[96]; /* who has the address that could not be bound; empty: unknown */
 
 	struct worker workers[CONTROL_WORKERS_MAX];
 	struct loop *worker_loops[CONTROL_WORKERS_MAX];
