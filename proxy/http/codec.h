@@ -36,20 +36,20 @@ struct stream {
 	struct codec *codec;
 	const struct stream_ops *ops;
 	void *owner;
-	struct arena arena;   /* received heads */
-	struct chain out;     /* body bytes to send; the owner appends, then calls send_more */
-	uint64_t received;    /* body bytes given to on_body */
-	uint64_t credited;    /* of those, credited back; at most window apart (invariant A) */
-	uint64_t sent;        /* body bytes taken from out */
+	struct arena arena; /* received heads */
+	struct chain out;   /* body bytes to send; the owner appends, then calls send_more */
+	uint64_t received;  /* body bytes given to on_body */
+	uint64_t credited;  /* of those, credited back; at most window apart (invariant A) */
+	uint64_t sent;	    /* body bytes taken from out */
 	uint64_t window;
-	uint64_t head_begin;  /* codec->produced before and after the sent head; 0 until then: */
-	uint64_t head_end;    /* with connection->written they tell mesh.md's F1 from F2 (MT-01) */
-	uint32_t h2_error;    /* error code of a received RST_STREAM, for H2-38; 0 otherwise */
-	bool ended_in;        /* the peer ended its direction cleanly */
-	bool ended_out;       /* we ended ours (head, send_more or trailers with end) */
-	bool unprocessed;     /* reset by REFUSED_STREAM, or above GOAWAY's last id (C-09) */
-	bool head_out;        /* a final head was sent */
-	bool reused;          /* client: the connection had carried an exchange before (C-11) */
+	uint64_t head_begin; /* codec->produced before and after the sent head; 0 until then: */
+	uint64_t head_end;   /* with connection->written they tell mesh.md's F1 from F2 (MT-01) */
+	uint32_t h2_error;   /* error code of a received RST_STREAM, for H2-38; 0 otherwise */
+	bool ended_in;	     /* the peer ended its direction cleanly */
+	bool ended_out;	     /* we ended ours (head, send_more or trailers with end) */
+	bool unprocessed;    /* reset by REFUSED_STREAM, or above GOAWAY's last id (C-09) */
+	bool head_out;	     /* a final head was sent */
+	bool reused;	     /* client: the connection had carried an exchange before (C-11) */
 };
 
 enum { CODEC_REFUSED_BYTES = 64 }; /* L-02 */
@@ -91,29 +91,29 @@ struct codec {
 	const struct http_limits *limits;
 	bool client;
 	bool h2;
-	struct chain in;           /* received, not yet parsed */
-	uint64_t produced;         /* bytes ever appended by produce */
+	struct chain in;	   /* received, not yet parsed */
+	uint64_t produced;	   /* bytes ever appended by produce */
 	uint64_t next_deadline_ms; /* call receive(codec, false, now) then; UINT64_MAX: none */
 	uint32_t streams_active;
-	enum reason close_reason;  /* why closing */
+	enum reason close_reason; /* why closing */
 	bool want_read;
-	bool again;                /* call receive again this turn though no byte came */
+	bool again; /* call receive again this turn though no byte came */
 	bool has_output;
-	bool closing;              /* no more streams; close when the output is written */
-	bool linger;               /* H1-39: shutdown, then discard before the close */
-	bool draining;             /* GOAWAY seen or sent: out of the pool */
-	bool reusable;             /* client H1: may take another exchange (C-02) */
-	bool close_reset;          /* close with RST: a FIN would look like a clean end */
+	bool closing;	  /* no more streams; close when the output is written */
+	bool linger;	  /* H1-39: shutdown, then discard before the close */
+	bool draining;	  /* GOAWAY seen or sent: out of the pool */
+	bool reusable;	  /* client H1: may take another exchange (C-02) */
+	bool close_reset; /* close with RST: a FIN would look like a clean end */
 	/* Set by the connection: */
-	int input_error;           /* -errno of a failed transport, before receive(end_of_input) */
-	uint64_t wall_ms;          /* for Date of the codec's own replies (H1); 0: no Date */
+	int input_error;  /* -errno of a failed transport, before receive(end_of_input) */
+	uint64_t wall_ms; /* for Date of the codec's own replies (H1); 0: no Date */
 	/* For logs and counters (L-02, L-04): */
-	enum reason detail;        /* which rule the peer broke, beside close_reason */
+	enum reason detail; /* which rule the peer broke, beside close_reason */
 	uint8_t refused_size;
 	uint8_t refused_bytes[CODEC_REFUSED_BYTES]; /* the first bytes that were refused */
-	uint64_t unsolicited_bytes; /* client H1: bytes nobody asked for (H1-32) */
-	uint32_t trailers_dropped;  /* fields of trailers not passed on */
-	uint32_t keep_alive_s;      /* client H1: timeout of the last Keep-Alive, 0: none */
+	uint64_t unsolicited_bytes;		    /* client H1: bytes nobody asked for (H1-32) */
+	uint32_t trailers_dropped;		    /* fields of trailers not passed on */
+	uint32_t keep_alive_s; /* client H1: timeout of the last Keep-Alive, 0: none */
 };
 
 struct codec_options {

@@ -19,13 +19,21 @@ enum head_kind { HEAD_REQUEST, HEAD_INTERIM, HEAD_RESPONSE, HEAD_TRAILERS };
 enum http_version { HTTP_1_0, HTTP_1_1, HTTP_2 };
 enum body_kind {
 	BODY_NONE,
-	BODY_LENGTH,      /* head->length bytes */
-	BODY_UNKNOWN,     /* ends by an explicit mark */
+	BODY_LENGTH,	  /* head->length bytes */
+	BODY_UNKNOWN,	  /* ends by an explicit mark */
 	BODY_UNTIL_CLOSE, /* HTTP/1 responses only */
 };
 enum method { /* METHOD_OTHER keeps its text in head->method_text */
-	METHOD_GET, METHOD_HEAD, METHOD_POST, METHOD_PUT, METHOD_DELETE, METHOD_OPTIONS,
-	METHOD_PATCH, METHOD_CONNECT, METHOD_TRACE, METHOD_OTHER,
+	METHOD_GET,
+	METHOD_HEAD,
+	METHOD_POST,
+	METHOD_PUT,
+	METHOD_DELETE,
+	METHOD_OPTIONS,
+	METHOD_PATCH,
+	METHOD_CONNECT,
+	METHOD_TRACE,
+	METHOD_OTHER,
 };
 
 struct field {
@@ -41,15 +49,15 @@ struct head {
 	enum http_version version; /* as received; ignored on output */
 	enum method method;
 	struct slice method_text;
-	struct slice scheme;    /* "http" or "https"; empty where the wire had none */
+	struct slice scheme;	/* "http" or "https"; empty where the wire had none */
 	struct slice authority; /* normalised (U-03, U-04); from Host in H1; may be empty in 1.0 */
-	struct slice path;      /* normalised (U-05, U-06); "*" with OPTIONS */
-	struct slice query;     /* without '?' */
+	struct slice path;	/* normalised (U-05, U-06); "*" with OPTIONS */
+	struct slice query;	/* without '?' */
 	bool has_query;
-	bool absolute_form;     /* request target was absolute (MA-01) */
+	bool absolute_form; /* request target was absolute (MA-01) */
 	uint16_t status;
 	enum body_kind body;
-	uint64_t length; /* BODY_LENGTH */
+	uint64_t length;	  /* BODY_LENGTH */
 	bool has_declared_length; /* Content-Length of a response to HEAD or of a 304 (MM-04) */
 	uint64_t declared_length;
 	/* What the wire said of the connection, turned into facts by the receiving codec: */
@@ -88,8 +96,8 @@ void head_set_name(struct head *head, struct slice name, struct slice value);
 unsigned head_remove(struct head *head, enum token token);
 unsigned head_remove_name(struct head *head, struct slice lower_case_name);
 /* Removes every field for which drop returns true; returns how many. */
-unsigned head_remove_if(struct head *head, bool (*drop)(const struct field *field, void *context),
-	void *context);
+unsigned head_remove_if(
+	struct head *head, bool (*drop)(const struct field *field, void *context), void *context);
 
 /* A filter that may change the length says so (filters.md FL-04): BODY_UNKNOWN. */
 void head_body_unknown(struct head *head);

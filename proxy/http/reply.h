@@ -23,7 +23,7 @@ struct reply {
 	/* One more field, lower case, in every form: what a 415 accepts (RE-07). Empty: none. */
 	struct slice field_name;
 	struct slice field_value;
-	uint64_t index;	    /* registry index, 0: unknown */
+	uint64_t index; /* registry index, 0: unknown */
 	unsigned attempts;
 	const char *retry_stop;	   /* mesh.md MT-05 word, or NULL */
 	struct slice content_type; /* gRPC form: that of the request; empty: application/grpc */

@@ -14,8 +14,8 @@
  * REASON_ok, REASON_bad_target. */
 MUST_CHECK enum reason target_parse(struct head *head, struct slice target);
 /* U-03, U-04: lower case, one trailing dot and an empty port removed. False: bad_host. */
-MUST_CHECK bool target_normalise_authority(struct arena *arena, struct slice text,
-	struct slice *ret_authority);
+MUST_CHECK bool target_normalise_authority(
+	struct arena *arena, struct slice text, struct slice *ret_authority);
 /* U-05, U-06. False: bad_target. */
 MUST_CHECK bool target_normalise_path(
 	struct arena *arena, struct slice path, struct slice *ret_path);

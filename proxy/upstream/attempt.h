@@ -30,7 +30,7 @@ struct attempt {
 	void (*on_ready)(struct attempt *attempt);
 	void *owner;
 	struct stream *stream; /* set when READY; its ops and owner are for the exchange to set */
-	enum reason failure; /* why there is no stream: no_instance, connect_refused ... */
+	enum reason failure;   /* why there is no stream: no_instance, connect_refused ... */
 	const char *failure_text; /* for people; may be NULL */
 	bool later_attempt;  /* the exchange's second or later: met at 90 % by retry_shed (MC-01) */
 	bool non_idempotent; /* takes only H1 connections idle <= 500 ms (MT-03) */

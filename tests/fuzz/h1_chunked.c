@@ -24,8 +24,7 @@ static size_t chunked_run(
 			buf_append(ret_data, text.data + place, size);
 			place += size;
 		} else {
-			size_t used = h1_chunked_read(
-				chunked, slice_make(text.data + place, size));
+			size_t used = h1_chunked_read(chunked, slice_make(text.data + place, size));
 
 			ASSERT(used > 0 && used <= size);
 			place += used;
@@ -48,8 +47,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	buf_init(&whole);
 	buf_init(&split);
 	used = chunked_run(&a, slice_make(data + 1, size - 1), size, &whole);
-	ASSERT(used ==
-		chunked_run(&b, slice_make(data + 1, size - 1), 1 + data[0] % 16, &split));
+	ASSERT(used == chunked_run(&b, slice_make(data + 1, size - 1), 1 + data[0] % 16, &split));
 	ASSERT(a.state == b.state && a.reason == b.reason && a.rest == b.rest);
 	ASSERT(slice_equal(buf_slice(&whole), buf_slice(&split)));
 	ASSERT(a.data <= INT64_MAX);
