@@ -64,6 +64,9 @@ bool node_meet(struct raftreg_node *node, const struct wire_hello *hello)
 	/* Not a member yet: knock at everyone the other knows, the leader among them. */
 	memcpy(node->known, hello->replicas, hello->replica_count * sizeof node->known[0]);
 	node->known_count = hello->replica_count;
+	if (node->known_count == 0) {
+		node->known[node->known_count++] = hello->self; /* just born, and alone */
+	}
 	node->known_changed = true;
 	node_wake(node);
 	return true;
