@@ -1,6 +1,7 @@
 #include "broker/desk.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "broker/lane.h"
 #include "broker/member.h"
@@ -66,6 +67,37 @@ static void slew(struct broker *broker)
 	atomic_fetch_add(&broker->wall_offset_ms, error);
 }
 
+/* B9-10: at four fifths the alarm names the group that holds most back here. */
+static void warn_of_size(struct desk *desk)
+{
+	const struct broker *broker = desk->broker;
+	const struct group *worst = NULL;
+
+	if (!broker->thread || atomic_load(&spool_thread_numbers(broker->thread)->total) <
+				       broker->spool_bytes / 5 * 4) {
+		return;
+	}
+	MAP_FOR_EACH(entry, &desk->topics)
+	{
+		const struct topic *topic = entry->value;
+
+		LIST_FOR_EACH(node, &topic->groups) {
+			const struct group *group = LIST_ENTRY(node, struct group, node);
+
+			if (!group->hidden && (!worst || group->backlog > worst->backlog)) {
+				worst = group;
+			}
+		}
+	}
+	if (worst && worst->backlog > 0) {
+		log_event(LOG_LEVEL_WARN, "broker", 0, "the spool is over four fifths full",
+			(struct log_field[]){LOG_TEXT("pillion.topic", worst->topic->name),
+				LOG_TEXT("pillion.group", worst->name),
+				LOG_NUMBER("pillion.backlog", worst->backlog)},
+			3);
+	}
+}
+
 static void on_tick(struct timer *timer)
 {
 	struct desk *desk = container_of(timer, struct desk, tick);
@@ -79,8 +111,11 @@ static void on_tick(struct timer *timer)
 		member_tick(desk->members.entries[i - 1].value);
 	}
 	link_tick(desk);
-	if (desk->index == 0 && desk->ticks % SLEW_TICKS == 0) {
-		slew(desk->broker);
+	if (desk->ticks % SLEW_TICKS == 0) {
+		if (desk->index == 0) {
+			slew(desk->broker);
+		}
+		warn_of_size(desk);
 	}
 	timer_arm(desk->loop, timer, desk_now_ms(desk) + DESK_TICK_MS);
 }
@@ -133,6 +168,14 @@ void desk_detach(struct desk *desk)
 
 			timer_cancel(&group->timer);
 			group_checkpoint(group, true);
+			if (group->backlog > 0 && !group->hidden) {
+				/* B13-02: what waits for the next start. */
+				log_event(LOG_LEVEL_INFO, "broker", 0, "messages wait in the spool",
+					(struct log_field[]){LOG_TEXT("pillion.topic", topic->name),
+						LOG_TEXT("pillion.group", group->name),
+						LOG_NUMBER("pillion.backlog", group->backlog)},
+					3);
+			}
 		}
 	}
 	desk->server = NULL;

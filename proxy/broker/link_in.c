@@ -21,6 +21,7 @@ struct link_in {
 	uint32_t slot;
 	uint64_t generation;
 	struct grpc_call call;
+	uint64_t log; /* of the publisher */
 	bool greeted;
 	bool closed;
 	struct map lanes;    /* id -> home worker + 1 */
@@ -134,6 +135,7 @@ static void take_hello(struct link_in *link, const struct frame *hello)
 		return;
 	}
 	link->greeted = true;
+	link->log = hello->log;
 	welcome = frame_create(false, FRAME_WELCOME, 0);
 	welcome->version_min = FRAME_VERSION;
 	memcpy(welcome->sidecar, link->desk->broker->sidecar, sizeof welcome->sidecar);
@@ -182,6 +184,7 @@ static void forward(struct link_in *link, struct frame *frame)
 		(void)map_remove(&link->lanes, lane_key(&frame->lane));
 	}
 	frame->origin = origin_of(link);
+	frame->log = link->log;
 	desk_post(&broker->desks[home - 1], &frame->mail, run_frame, discard_frame);
 }
 

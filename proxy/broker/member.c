@@ -16,6 +16,7 @@
 #define WORKED_MS	UINT64_C(600000)
 #define FETCHED_MS	UINT64_C(300000) /* B6-07 */
 #define DEFAULT_WAIT_MS 30000
+#define KEPT_MS		60000
 
 struct inlet_key {
 	struct frame_origin origin;
@@ -130,6 +131,7 @@ static void free_delivery(struct delivery *delivery)
 	(void)map_remove(&member->leases, slice_make(&counter, sizeof counter));
 	ASSERT(member->open > 0);
 	member->open--;
+	member->open_bytes -= message_size(delivery->message);
 	message_unref(delivery->message);
 	mem_free(delivery);
 }
@@ -172,6 +174,7 @@ void member_destroy(struct member *member)
 	task_cancel(&member->task);
 	(void)map_remove(&desk->members, slice_from_string(member->key));
 	map_fini(&member->leases);
+	mem_free(member->kept);
 	mem_free(member);
 }
 
@@ -189,6 +192,7 @@ unsigned member_capacity(const struct member *member)
 	/* B7-02: nothing is pushed until the application is ready. */
 	if (!member->settings || plan->draining || member->gone_410 ||
 		desk_now_ms(member->desk) < member->hold_until_ms ||
+		member->open_bytes >= member->settings->max_in_flight_bytes ||
 		(to_app(member) && !plan->app_ready)) {
 		return 0;
 	}
@@ -311,6 +315,40 @@ static void judge(struct member *member, struct frame_outcome *outcome)
 	}
 }
 
+/* B10-12: nobody heard of it; the publisher's next lane does. All other outcomes would be ignored
+ * there. */
+static void keep_ack(const struct delivery *delivery)
+{
+	struct member *member = delivery->member;
+	struct kept_ack *kept;
+
+	if (!member->kept) {
+		member->kept = mem_zalloc(MEMBER_KEPT * sizeof *member->kept);
+	}
+	kept = &member->kept[member->kept_next++ % MEMBER_KEPT];
+	kept->log = delivery->log;
+	kept->seq = delivery->seq;
+	kept->at_ms = desk_now_ms(member->desk);
+	(void)snprintf(kept->topic, sizeof kept->topic, "%s", delivery->topic);
+}
+
+static void tell_kept(struct inlet *inlet)
+{
+	struct member *member = inlet->member;
+	struct frame_outcome ack = {.kind = RESULT_ACK};
+	uint64_t now_ms = desk_now_ms(member->desk);
+
+	for (unsigned i = 0; member->kept && i < MEMBER_KEPT; i++) {
+		struct kept_ack *kept = &member->kept[i];
+
+		if (kept->seq != 0 && kept->log == inlet->log && now_ms - kept->at_ms < KEPT_MS &&
+			strcmp(kept->topic, inlet->topic) == 0) {
+			answer(inlet, kept->seq, &ack);
+			kept->seq = 0;
+		}
+	}
+}
+
 void member_settle(struct delivery *delivery, const struct frame_outcome *outcome)
 {
 	struct member *member = delivery->member;
@@ -323,6 +361,8 @@ void member_settle(struct delivery *delivery, const struct frame_outcome *outcom
 	judge(member, &judged);
 	if (delivery->inlet) {
 		answer(delivery->inlet, delivery->seq, &judged);
+	} else if (judged.kind == RESULT_ACK) {
+		keep_ack(delivery);
 	}
 	free_delivery(delivery);
 	loop_queue(member->desk->loop, &member->task);
@@ -373,6 +413,7 @@ static struct delivery *make_delivery(struct inlet *inlet, const struct frame_it
 	delivery->member = member;
 	delivery->message = message_ref(item->message);
 	delivery->seq = item->seq;
+	delivery->log = inlet->log;
 	delivery->attempt = item->attempt;
 	(void)snprintf(delivery->topic, sizeof delivery->topic, "%s", inlet->topic);
 	/* The worker in the counter keeps leases of one sidecar apart. */
@@ -385,6 +426,7 @@ static struct delivery *make_delivery(struct inlet *inlet, const struct frame_it
 	(void)map_set(&member->leases,
 		slice_make(&delivery->lease.counter, sizeof delivery->lease.counter), delivery);
 	member->open++;
+	member->open_bytes += message_size(delivery->message);
 	return delivery;
 }
 
@@ -453,11 +495,13 @@ static void open_inlet(struct desk *desk, const struct frame *frame)
 	inlet->member = member;
 	inlet->origin = frame->origin;
 	inlet->lane = frame->lane;
+	inlet->log = frame->log;
 	(void)snprintf(inlet->topic, sizeof inlet->topic, "%s", frame->topic);
 	list_init(&inlet->deliveries);
 	list_push_back(&member->inlets, &inlet->node);
 	(void)map_set(&desk->inlets, key_of(&key, &inlet->origin, inlet->lane), inlet);
 	send_down(desk, &frame->origin, opened);
+	tell_kept(inlet);
 	if (desk_now_ms(desk) < member->hold_until_ms) {
 		struct frame *hold = frame_create(false, FRAME_HOLD, inlet->lane);
 

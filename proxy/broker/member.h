@@ -11,6 +11,7 @@
 #include "broker/names.h"
 
 #define MEMBER_LATE 256
+#define MEMBER_KEPT 256
 
 struct delivery;
 struct member;
@@ -22,6 +23,7 @@ struct inlet {
 	struct frame_origin origin;
 	uint32_t lane;
 	char topic[288];
+	uint64_t log;	      /* of the publisher; 0: this sidecar */
 	uint64_t limit, most; /* granted now, and ever */
 	uint64_t delivered;
 	uint32_t want;
@@ -37,6 +39,7 @@ struct member {
 	const struct plan_local *settings; /* in the desk's plan; NULL: gone from it */
 	struct list_node inlets;
 	unsigned open;	  /* deliveries without an outcome */
+	uint64_t open_bytes;
 	unsigned granted; /* credits that were given and not used */
 	uint64_t hold_until_ms;
 	uint32_t busy_ms, endpoint_ms, infra_ms; /* the next pause of each kind */
@@ -55,6 +58,12 @@ struct member {
 		uint64_t seq;
 	} late[MEMBER_LATE];
 	unsigned late_next;
+	/* Acknowledgements whose lane was gone: for the next one (B10-12). */
+	struct kept_ack {
+		uint64_t log, seq, at_ms;
+		char topic[288];
+	} * kept;
+	unsigned kept_next;
 };
 
 /* One message handed to the consumer. */
@@ -69,6 +78,7 @@ struct delivery {
 	struct timer timer; /* ack_wait */
 	uint64_t started_ms;
 	struct push *push; /* NULL: fetched */
+	uint64_t log;
 	char topic[288];
 };
 
