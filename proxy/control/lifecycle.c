@@ -422,6 +422,10 @@ void lifecycle_stop_signal(struct lifecycle *lifecycle, unsigned count)
 		}
 		/* Only who is known to the registry has callers that must hear of it. */
 		drain_start(lifecycle->drain, lifecycle->registered && lifecycle->declared);
+		if (lifecycle->app_exited) {
+			/* It was to come again: there is no application to wait for. */
+			drain_app_exited(lifecycle->drain);
+		}
 	}
 	if (count > 1) {
 		drain_hurry(lifecycle->drain);
