@@ -56,7 +56,6 @@ struct control {
 	atomic_uint snapshots_alive;	  /* RL-08 */
 	uint64_t generation;
 	struct datadir data;
-
 	struct bound_listener listeners[CONTROL_LISTENERS_MAX];
 	unsigned listener_count;
 	uint32_t next_listener_id;
@@ -64,12 +63,10 @@ struct control {
 	int admin_fd, metrics_fd; /* handed to the plug-in */
 	struct address admin_address;
 	char holder[96]; /* who has the address that could not be bound; empty: unknown */
-
 	struct worker workers[CONTROL_WORKERS_MAX];
 	struct loop *worker_loops[CONTROL_WORKERS_MAX];
 	struct translate_worker *translate[CONTROL_WORKERS_MAX];
 	unsigned worker_count;
-
 	struct raftreg_node *node; /* NULL: not a replica */
 	struct raftreg_door *door;
 	struct registry *registry; /* raft client or static; NULL: none */
@@ -102,9 +99,8 @@ struct control {
 	struct list_node deferred;
 };
 
-/* listeners.c */
-/* Binds what the configuration asks for, moving the default ports where ZC-03 allows it. 0, or
- * -errno with err (PIL2001, 2002). */
+/* listeners.c: binds what the configuration asks for, moving the default ports where ZC-03 allows
+ * it. 0, or -errno with err (PIL2001, 2002). */
 MUST_CHECK int listeners_bind(
 	struct control *control, const struct config *config, bool may_move, struct err *err);
 void listeners_start(struct control *control); /* hands every socket to its worker */
