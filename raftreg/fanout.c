@@ -23,7 +23,7 @@ struct subscription {
 	struct slice name; /* owned */
 };
 
-struct conn {
+struct subscriber {
 	struct list_node node;
 	struct fanout *fanout;
 	struct gate_stream *stream;
@@ -34,14 +34,14 @@ struct conn {
 	uint64_t highest; /* the client has seen up to here; nothing below is sent */
 	struct list_node subscriptions;
 	size_t subscription_count;
-	struct map dirty; /* kind byte and name -> this conn (any pointer) */
+	struct map dirty; /* kind byte and name -> this subscriber (any pointer) */
 	uint64_t invalid_ms;
 	uint64_t bookmark_ms;
 };
 
 struct fanout {
 	struct raftreg_node *node;
-	struct list_node conns;
+	struct list_node subscribers;
 	size_t count;
 	uint64_t published; /* applied index of the last publication */
 };
@@ -57,24 +57,24 @@ struct fanout *fanout_create(struct raftreg_node *node)
 	struct fanout *fanout = mem_zalloc(sizeof *fanout);
 
 	fanout->node = node;
-	list_init(&fanout->conns);
+	list_init(&fanout->subscribers);
 	return fanout;
 }
 
-static void free_conn(struct conn *conn)
+static void free_subscriber(struct subscriber *subscriber)
 {
-	node_request_forget(conn->fanout->node, &conn->origin);
-	while (!list_empty(&conn->subscriptions)) {
-		struct subscription *subscription =
-			LIST_ENTRY(list_pop_front(&conn->subscriptions), struct subscription, node);
+	node_request_forget(subscriber->fanout->node, &subscriber->origin);
+	while (!list_empty(&subscriber->subscriptions)) {
+		struct subscription *subscription = LIST_ENTRY(
+			list_pop_front(&subscriber->subscriptions), struct subscription, node);
 
 		mem_free((void *)(uintptr_t)subscription->name.data);
 		mem_free(subscription);
 	}
-	map_fini(&conn->dirty);
-	list_unlink(&conn->node);
-	conn->fanout->count--;
-	mem_free(conn);
+	map_fini(&subscriber->dirty);
+	list_unlink(&subscriber->node);
+	subscriber->fanout->count--;
+	mem_free(subscriber);
 }
 
 void fanout_destroy(struct fanout *fanout)
@@ -82,56 +82,56 @@ void fanout_destroy(struct fanout *fanout)
 	if (!fanout) {
 		return;
 	}
-	while (!list_empty(&fanout->conns)) {
-		free_conn(LIST_ENTRY(fanout->conns.next, struct conn, node));
+	while (!list_empty(&fanout->subscribers)) {
+		free_subscriber(LIST_ENTRY(fanout->subscribers.next, struct subscriber, node));
 	}
 	ASSERT(fanout->count == 0);
 	mem_free(fanout);
 }
 
-static void send_frame(struct conn *conn, const struct packet *frame)
+static void send_frame(struct subscriber *subscriber, const struct packet *frame)
 {
 	struct buf bytes;
 
 	buf_init(&bytes);
 	packet_copy(frame, &bytes);
-	gate_send(conn->stream, buf_slice(&bytes));
+	gate_send(subscriber->stream, buf_slice(&bytes));
 	buf_fini(&bytes);
 }
 
-static void end_conn(struct conn *conn, int status, const char *why)
+static void end_subscriber(struct subscriber *subscriber, int status, const char *why)
 {
-	struct gate_stream *stream = conn->stream;
+	struct gate_stream *stream = subscriber->stream;
 
-	free_conn(conn);
+	free_subscriber(subscriber);
 	gate_finish(stream, status, why);
 }
 
 static void on_reply(struct node_origin *origin, struct packet *answer)
 {
-	send_frame(container_of(origin, struct conn, origin), answer);
+	send_frame(container_of(origin, struct subscriber, origin), answer);
 }
 
 void fanout_open(struct fanout *fanout, struct gate_stream *stream)
 {
-	struct conn *conn = mem_zalloc(sizeof *conn);
+	struct subscriber *subscriber = mem_zalloc(sizeof *subscriber);
 
-	conn->fanout = fanout;
-	conn->stream = stream;
-	conn->origin.reply = on_reply;
-	list_init(&conn->origin.requests);
-	list_init(&conn->subscriptions);
-	list_init(&conn->node);
-	map_init(&conn->dirty);
-	list_push_back(&fanout->conns, &conn->node);
+	subscriber->fanout = fanout;
+	subscriber->stream = stream;
+	subscriber->origin.reply = on_reply;
+	list_init(&subscriber->origin.requests);
+	list_init(&subscriber->subscriptions);
+	list_init(&subscriber->node);
+	map_init(&subscriber->dirty);
+	list_push_back(&fanout->subscribers, &subscriber->node);
 	fanout->count++;
-	stream->owner = conn;
+	stream->owner = subscriber;
 }
 
 void fanout_closed(struct fanout *fanout, struct gate_stream *stream)
 {
 	ASSERT(fanout && stream->owner);
-	free_conn(stream->owner);
+	free_subscriber(stream->owner);
 }
 
 static bool matches(const struct subscription *subscription, bool records, struct slice name)
@@ -143,9 +143,9 @@ static bool matches(const struct subscription *subscription, bool records, struc
 				    : slice_equal(name, subscription->name);
 }
 
-static bool is_subscribed(const struct conn *conn, const struct state_set *set)
+static bool is_subscribed(const struct subscriber *subscriber, const struct state_set *set)
 {
-	LIST_FOR_EACH(node, &conn->subscriptions) {
+	LIST_FOR_EACH(node, &subscriber->subscriptions) {
 		if (matches(LIST_ENTRY(node, struct subscription, node), set->records, set->name)) {
 			return true;
 		}
@@ -174,7 +174,7 @@ static void add_defs(struct buf *bytes, const struct state_set *set)
 	}
 }
 
-static void send_whole(struct conn *conn, const struct state_set *set)
+static void send_whole(struct subscriber *subscriber, const struct state_set *set)
 {
 	const struct packet frame = {.kind = PACKET_SET,
 		.name = set->name,
@@ -194,13 +194,14 @@ static void send_whole(struct conn *conn, const struct state_set *set)
 		state_member_item(entry->value, &item);
 		add_member(&bytes, &item);
 	}
-	gate_send(conn->stream, buf_slice(&bytes));
+	gate_send(subscriber->stream, buf_slice(&bytes));
 	buf_fini(&bytes);
 }
 
-static void send_mark(struct conn *conn, enum packet_kind kind, uint64_t number, unsigned flags)
+static void send_mark(
+	struct subscriber *subscriber, enum packet_kind kind, uint64_t number, unsigned flags)
 {
-	struct raftreg_node *node = conn->fanout->node;
+	struct raftreg_node *node = subscriber->fanout->node;
 	const struct state_replica *leader =
 		kind == PACKET_BOOKMARK ? state_replica(&node->state, node->now.leader) : NULL;
 	char address[300] = "";
@@ -213,24 +214,24 @@ static void send_mark(struct conn *conn, enum packet_kind kind, uint64_t number,
 		node_status_address(leader, address);
 		frame.text = slice_from_string(address);
 	}
-	send_frame(conn, &frame);
+	send_frame(subscriber, &frame);
 }
 
 /* RW-03: sets of the subscription that changed after `from`, whole; all of them when the cursor is
  * below the tombstones that are still known. Of ONE view: nothing is applied meanwhile. */
 static void sync_subscription(
-	struct conn *conn, const struct subscription *subscription, uint64_t from)
+	struct subscriber *subscriber, const struct subscription *subscription, uint64_t from)
 {
-	const struct state *state = &conn->fanout->node->state;
+	const struct state *state = &subscriber->fanout->node->state;
 	bool full = from == 0 || from < state->horizon;
 
-	send_mark(conn, PACKET_BEGIN, subscription->number, full ? PACKET_FULL : 0);
+	send_mark(subscriber, PACKET_BEGIN, subscription->number, full ? PACKET_FULL : 0);
 	if (!subscription->prefix) {
 		const struct state_set *set =
 			state_set(state, subscription->records, subscription->name);
 
 		if (set && (full || set->modified > from)) {
-			send_whole(conn, set);
+			send_whole(subscriber, set);
 		}
 	} else {
 		MAP_FOR_EACH(entry, &state->sets)
@@ -239,16 +240,16 @@ static void sync_subscription(
 
 			if (matches(subscription, set->records, set->name) &&
 				(full ? set->members.count > 0 : set->modified > from)) {
-				send_whole(conn, set);
+				send_whole(subscriber, set);
 			}
 		}
 	}
-	send_mark(conn, PACKET_END, subscription->number, 0);
+	send_mark(subscriber, PACKET_END, subscription->number, 0);
 }
 
-static void welcome(struct conn *conn)
+static void welcome(struct subscriber *subscriber)
 {
-	struct raftreg_node *node = conn->fanout->node;
+	struct raftreg_node *node = subscriber->fanout->node;
 	const struct state_replica *leader = state_replica(&node->state, node->now.leader);
 	char address[300] = "";
 	struct packet frame = {.kind = PACKET_WELCOME,
@@ -273,51 +274,51 @@ static void welcome(struct conn *conn)
 		item.content = slice_from_string(text);
 		add_member(&bytes, &item);
 	}
-	gate_send(conn->stream, buf_slice(&bytes));
+	gate_send(subscriber->stream, buf_slice(&bytes));
 	buf_fini(&bytes);
 }
 
-static bool on_hello(struct conn *conn, const struct packet *hello)
+static bool on_hello(struct subscriber *subscriber, const struct packet *hello)
 {
-	struct raftreg_node *node = conn->fanout->node;
+	struct raftreg_node *node = subscriber->fanout->node;
 	bool same = hello->uuid.size == 16 && memcmp(hello->uuid.data, node->uuid, 16) == 0 &&
 		    hello->epoch == node->epoch;
 
 	if (!node->has_cluster || node->conf.voters.count == 0) {
-		end_conn(conn, GRPC_UNAVAILABLE, "not a member of a cluster yet");
+		end_subscriber(subscriber, GRPC_UNAVAILABLE, "not a member of a cluster yet");
 		return false;
 	}
 	/* RW-02: indexes of another cluster or epoch are not compared. */
-	conn->highest = same ? hello->index : 0;
-	conn->greeted = true;
-	if (conn->highest > node->state.applied) {
-		conn->waiting = true;
-		conn->wait_until_ms = node_now_ms(node) + BEHIND_MS;
+	subscriber->highest = same ? hello->index : 0;
+	subscriber->greeted = true;
+	if (subscriber->highest > node->state.applied) {
+		subscriber->waiting = true;
+		subscriber->wait_until_ms = node_now_ms(node) + BEHIND_MS;
 		return true;
 	}
-	welcome(conn);
+	welcome(subscriber);
 	return true;
 }
 
 /* RW-10: twice within ten seconds ends the stream. */
-static bool note_invalid(struct conn *conn, const struct packet *frame)
+static bool note_invalid(struct subscriber *subscriber, const struct packet *frame)
 {
-	uint64_t now = node_now_ms(conn->fanout->node);
+	uint64_t now = node_now_ms(subscriber->fanout->node);
 	const struct packet answer = {
 		.kind = PACKET_ANSWER, .number = frame->number, .code = CODE_INVALID};
 
-	if (conn->invalid_ms > 0 && now - conn->invalid_ms < INVALID_WINDOW_MS) {
-		end_conn(conn, GRPC_INVALID_ARGUMENT, "invalid frames");
+	if (subscriber->invalid_ms > 0 && now - subscriber->invalid_ms < INVALID_WINDOW_MS) {
+		end_subscriber(subscriber, GRPC_INVALID_ARGUMENT, "invalid frames");
 		return false;
 	}
-	conn->invalid_ms = now;
-	send_frame(conn, &answer);
+	subscriber->invalid_ms = now;
+	send_frame(subscriber, &answer);
 	return true;
 }
 
-static struct subscription *find_subscription(const struct conn *conn, uint64_t number)
+static struct subscription *find_subscription(const struct subscriber *subscriber, uint64_t number)
 {
-	LIST_FOR_EACH(node, &conn->subscriptions) {
+	LIST_FOR_EACH(node, &subscriber->subscriptions) {
 		struct subscription *found = LIST_ENTRY(node, struct subscription, node);
 
 		if (found->number == number) {
@@ -327,16 +328,16 @@ static struct subscription *find_subscription(const struct conn *conn, uint64_t 
 	return NULL;
 }
 
-static void on_subscribe(struct conn *conn, const struct packet *frame)
+static void on_subscribe(struct subscriber *subscriber, const struct packet *frame)
 {
 	struct subscription *subscription;
 	uint64_t from = frame->index;
 
-	if (find_subscription(conn, frame->number) ||
-		conn->subscription_count >= SUBSCRIPTIONS_MAX ||
+	if (find_subscription(subscriber, frame->number) ||
+		subscriber->subscription_count >= SUBSCRIPTIONS_MAX ||
 		frame->name.size > STATE_SET_NAME_MAX ||
 		(frame->name.size == 0 && !(frame->flags & PACKET_PREFIX))) {
-		(void)note_invalid(conn, frame);
+		(void)note_invalid(subscriber, frame);
 		return;
 	}
 	subscription = mem_zalloc(sizeof *subscription);
@@ -346,68 +347,68 @@ static void on_subscribe(struct conn *conn, const struct packet *frame)
 	subscription->name =
 		slice_make(mem_copy(frame->name.data, frame->name.size), frame->name.size);
 	list_init(&subscription->node);
-	list_push_back(&conn->subscriptions, &subscription->node);
-	conn->subscription_count++;
-	if (from > conn->fanout->node->state.applied) {
+	list_push_back(&subscriber->subscriptions, &subscription->node);
+	subscriber->subscription_count++;
+	if (from > subscriber->fanout->node->state.applied) {
 		from = 0; /* a cursor above what is committed: everything again */
 	}
-	sync_subscription(conn, subscription, from);
+	sync_subscription(subscriber, subscription, from);
 }
 
-static void on_unsubscribe(struct conn *conn, const struct packet *frame)
+static void on_unsubscribe(struct subscriber *subscriber, const struct packet *frame)
 {
-	struct subscription *subscription = find_subscription(conn, frame->number);
+	struct subscription *subscription = find_subscription(subscriber, frame->number);
 
 	if (!subscription) {
-		(void)note_invalid(conn, frame);
+		(void)note_invalid(subscriber, frame);
 		return;
 	}
 	list_unlink(&subscription->node);
-	conn->subscription_count--;
+	subscriber->subscription_count--;
 	mem_free((void *)(uintptr_t)subscription->name.data);
 	mem_free(subscription);
 }
 
-static void on_request(struct conn *conn, struct packet *frame, struct slice message)
+static void on_request(struct subscriber *subscriber, struct packet *frame, struct slice message)
 {
 	struct buf bytes;
 
 	/* RD-02: an unspecified host becomes the address that the sidecar is seen from. */
 	if (frame->kind != PACKET_OPEN || frame->host.size > 0) {
-		node_request_take(conn->fanout->node, &conn->origin, message);
+		node_request_take(subscriber->fanout->node, &subscriber->origin, message);
 		return;
 	}
-	frame->host = slice_from_string(conn->stream->peer);
+	frame->host = slice_from_string(subscriber->stream->peer);
 	buf_init(&bytes);
 	packet_copy(frame, &bytes);
-	node_request_take(conn->fanout->node, &conn->origin, buf_slice(&bytes));
+	node_request_take(subscriber->fanout->node, &subscriber->origin, buf_slice(&bytes));
 	buf_fini(&bytes);
 }
 
 void fanout_message(struct fanout *fanout, struct gate_stream *stream, struct slice message)
 {
-	struct conn *conn = stream->owner;
+	struct subscriber *subscriber = stream->owner;
 	struct packet frame;
 
-	ASSERT(conn->fanout == fanout);
+	ASSERT(subscriber->fanout == fanout);
 	if (packet_decode(message, &frame) < 0) {
-		end_conn(conn, GRPC_INVALID_ARGUMENT, "malformed frame");
+		end_subscriber(subscriber, GRPC_INVALID_ARGUMENT, "malformed frame");
 		return;
 	}
-	if (!conn->greeted) {
+	if (!subscriber->greeted) {
 		if (frame.kind != PACKET_HELLO) {
-			end_conn(conn, GRPC_FAILED_PRECONDITION, "no hello");
+			end_subscriber(subscriber, GRPC_FAILED_PRECONDITION, "no hello");
 			return;
 		}
-		(void)on_hello(conn, &frame);
+		(void)on_hello(subscriber, &frame);
 		return;
 	}
 	switch (frame.kind) {
 	case PACKET_SUBSCRIBE:
-		on_subscribe(conn, &frame);
+		on_subscribe(subscriber, &frame);
 		break;
 	case PACKET_UNSUBSCRIBE:
-		on_unsubscribe(conn, &frame);
+		on_unsubscribe(subscriber, &frame);
 		break;
 	case PACKET_OPEN:
 	case PACKET_REGISTER:
@@ -416,46 +417,46 @@ void fanout_message(struct fanout *fanout, struct gate_stream *stream, struct sl
 	case PACKET_GET:
 	case PACKET_LIST:
 	case PACKET_MEMBERS:
-		on_request(conn, &frame, message);
+		on_request(subscriber, &frame, message);
 		break;
 	default:
-		(void)note_invalid(conn, &frame);
+		(void)note_invalid(subscriber, &frame);
 		break;
 	}
 }
 
-static void mark_dirty(struct conn *conn, const struct state_set *set)
+static void mark_dirty(struct subscriber *subscriber, const struct state_set *set)
 {
 	uint8_t bytes[STATE_SET_NAME_MAX + 1];
 
 	bytes[0] = set->records ? 'r' : 's';
 	memcpy(bytes + 1, set->name.data, set->name.size);
-	(void)map_set(&conn->dirty, slice_make(bytes, set->name.size + 1), conn);
+	(void)map_set(&subscriber->dirty, slice_make(bytes, set->name.size + 1), subscriber);
 }
 
 /* RW-04: a slow reader gets the newest view of what it missed, once it reads again. */
-static void send_dirty(struct conn *conn)
+static void send_dirty(struct subscriber *subscriber)
 {
-	const struct state *state = &conn->fanout->node->state;
+	const struct state *state = &subscriber->fanout->node->state;
 
-	while (conn->dirty.count > 0 && !gate_is_full(conn->stream)) {
-		struct slice key = conn->dirty.entries[0].key;
+	while (subscriber->dirty.count > 0 && !gate_is_full(subscriber->stream)) {
+		struct slice key = subscriber->dirty.entries[0].key;
 		const struct state_set *set =
 			state_set(state, key.data[0] == 'r', slice_from(key, 1));
 
 		if (set) {
-			send_whole(conn, set);
+			send_whole(subscriber, set);
 		}
-		(void)map_remove(&conn->dirty, key);
+		(void)map_remove(&subscriber->dirty, key);
 	}
 }
 
 void fanout_writable(struct fanout *fanout, struct gate_stream *stream)
 {
-	struct conn *conn = stream->owner;
+	struct subscriber *subscriber = stream->owner;
 
-	ASSERT(conn->fanout == fanout);
-	send_dirty(conn);
+	ASSERT(subscriber->fanout == fanout);
+	send_dirty(subscriber);
 }
 
 /* RW-06: once per set and revision. */
@@ -488,16 +489,16 @@ static void encode_delta(struct delta *delta, uint64_t applied)
 	}
 }
 
-static void deliver(struct conn *conn, const struct delta *delta)
+static void deliver(struct subscriber *subscriber, const struct delta *delta)
 {
-	if (!conn->greeted || conn->waiting || !is_subscribed(conn, delta->set)) {
+	if (!subscriber->greeted || subscriber->waiting || !is_subscribed(subscriber, delta->set)) {
 		return;
 	}
-	if (gate_is_full(conn->stream) || conn->dirty.count > 0) {
-		mark_dirty(conn, delta->set);
+	if (gate_is_full(subscriber->stream) || subscriber->dirty.count > 0) {
+		mark_dirty(subscriber, delta->set);
 		return;
 	}
-	gate_send(conn->stream, buf_slice(&delta->bytes));
+	gate_send(subscriber->stream, buf_slice(&delta->bytes));
 }
 
 void fanout_publish(struct fanout *fanout)
@@ -509,11 +510,11 @@ void fanout_publish(struct fanout *fanout)
 			.set = LIST_ENTRY(state->dirty.next, struct state_set, dirty)};
 
 		buf_init(&delta.bytes);
-		if (!list_empty(&fanout->conns)) {
+		if (!list_empty(&fanout->subscribers)) {
 			encode_delta(&delta, state->applied);
 		}
-		LIST_FOR_EACH(node, &fanout->conns) {
-			deliver(LIST_ENTRY(node, struct conn, node), &delta);
+		LIST_FOR_EACH(node, &fanout->subscribers) {
+			deliver(LIST_ENTRY(node, struct subscriber, node), &delta);
 		}
 		buf_fini(&delta.bytes);
 		state_clear_touches(state, delta.set);
@@ -523,35 +524,35 @@ void fanout_publish(struct fanout *fanout)
 
 void fanout_reset(struct fanout *fanout)
 {
-	LIST_FOR_EACH_SAFE(node, &fanout->conns) {
+	LIST_FOR_EACH_SAFE(node, &fanout->subscribers) {
 		/* The simplest honest answer: resume here or elsewhere by index. */
-		end_conn(LIST_ENTRY(node, struct conn, node), GRPC_UNAVAILABLE,
+		end_subscriber(LIST_ENTRY(node, struct subscriber, node), GRPC_UNAVAILABLE,
 			"the state was replaced by a snapshot");
 	}
 }
 
-static bool tick_conn(struct conn *conn, uint64_t now_ms)
+static bool tick_subscriber(struct subscriber *subscriber, uint64_t now_ms)
 {
-	struct raftreg_node *node = conn->fanout->node;
+	struct raftreg_node *node = subscriber->fanout->node;
 
-	if (conn->waiting) {
-		if (node->state.applied >= conn->highest) {
-			conn->waiting = false;
-			welcome(conn);
-		} else if (now_ms >= conn->wait_until_ms) {
-			end_conn(conn, GRPC_UNAVAILABLE, "this replica is behind");
+	if (subscriber->waiting) {
+		if (node->state.applied >= subscriber->highest) {
+			subscriber->waiting = false;
+			welcome(subscriber);
+		} else if (now_ms >= subscriber->wait_until_ms) {
+			end_subscriber(subscriber, GRPC_UNAVAILABLE, "this replica is behind");
 			return false;
 		}
 		return true;
 	}
-	if (!conn->greeted || now_ms < conn->bookmark_ms) {
+	if (!subscriber->greeted || now_ms < subscriber->bookmark_ms) {
 		return true;
 	}
-	send_dirty(conn);
+	send_dirty(subscriber);
 	/* RW-05: behind everything up to its index, and only when nothing is missing. */
-	if (conn->dirty.count == 0 && !gate_is_full(conn->stream)) {
-		conn->bookmark_ms = now_ms + node->settings.bookmark_ms;
-		send_mark(conn, PACKET_BOOKMARK, 0, 0);
+	if (subscriber->dirty.count == 0 && !gate_is_full(subscriber->stream)) {
+		subscriber->bookmark_ms = now_ms + node->settings.bookmark_ms;
+		send_mark(subscriber, PACKET_BOOKMARK, 0, 0);
 	}
 	return true;
 }
@@ -559,19 +560,19 @@ static bool tick_conn(struct conn *conn, uint64_t now_ms)
 void fanout_tick(struct fanout *fanout, uint64_t now_ms)
 {
 	fanout_publish(fanout);
-	LIST_FOR_EACH_SAFE(node, &fanout->conns) {
-		(void)tick_conn(LIST_ENTRY(node, struct conn, node), now_ms);
+	LIST_FOR_EACH_SAFE(node, &fanout->subscribers) {
+		(void)tick_subscriber(LIST_ENTRY(node, struct subscriber, node), now_ms);
 	}
 }
 
 void fanout_close_all(struct fanout *fanout, const char *why)
 {
-	LIST_FOR_EACH_SAFE(node, &fanout->conns) {
-		struct conn *conn = LIST_ENTRY(node, struct conn, node);
+	LIST_FOR_EACH_SAFE(node, &fanout->subscribers) {
+		struct subscriber *subscriber = LIST_ENTRY(node, struct subscriber, node);
 		const struct packet frame = {.kind = PACKET_GOAWAY};
 
-		send_frame(conn, &frame);
-		end_conn(conn, GRPC_UNAVAILABLE, why);
+		send_frame(subscriber, &frame);
+		end_subscriber(subscriber, GRPC_UNAVAILABLE, why);
 	}
 }
 

@@ -9,90 +9,16 @@
 #include "net/timer.h"
 #include "raftreg/core/raft.h"
 #include "raftreg/gate.h"
+#include "raftreg/node_parts.h"
+#include "raftreg/node_types.h"
 #include "raftreg/raftreg.h"
 #include "raftreg/state.h"
 #include "raftreg/store.h"
 #include "raftreg/wire.h"
 
-#define NODE_REQUEST_MS	    5000 /* a request without an outcome by then is answered MAYBE */
-#define NODE_REQUESTS_MAX   65536
-#define NODE_TICK_MS	    100
-#define NODE_APPLY_MAX	    4096 /* entries a turn */
-#define NODE_CANDIDATES_MAX 32
-#define NODE_SEEDS_MAX	    64
-
 struct fanout;
 struct peers;
 struct resolver;
-
-struct node_settings {
-	uint32_t heartbeat_ms, election_ms;
-	uint64_t ttl_ms, renew_ms, bookmark_ms;
-	unsigned expire_per_s;
-	uint64_t state_bytes_max;
-	bool voter, with_seeds;
-	struct {
-		char host[254];
-		uint16_t port;
-	} seeds[NODE_SEEDS_MAX];
-	size_t seed_count;
-	uint64_t seeds_digest;
-	bool pinned; /* registry.cluster */
-	uint8_t pin[16];
-};
-
-/* Where a request came from: a session or a relay stream. Its requests are dropped with it. */
-struct node_origin {
-	void (*reply)(struct node_origin *origin, struct packet *answer);
-	struct list_node requests;
-	bool relay;
-};
-
-enum node_request_state {
-	REQUEST_WAITING,  /* for a leader, or for its turn */
-	REQUEST_PROPOSED, /* in the log */
-	REQUEST_RELAYED,  /* at the leader */
-	REQUEST_READING	  /* for a confirmed read */
-};
-
-struct node_request {
-	struct list_node node;	      /* in the list of its state, oldest first */
-	struct list_node origin_node; /* unlinked when the origin is gone */
-	struct node_origin *origin;
-	enum node_request_state state;
-	uint64_t number; /* of the origin */
-	uint64_t id;	 /* of the relay */
-	uint64_t deadline_ms, received_ms;
-	uint64_t index, term; /* proposed as */
-	size_t ordinal;
-	uint64_t cookie; /* of the read it waits for; 0: the next one */
-	bool confirmed;
-	bool relayed_here; /* by another replica: not passed on again (RD-08) */
-	struct state_result result;
-	struct buf bytes;
-	struct packet frame; /* points into bytes */
-};
-
-struct node_held { /* a message that waits for its sequence to be durable */
-	struct list_node node;
-	uint64_t after, to;
-	bool bulk;
-	struct buf bytes;
-};
-
-struct node_candidate { /* RB-03: knocks, but is no member yet */
-	struct state_replica replica;
-	uint64_t seen_ms;
-};
-
-struct node_incoming { /* a snapshot that arrives in chunks (RT-08) */
-	uint64_t from, term, index, log_term, total;
-	struct buf file;
-	bool staging; /* on its way to the disk */
-	uint64_t token;
-	struct snapfile_meta meta;
-	struct buf state;
-};
 
 struct raftreg_node {
 	struct node_settings settings;
@@ -195,35 +121,5 @@ void node_clear(struct raftreg_node *node);
 /* RB-01: a new cluster with this replica as its only voter. Blocking: once in a life. */
 int node_bootstrap(struct raftreg_node *node);
 bool node_begin_transfer(struct raftreg_node *node);
-
-/* node_request.c */
-void node_request_take(struct raftreg_node *node, struct node_origin *origin, struct slice bytes);
-void node_request_forget(struct raftreg_node *node, struct node_origin *origin);
-void node_request_turn(struct raftreg_node *node);
-void node_request_answered(struct raftreg_node *node, struct slice bytes); /* by the leader */
-void node_request_applied(struct raftreg_node *node, uint64_t index, uint64_t term, size_t ordinal,
-	const struct state_result *result);
-void node_request_read(struct raftreg_node *node, uint64_t cookie, bool failed);
-void node_request_lost(struct raftreg_node *node); /* leadership is gone */
-void node_request_relay_lost(struct raftreg_node *node);
-void node_request_tick(struct raftreg_node *node, uint64_t now_ms);
-void node_request_fini(struct raftreg_node *node);
-/* Commands of the leader itself (4 to 6, 8). False: not now. */
-bool node_request_propose(struct raftreg_node *node, struct slice command);
-
-/* node_member.c */
-void node_member_knock(struct raftreg_node *node, const struct wire_hello *hello);
-void node_member_tick(struct raftreg_node *node, uint64_t now_ms);
-void node_member_update_peers(struct raftreg_node *node);
-enum raft_refusal node_member_add(
-	struct raftreg_node *node, const struct state_replica *replica, bool learner);
-void node_member_command(struct raftreg_node *node, const char *verb, const char *argument,
-	struct registry_result *ret_result);
-
-/* node_status.c */
-void node_status_json(const struct raftreg_node *node, struct buf *ret_json);
-void node_status_members(const struct raftreg_node *node, struct buf *ret_json);
-void node_status_metrics(const struct raftreg_node *node, struct buf *ret_text);
-void node_status_address(const struct state_replica *replica, char ret_text[300]);
 
 #endif

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/siphash.h"
 #include "raftreg/bytes.h"
+#include "raftreg/state_internal.h"
 
 struct slice state_copy(struct state *state, struct slice bytes)
 {

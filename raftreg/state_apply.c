@@ -3,7 +3,7 @@
 
 #include "base/mem.h"
 #include "raftreg/content.h"
-#include "raftreg/state.h"
+#include "raftreg/state_internal.h"
 
 enum { ENTRY_FORMAT = 1, ENTRY_WALL, ENTRY_COMMAND };
 #define FORMAT 1

@@ -4,7 +4,7 @@
 
 #include "base/mem.h"
 #include "base/siphash.h"
-#include "raftreg/state.h"
+#include "raftreg/state_internal.h"
 
 enum { S_APPLIED = 1, S_HORIZON, S_HORIZON_MS, S_WALL, S_REPLICA, S_SESSION, S_SET };
 enum {

@@ -1,0 +1,75 @@
+/*
+ * client_types: what a sidecar's registry client consists of: addresses, sets, subscriptions,
+ * questions. Internal to raftreg; client.h has the whole.
+ */
+#ifndef PILLION_RAFTREG_CLIENT_TYPES_H
+#define PILLION_RAFTREG_CLIENT_TYPES_H
+
+#include "base/list.h"
+#include "base/map.h"
+#include "raftreg/packet.h"
+#include "upstream/registry.h"
+
+#define CLIENT_ADDRESSES_MAX 103 /* seeds, and the replicas that are known */
+#define CLIENT_TICK_MS	     100
+#define CLIENT_QUIET_MS	     5000   /* no word of the registry for so long: stale */
+#define CLIENT_GUARD_MS	     60000  /* mesh.md MG-02 */
+#define CLIENT_FOREIGN_MS    600000 /* what another cluster does not know stays so long */
+
+struct client_address {
+	char host[254];
+	uint16_t port;
+	bool configured; /* a seed, or our own replica: never forgotten */
+};
+
+struct client_member {
+	struct slice key, content; /* owned */
+	uint64_t created, modified;
+	bool suspect, owned;
+	uint64_t guard_until_ms; /* only in client_set.guarded */
+};
+
+struct client_set { /* what is known of one service or record set */
+	bool records;
+	struct slice name; /* owned */
+	uint64_t modified, digest;
+	bool known; /* the registry spoke of it in this run; false: from view.bin, or never */
+	bool has_data;
+	bool mentioned;			   /* in the sync under way */
+	struct map members, guarded, defs; /* defs: version -> struct client_member */
+	struct list_node changed;	   /* of client.changed: to be published */
+};
+
+struct client_sub { /* one name or prefix that somebody watches */
+	struct list_node node;
+	uint64_t number;
+	bool records, prefix, full;
+	bool synced; /* END came: the cursor is good */
+	bool sent;   /* on this stream */
+	char *name;
+	struct list_node watches; /* of struct watch */
+};
+
+enum client_command { COMMAND_NONE, COMMAND_OPEN, COMMAND_DECLARE, COMMAND_RECORD };
+
+struct client_record_op {
+	struct list_node node;
+	char *set;
+	struct slice key, value; /* owned */
+	bool remove, owned;
+	uint64_t expected;
+	struct registry_call *call; /* NULL allowed */
+};
+
+struct client_ask { /* GET, LIST, MEMBERS under way */
+	struct list_node node;
+	uint64_t number, deadline_ms;
+	enum packet_kind kind;
+	char *name;
+	bool local; /* answer from the local view: nobody is connected */
+	struct registry_call *call;
+	void (*done)(void *owner, int status, struct slice json);
+	void *owner;
+};
+
+#endif

@@ -1,0 +1,44 @@
+/*
+ * node_parts: what the files of a replica call in each other: requests, membership, status.
+ * Internal to raftreg; include node.h.
+ */
+#ifndef PILLION_RAFTREG_NODE_PARTS_H
+#define PILLION_RAFTREG_NODE_PARTS_H
+
+#include "raftreg/node_types.h"
+
+struct raftreg_node;
+struct registry_result;
+struct wire_hello;
+
+/* node_request.c */
+void node_request_take(struct raftreg_node *node, struct node_origin *origin, struct slice bytes);
+void node_request_forget(struct raftreg_node *node, struct node_origin *origin);
+void node_request_turn(struct raftreg_node *node);
+void node_request_answered(struct raftreg_node *node, struct slice bytes); /* by the leader */
+void node_request_applied(struct raftreg_node *node, uint64_t index, uint64_t term, size_t ordinal,
+	const struct state_result *result);
+void node_request_read(struct raftreg_node *node, uint64_t cookie, bool failed);
+void node_request_lost(struct raftreg_node *node); /* leadership is gone */
+void node_request_relay_lost(struct raftreg_node *node);
+void node_request_tick(struct raftreg_node *node, uint64_t now_ms);
+void node_request_fini(struct raftreg_node *node);
+/* Commands of the leader itself (4 to 6, 8). False: not now. */
+bool node_request_propose(struct raftreg_node *node, struct slice command);
+
+/* node_member.c */
+void node_member_knock(struct raftreg_node *node, const struct wire_hello *hello);
+void node_member_tick(struct raftreg_node *node, uint64_t now_ms);
+void node_member_update_peers(struct raftreg_node *node);
+enum raft_refusal node_member_add(
+	struct raftreg_node *node, const struct state_replica *replica, bool learner);
+void node_member_command(struct raftreg_node *node, const char *verb, const char *argument,
+	struct registry_result *ret_result);
+
+/* node_status.c */
+void node_status_json(const struct raftreg_node *node, struct buf *ret_json);
+void node_status_members(const struct raftreg_node *node, struct buf *ret_json);
+void node_status_metrics(const struct raftreg_node *node, struct buf *ret_text);
+void node_status_address(const struct state_replica *replica, char ret_text[300]);
+
+#endif

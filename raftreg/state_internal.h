@@ -1,0 +1,27 @@
+/*
+ * state_internal: how state.c, state_apply.c and state_save.c change the catalog. Internal to them.
+ */
+#ifndef PILLION_RAFTREG_STATE_INTERNAL_H
+#define PILLION_RAFTREG_STATE_INTERNAL_H
+
+#include "raftreg/state.h"
+
+struct slice state_copy(struct state *state, struct slice bytes);
+void state_free(struct state *state, struct slice *bytes);
+struct state_set *state_make_set(struct state *state, bool records, struct slice name);
+void state_put_member(struct state *state, struct state_set *set, struct state_session *session,
+	const struct item *item);
+void state_drop_member(
+	struct state *state, struct state_member *member, uint64_t index, enum item_cause cause);
+void state_touch_set(struct state *state, struct state_set *set, struct slice key,
+	enum item_cause cause, uint64_t index);
+void state_put_def(
+	struct state *state, struct state_set *set, struct slice version, struct slice content);
+void state_drop_session(
+	struct state *state, struct state_session *session, uint64_t index, enum item_cause cause);
+void state_drop_set(struct state *state, struct state_set *set); /* an empty one */
+struct state_session *state_add_session(struct state *state, const struct packet *open);
+void state_refresh_member(
+	struct state *state, struct state_member *member, uint64_t index, enum item_cause cause);
+
+#endif
