@@ -420,8 +420,7 @@ static void test_with_seeds(void **state)
 
 static bool sees_8000(void *context)
 {
-	return sees_one(context) &&
-	       ((struct sidecar *)context)->set->instances[0].port == 8000;
+	return sees_one(context) && ((struct sidecar *)context)->set->instances[0].port == 8000;
 }
 
 /* A fourth and a fifth voter by starting them; the log is behind a snapshot by then. */
@@ -582,6 +581,7 @@ static void test_view_file(void **state)
 {
 	struct sidecar *voter = &world.sidecars[0];
 	struct sidecar *client = &world.sidecars[1];
+	struct sidecar *stock = &world.sidecars[2];
 	uint16_t seeds[2] = {0};
 	bool replica = true;
 
@@ -591,8 +591,10 @@ static void test_view_file(void **state)
 	seeds[0] = support_host_port(voter->host);
 	client->config = support_config("shop", CONFIG_ROLE_CLIENT, CONFIG_BOOTSTRAP_NEVER, seeds);
 	start_sidecar(client);
-	declare(voter, "stock", 9000);
-	await_answer(voter);
+	stock->config = support_config("stock", CONFIG_ROLE_CLIENT, CONFIG_BOOTSTRAP_NEVER, seeds);
+	start_sidecar(stock);
+	declare(stock, "stock", 9000);
+	await_answer(stock);
 	watch(client, "stock");
 	assert_true(support_until(world.loop, sees_one, client, WAIT_MS));
 	kill_sidecar(client);

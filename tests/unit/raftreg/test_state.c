@@ -1,0 +1,360 @@
+/* The catalog: commands, refusals, exactly once, snapshots equal to replay (registry.md 7). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/rng.h"
+#include "raftreg/content.h"
+#include "raftreg/state.h"
+
+static const uint8_t uuid[16] = {1, 2, 3};
+
+struct fixture {
+	struct state state;
+	struct state_result result;
+	uint64_t index;
+};
+
+static void on_result(void *owner, size_t ordinal, const struct state_result *result)
+{
+	struct fixture *fixture = owner;
+
+	(void)ordinal;
+	fixture->result = *result;
+}
+
+static enum packet_code apply(struct fixture *fixture, struct slice command)
+{
+	struct buf payload;
+
+	buf_init(&payload);
+	state_begin_entry(&payload, 1000 + fixture->index);
+	state_add_command(&payload, command);
+	assert_int_equal(state_apply(&fixture->state, ++fixture->index, buf_slice(&payload),
+				 on_result, fixture),
+		0);
+	buf_fini(&payload);
+	return fixture->result.code;
+}
+
+static void session_id(uint8_t id[16], unsigned number)
+{
+	memset(id, 0, 16);
+	id[0] = (uint8_t)number;
+	id[1] = (uint8_t)(number >> 8);
+}
+
+static enum packet_code open_session(struct fixture *fixture, unsigned number, uint64_t incarnation)
+{
+	uint8_t id[16];
+	struct packet frame = {.kind = PACKET_OPEN,
+		.incarnation = incarnation,
+		.boot = incarnation,
+		.ttl_ms = 15000,
+		.identity = SLICE("test"),
+		.host = SLICE("127.0.0.1")};
+	enum packet_code code;
+	struct buf bytes;
+
+	session_id(id, number);
+	frame.session = slice_make(id, 16);
+	buf_init(&bytes);
+	packet_encode(&frame, &bytes);
+	code = apply(fixture, buf_slice(&bytes));
+	buf_fini(&bytes);
+	return code;
+}
+
+struct change {
+	unsigned session;
+	uint64_t incarnation, seq;
+	const char *service; /* NULL: nothing */
+	uint16_t port;
+	bool full;
+	struct item extra; /* op 0: none */
+};
+
+static void build_instance(const struct change *change, struct buf *ret_bytes)
+{
+	struct content *content = calloc(1, sizeof *content);
+	struct item item = {.op = ITEM_UPSERT};
+	struct buf encoded, key, whole;
+	char id[20];
+
+	(void)snprintf(id, sizeof id, "i%u", change->session);
+	content->service = item.set = slice_from_string(change->service);
+	content->version = SLICE("1");
+	content->id = slice_from_string(id);
+	content->host = SLICE("127.0.0.1");
+	content->port = change->port;
+	buf_init(&encoded);
+	buf_init(&key);
+	buf_init(&whole);
+	content_encode(content, &encoded);
+	content_key(content, &key);
+	item.key = buf_slice(&key);
+	item.content = buf_slice(&encoded);
+	item_encode(&item, &whole);
+	packet_add_item(ret_bytes, buf_slice(&whole));
+	buf_fini(&encoded);
+	buf_fini(&key);
+	buf_fini(&whole);
+	free(content);
+}
+
+static enum packet_code change(struct fixture *fixture, struct change change)
+{
+	struct packet frame = {.kind = PACKET_REGISTER,
+		.incarnation = change.incarnation,
+		.seq = change.seq,
+		.flags = change.full ? PACKET_FULL : 0};
+	enum packet_code code;
+	struct buf bytes, whole;
+	uint8_t id[16];
+
+	session_id(id, change.session);
+	frame.session = slice_make(id, 16);
+	buf_init(&bytes);
+	buf_init(&whole);
+	packet_encode(&frame, &bytes);
+	if (change.service) {
+		build_instance(&change, &bytes);
+	}
+	if (change.extra.op) {
+		item_encode(&change.extra, &whole);
+		packet_add_item(&bytes, buf_slice(&whole));
+	}
+	code = apply(fixture, buf_slice(&bytes));
+	buf_fini(&bytes);
+	buf_fini(&whole);
+	return code;
+}
+
+static enum packet_code lease(
+	struct fixture *fixture, enum packet_kind kind, unsigned number, uint64_t generation)
+{
+	uint8_t id[16];
+	struct item item = {.op = ITEM_SESSION, .number = 1, .generation = generation};
+	const struct packet frame = {.kind = kind};
+	enum packet_code code;
+	struct buf bytes, whole;
+
+	session_id(id, number);
+	item.content = slice_make(id, 16);
+	buf_init(&bytes);
+	buf_init(&whole);
+	packet_encode(&frame, &bytes);
+	item_encode(&item, &whole);
+	packet_add_item(&bytes, buf_slice(&whole));
+	code = apply(fixture, buf_slice(&bytes));
+	buf_fini(&bytes);
+	buf_fini(&whole);
+	return code;
+}
+
+static size_t members(const struct fixture *fixture, const char *service)
+{
+	const struct state_set *set = state_set(&fixture->state, false, slice_from_string(service));
+
+	return set ? set->members.count : 0;
+}
+
+static void begin(struct fixture *fixture)
+{
+	*fixture = (struct fixture){0};
+	state_init(&fixture->state, uuid);
+}
+
+/* RD-05: seq counts what was applied, once each; refusals use none. */
+static void test_exactly_once(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f);
+	assert_int_equal(
+		change(&f, (struct change){1, 1, 1, "a", 80, true, {0}}), CODE_SESSION_LOST);
+	assert_int_equal(open_session(&f, 1, 5), CODE_OK);
+	assert_int_equal(open_session(&f, 1, 5), CODE_ALREADY);
+	assert_int_equal(open_session(&f, 1, 4), CODE_SESSION_LOST);
+	assert_int_equal(change(&f, (struct change){1, 5, 1, "a", 80, true, {0}}), CODE_OK);
+	assert_int_equal(change(&f, (struct change){1, 5, 1, "a", 81, true, {0}}), CODE_ALREADY);
+	assert_int_equal(
+		change(&f, (struct change){1, 5, 3, "a", 81, true, {0}}), CODE_SESSION_LOST);
+	assert_int_equal(change(&f, (struct change){1, 5, 2, "a", 80, true, {0}}), CODE_UNCHANGED);
+	assert_int_equal(change(&f, (struct change){1, 5, 2, "A", 80, true, {0}}), CODE_INVALID);
+	assert_string_equal(f.result.text, "service");
+	assert_int_equal(change(&f, (struct change){1, 5, 2, "a", 0, true, {0}}), CODE_INVALID);
+	assert_string_equal(f.result.text, "port");
+	assert_int_equal(change(&f, (struct change){1, 5, 2, "b", 80, true, {0}}), CODE_OK);
+	assert_int_equal(members(&f, "a"), 0);
+	assert_int_equal(members(&f, "b"), 1);
+	assert_int_equal(change(&f, (struct change){1, 5, 3, "c", 80, false, {0}}), CODE_OK);
+	assert_int_equal(members(&f, "b"), 1);
+	/* A newer incarnation begins with nothing. */
+	assert_int_equal(open_session(&f, 1, 6), CODE_OK);
+	assert_int_equal(members(&f, "b"), 0);
+	assert_int_equal(members(&f, "c"), 0);
+	state_fini(&f.state);
+}
+
+static void test_owners(void **state)
+{
+	const uint8_t key[] = "1\0i1";
+	struct fixture f;
+
+	(void)state;
+	begin(&f);
+	assert_int_equal(open_session(&f, 1, 1), CODE_OK);
+	assert_int_equal(open_session(&f, 2, 1), CODE_OK);
+	assert_int_equal(change(&f, (struct change){1, 1, 1, "a", 80, true, {0}}), CODE_OK);
+	assert_int_equal(
+		change(&f,
+			(struct change){2, 1, 1, NULL, 0, false,
+				{.op = ITEM_DELETE, .set = SLICE("a"), .key = slice_make(key, 4)}}),
+		CODE_TAKEN);
+	assert_int_equal(members(&f, "a"), 1);
+	state_fini(&f.state);
+}
+
+/* Void when any of (id, incarnation, generation) differs; RN-06. */
+static void test_leases(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f);
+	assert_int_equal(open_session(&f, 1, 1), CODE_OK);
+	assert_int_equal(change(&f, (struct change){1, 1, 1, "a", 80, true, {0}}), CODE_OK);
+	lease(&f, PACKET_EXPIRE, 1, 1); /* not suspect */
+	assert_int_equal(members(&f, "a"), 1);
+	lease(&f, PACKET_SUSPECT, 1, 1); /* generation 2 now */
+	lease(&f, PACKET_EXPIRE, 1, 1);
+	assert_int_equal(members(&f, "a"), 1);
+	lease(&f, PACKET_REVIVE, 1, 2);
+	lease(&f, PACKET_EXPIRE, 1, 2);
+	assert_int_equal(members(&f, "a"), 1);
+	lease(&f, PACKET_SUSPECT, 1, 3);
+	/* REGISTER is a sign of life: ACTIVE, generation 5. */
+	assert_int_equal(change(&f, (struct change){1, 1, 2, "a", 81, true, {0}}), CODE_OK);
+	lease(&f, PACKET_EXPIRE, 1, 4);
+	assert_int_equal(members(&f, "a"), 1);
+	lease(&f, PACKET_SUSPECT, 1, 5);
+	lease(&f, PACKET_EXPIRE, 1, 6);
+	assert_int_equal(members(&f, "a"), 0);
+	assert_int_equal(
+		change(&f, (struct change){1, 1, 3, "a", 80, true, {0}}), CODE_SESSION_LOST);
+	state_fini(&f.state);
+}
+
+static void test_records(void **state)
+{
+	struct item put = {
+		.op = ITEM_PUT, .set = SLICE("/ps/x"), .key = SLICE("k"), .content = SLICE("v")};
+	struct fixture f;
+
+	(void)state;
+	begin(&f);
+	assert_int_equal(open_session(&f, 1, 1), CODE_OK);
+	put.expected = 1; /* must be absent */
+	assert_int_equal(change(&f, (struct change){1, 1, 1, NULL, 0, false, put}), CODE_OK);
+	put.content = SLICE("w");
+	assert_int_equal(change(&f, (struct change){1, 1, 2, NULL, 0, false, put}), CODE_CONFLICT);
+	put.expected = f.state.applied; /* modified = 2, and 1 more */
+	put.expected = 3;
+	assert_int_equal(change(&f, (struct change){1, 1, 2, NULL, 0, false, put}), CODE_OK);
+	put.op = ITEM_REMOVE;
+	put.expected = 0;
+	assert_int_equal(change(&f, (struct change){1, 1, 3, NULL, 0, false, put}), CODE_OK);
+	assert_false(state_set_is_known(state_set(&f.state, true, SLICE("/ps/x"))));
+	state_fini(&f.state);
+}
+
+/* TRAP-10: a snapshot taken at any index and replay from the start agree, bytes and hash. */
+static void test_snapshot_equals_replay(void **state)
+{
+	struct rng rng;
+
+	(void)state;
+	rng_seed(&rng, 11);
+	for (int round = 0; round < 20; round++) {
+		struct fixture f;
+		struct state loaded;
+		struct buf bytes, again;
+		uint64_t seq[8] = {0};
+		uint64_t incarnation[8] = {0};
+
+		begin(&f);
+		for (int step = 0; step < 120; step++) {
+			unsigned who = (unsigned)rng_below(&rng, 8);
+			static const char *const names[] = {"a", "b", "c"};
+			struct item record = {.op = ITEM_PUT,
+				.set = SLICE("/r"),
+				.key = SLICE("k"),
+				.content = SLICE("v"),
+				.owned = rng_below(&rng, 2) == 0};
+
+			if (incarnation[who] == 0 || rng_below(&rng, 12) == 0) {
+				assert_int_equal(
+					open_session(&f, who, ++incarnation[who]), CODE_OK);
+				seq[who] = 0;
+			} else if (rng_below(&rng, 10) == 0) {
+				lease(&f, PACKET_SUSPECT, who, 1);
+			} else {
+				enum packet_code code = change(
+					&f, (struct change){who, incarnation[who], seq[who] + 1,
+						    names[rng_below(&rng, 3)],
+						    (uint16_t)(1 + rng_below(&rng, 3)),
+						    rng_below(&rng, 2) == 0,
+						    rng_below(&rng, 4) == 0 ? record
+									    : (struct item){0}});
+
+				seq[who] += code == CODE_OK ? 1 : 0;
+			}
+		}
+		buf_init(&bytes);
+		buf_init(&again);
+		state_save(&f.state, &bytes);
+		state_init(&loaded, uuid);
+		assert_int_equal(state_load(&loaded, buf_slice(&bytes)), 0);
+		state_save(&loaded, &again);
+		assert_true(slice_equal(buf_slice(&bytes), buf_slice(&again)));
+		assert_true(state_hash(&loaded) == state_hash(&f.state));
+		/* Digests follow from the content, not from history. */
+		MAP_FOR_EACH(entry, &f.state.sets)
+		{
+			const struct state_set *set = entry->value;
+			const struct state_set *other = state_set(&loaded, set->records, set->name);
+
+			assert_true(other && other->digest == set->digest);
+		}
+		for (size_t cut = 0; cut < bytes.size; cut += 97) {
+			struct state broken;
+
+			state_init(&broken, uuid);
+			(void)!state_load(&broken, slice_make(bytes.data, cut));
+			state_fini(&broken);
+		}
+		state_fini(&loaded);
+		state_fini(&f.state);
+		buf_fini(&bytes);
+		buf_fini(&again);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_exactly_once),
+		cmocka_unit_test(test_owners),
+		cmocka_unit_test(test_leases),
+		cmocka_unit_test(test_records),
+		cmocka_unit_test(test_snapshot_equals_replay),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
