@@ -41,6 +41,15 @@ static struct spool_topic *make_place(struct spool *spool, uint32_t number)
 	return topic;
 }
 
+/* "unnamed.3" for number 3: see spool_name_all. It may have come back from a state block. */
+static bool is_unnamed(const struct spool_topic *topic)
+{
+	char text[32];
+
+	(void)snprintf(text, sizeof text, "unnamed.%u", topic->number);
+	return strcmp(topic->name, text) == 0;
+}
+
 int spool_bind(
 	struct spool *spool, uint32_t number, struct slice name, struct spool_topic **ret_topic)
 {
@@ -50,6 +59,12 @@ int spool_bind(
 		return -EBADMSG;
 	}
 	*ret_topic = topic;
+	if (is_unnamed(topic) && !map_get(&spool->names, name)) {
+		/* Its TOPIC record was lost in a power cut, before anything was acknowledged under
+		 * it; whoever binds the number now says its name. */
+		(void)map_remove(&spool->names, slice_from_string(topic->name));
+		topic->name[0] = '\0';
+	}
 	if (topic->name[0] != '\0') {
 		return slice_equal(name, slice_from_string(topic->name)) ? 0 : -EBADMSG;
 	}
@@ -57,6 +72,7 @@ int spool_bind(
 		return -EBADMSG; /* two numbers for one name */
 	}
 	memcpy(topic->name, name.data, name.size);
+	topic->name[name.size] = '\0';
 	(void)map_set(&spool->names, name, topic);
 	return 0;
 }
