@@ -1,3 +1,7 @@
+/*
+ * A reader's answer about leases goes to the member's home worker, is settled there item by
+ * item, and comes back with one status for each lease in the order in which it was named.
+ */
 #include "broker/acknowledge.h"
 
 #include <stdio.h>
@@ -44,6 +48,7 @@ struct ack_request { /* on the worker of the request */
 	bool waiting;
 };
 
+/* Only frees: the request that waits hears nothing, its worker is gone. */
 static void discard(struct desk_mail *mail)
 {
 	struct acknowledgement *ack = container_of(mail, struct acknowledgement, mail);
@@ -52,6 +57,8 @@ static void discard(struct desk_mail *mail)
 	mem_free(ack);
 }
 
+/* Back on the worker of the request. The client may have left meanwhile: then the settlement
+ * stands and nobody reads of it. */
 static void run_answer(struct desk *desk, struct desk_mail *mail)
 {
 	struct acknowledgement *ack = container_of(mail, struct acknowledgement, mail);
@@ -74,6 +81,8 @@ static void run_answer(struct desk *desk, struct desk_mail *mail)
 	discard(mail);
 }
 
+/* B6-05: ack_wait begins again, but all extensions together never pass max_processing, so
+ * that a reader that only extends cannot hold a message for ever. */
 static void extend(struct delivery *delivery)
 {
 	const struct plan_local *settings = delivery->member->settings;
@@ -84,6 +93,8 @@ static void extend(struct delivery *delivery)
 	timer_arm(desk->loop, &delivery->timer, until < most ? until : most);
 }
 
+/* The verdict becomes the outcome class that a pushed answer would have had; everything
+ * behind it is the same for both ways. */
 static void settle(struct delivery *delivery, const struct settlement *item)
 {
 	struct frame_outcome outcome = {.kind = RESULT_ACK};
@@ -134,6 +145,8 @@ static void run_home(struct desk *desk, struct desk_mail *mail)
 	desk_post(&desk->broker->desks[ack->origin], mail, run_answer, discard);
 }
 
+/* One lease as it was written. A text that has not the form of a lease is kept for the
+ * answer, where it is `unknown`: it may be a typing error among good ones. */
 static bool add(struct acknowledgement *ack, enum verdict verdict, struct slice value,
 	struct settlement **ret_item)
 {
@@ -198,6 +211,7 @@ static bool add_object(struct acknowledgement *ack, enum verdict verdict, struct
 	return good && item;
 }
 
+/* Plain strings for ack and extend, objects for the two verdicts that carry more. */
 static bool read_list(struct acknowledgement *ack, enum verdict verdict, struct slice list)
 {
 	bool objects = verdict == VERDICT_NACK || verdict == VERDICT_TERM;
@@ -216,6 +230,7 @@ static bool read_list(struct acknowledgement *ack, enum verdict verdict, struct 
 	return true;
 }
 
+/* Equal texts end up side by side, wherever in the request they stood. */
 static int compare_leases(const void *a, const void *b)
 {
 	const struct settlement *left = *(struct settlement *const *)a;
@@ -243,6 +258,8 @@ static void mark_twice(struct acknowledgement *ack)
 	mem_free(order);
 }
 
+/* The whole body is read before anything is applied: half a request must not settle half of
+ * its messages. */
 static bool read_body(struct acknowledgement *ack, struct slice body)
 {
 	static const char *const lists[] = {"ack", "nack", "extend", "term"};
@@ -267,6 +284,7 @@ static bool read_body(struct acknowledgement *ack, struct slice body)
 	return good;
 }
 
+/* Parsed here, so that a malformed body costs the member's worker nothing. */
 static void on_request(struct unary *unary, struct slice body)
 {
 	struct ack_request *request = unary_owner(unary);
@@ -295,6 +313,7 @@ static void on_request(struct unary *unary, struct slice body)
 		&ack->mail, run_home, discard);
 }
 
+/* What was sent on is settled all the same; only the way back is closed. */
 static void on_gone(struct unary *unary)
 {
 	struct ack_request *request = unary_owner(unary);

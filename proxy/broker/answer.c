@@ -1,3 +1,6 @@
+/*
+ * The table is data, so that the test can hold it against the text of the rule status by status.
+ */
 #include "broker/answer.h"
 
 #include <time.h>
@@ -47,6 +50,8 @@ enum frame_result answer_adjust(enum frame_result class, unsigned status, bool w
 	return class;
 }
 
+/* RFC 9110 10.2.3 allows seconds or a date. A date in the past, or text that is neither,
+ * asks for nothing; the member's own back-off is used then. */
 uint32_t answer_retry_after_ms(struct slice value, uint64_t wall_ms)
 {
 	struct tm parts = {.tm_sec = 0};

@@ -1,3 +1,8 @@
+/*
+ * The facade: what control and admin call, and the order in which the parts come up and go down.
+ * The spool is recovered before any worker runs; the desks outlive the data path's requests and
+ * end before the loops.
+ */
 #include "broker/broker.h"
 
 #include <errno.h>
@@ -31,6 +36,7 @@ struct broker_own {
 	struct rng salts;
 };
 
+/* The reverse of the member `shared`: the disk and the salts are nobody else's business. */
 static struct broker_own *own_of(struct broker *broker)
 {
 	return container_of(broker, struct broker_own, shared);
@@ -63,6 +69,8 @@ static int take_lock(struct broker *broker, const char *directory, struct err *e
 	return 0;
 }
 
+/* Half of what is free at the start, at most 4 GiB: a spool that nobody sized must not fill
+ * the disk of its host. */
 static uint64_t default_bytes(const char *directory)
 {
 	struct statvfs facts;
@@ -88,6 +96,8 @@ static void warn_of_memory(const char *directory)
 	}
 }
 
+/* What recovery found is told once, with topic and numbers: an operator must be able to say
+ * which messages are gone (B9-07). */
 static void report(const struct spool *spool)
 {
 	const struct spool_report *found = &spool->report;
@@ -110,6 +120,7 @@ static void report(const struct spool *spool)
 	}
 }
 
+/* Recovery itself. An error leaves the files as they are and turns publishing off (B1-08). */
 static int open_spool(struct broker *broker, const struct config_spool *config, struct err *err)
 {
 	struct broker_own *own = own_of(broker);
@@ -190,6 +201,8 @@ static int start_spool(struct broker *broker, const struct broker_options *optio
 	return 0;
 }
 
+/* Nothing runs yet: loops and workers exist but do not turn, so that everything is in place
+ * before the first request can come. */
 int broker_create(const struct broker_options *options, struct broker **ret_broker, struct err *err)
 {
 	struct broker_own *own = mem_zalloc(sizeof *own);
@@ -231,18 +244,22 @@ int broker_create(const struct broker_options *options, struct broker **ret_brok
 	return 0;
 }
 
+/* From here on mail to this desk is delivered instead of discarded. */
 void broker_attach_worker(struct broker *broker, unsigned worker, struct exchange_server *server)
 {
 	ASSERT(worker < broker->workers);
 	desk_attach(&broker->desks[worker], server);
 }
 
+/* Links, pushes and parked requests end on their own thread, while the loop still turns. */
 void broker_detach_worker(struct broker *broker, unsigned worker)
 {
 	ASSERT(worker < broker->workers);
 	desk_detach(&broker->desks[worker]);
 }
 
+/* The directory goes first, so that no plan is posted any more; then the disk thread, which
+ * ends the log in order; then the desks, whose gates stop what is still under way. */
 void broker_destroy(struct broker *broker)
 {
 	if (!broker) {
@@ -269,6 +286,8 @@ void broker_destroy(struct broker *broker)
 	mem_free(own_of(broker));
 }
 
+/* Publishing and fetching on the outbound side only; the link on the inbound side only
+ * (B5-01). */
 unsigned broker_endpoints(struct broker *broker, struct endpoint ret[BROKER_ENDPOINTS])
 {
 	ret[0] = (struct endpoint){.prefix = SLICE("/v1/pub/"),
@@ -286,27 +305,33 @@ unsigned broker_endpoints(struct broker *broker, struct endpoint ret[BROKER_ENDP
 	return 3;
 }
 
+/* The registry runs by now; what it never answers, the own subscriptions do without (B1-07). */
 void broker_start(struct broker *broker)
 {
 	directory_start(broker->directory);
 }
 
+/* The configuration is copied from before this returns: the old one may go. */
 void broker_set_config(struct broker *broker, const struct config *config)
 {
 	directory_set_config(broker->directory, config);
 }
 
+/* B7-02: without a ready application its members are paused, not removed. */
 void broker_set_app_ready(struct broker *broker, bool ready)
 {
 	directory_set_app_ready(broker->directory, ready);
 }
 
+/* The flag refuses new publishes at once; the plan that follows stops the members. */
 void broker_drain(struct broker *broker)
 {
 	atomic_store(&broker->draining, true);
 	directory_drain(broker->directory);
 }
 
+/* Commits, deliveries and pushes that are under way; what waits in the spool is for the next
+ * start. */
 bool broker_drained(const struct broker *broker)
 {
 	return atomic_load(&broker->waiting) == 0 && atomic_load(&broker->delivering) == 0 &&
@@ -327,6 +352,7 @@ enum broker_spool_state broker_spool_state(const struct broker *broker, char ret
 	return BROKER_SPOOL_OK;
 }
 
+/* The numbers are atomics of the disk thread: a scrape never waits for a sync. */
 static void print_spool(const struct broker *broker, struct buf *text)
 {
 	const struct spool_numbers *numbers;
@@ -350,6 +376,7 @@ static void print_spool(const struct broker *broker, struct buf *text)
 	buf_appendf(text, "pillion_spool_sync_seconds_sum %.6f\n", (double)syncs->sum_us / 1e6);
 }
 
+/* Everything here is read without stopping a worker. */
 void broker_metrics(struct broker *broker, struct buf *ret_text)
 {
 	counters_print(&broker->counters, ret_text);
@@ -359,6 +386,7 @@ void broker_metrics(struct broker *broker, struct buf *ret_text)
 	print_spool(broker, ret_text);
 }
 
+/* The answer comes later, on this thread, also for an unknown target. */
 void broker_command(struct broker *broker, const char *verb, const char *target, const char *id,
 	void (*done)(void *owner, int status, struct slice json), void *owner)
 {

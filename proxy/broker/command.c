@@ -34,17 +34,20 @@ struct command {
 	void *owner;
 };
 
+/* Also where the desks or control are gone and nobody is answered. */
 static void free_command(struct command *command)
 {
 	buf_fini(&command->json);
 	mem_free(command);
 }
 
+/* A desk ended while the command was on its way; control ends too and asks no more. */
 static void discard(struct desk_mail *mail)
 {
 	free_command(container_of(mail, struct command, mail));
 }
 
+/* The reverse way: control's loop was closed first. */
 static void discard_back(struct mail *mail)
 {
 	struct command *command = container_of(mail, struct command, back);
@@ -53,6 +56,7 @@ static void discard_back(struct mail *mail)
 	free_command(command);
 }
 
+/* Lists grow over several desks, so the comma depends on what the others wrote. */
 static void separate(struct command *command)
 {
 	if (command->count++ > 0) {
@@ -60,6 +64,7 @@ static void separate(struct command *command)
 	}
 }
 
+/* With the level that the policy gives now, not the one that older messages were stored with. */
 static void list_topics(struct desk *desk, struct command *command)
 {
 	MAP_FOR_EACH(entry, &desk->topics)
@@ -111,6 +116,7 @@ static size_t dead_letters(struct desk *desk, const struct group *group)
 	return count;
 }
 
+/* From the desk that owns the topic: its numbers are exact at that moment. */
 static void list_groups(struct desk *desk, struct command *command)
 {
 	MAP_FOR_EACH(entry, &desk->topics)
@@ -140,6 +146,7 @@ static void list_groups(struct desk *desk, struct command *command)
 	}
 }
 
+/* Attributes of a dead letter are text in the spool; two of them are numbers in JSON. */
 static void put_attribute(struct command *command, const char *key, const struct message *message,
 	const char *name, bool number)
 {
@@ -154,6 +161,8 @@ static void put_attribute(struct command *command, const char *key, const struct
 	}
 }
 
+/* The columns of `pillion dlq ls`; the body is shown by `show` alone, since it may be large
+ * or secret. */
 static void print_dead(struct command *command, const struct message *message)
 {
 	buf_append_string(&command->json, "{\"id\":");
@@ -193,6 +202,7 @@ static bool wait_for_bytes(struct desk *desk, struct command *command, struct to
 	return true;
 }
 
+/* The verb decides what happens to a dead letter that is still there. */
 static void treat_dead(struct topic *dead, struct command *command, struct topic_entry *entry)
 {
 	bool listed = strcmp(command->verb, "dlq") == 0;
@@ -245,6 +255,7 @@ static bool visit_dead(struct desk *desk, struct command *command)
 	return false;
 }
 
+/* Pauses end at once: somebody says that the address is right now (B7-08). */
 static void resume(struct desk *desk, struct command *command)
 {
 	MAP_FOR_EACH(entry, &desk->members)
@@ -266,6 +277,7 @@ static void resume(struct desk *desk, struct command *command)
 	}
 }
 
+/* One desk's share of the verb. True: it is not finished here. */
 static bool visit(struct desk *desk, struct command *command)
 {
 	if (strcmp(command->verb, "topics") == 0) {
@@ -287,6 +299,8 @@ static bool visit(struct desk *desk, struct command *command)
 
 static void go_on(struct command *command);
 
+/* Desk after desk: the command is one object that travels, so it needs no lock and no count
+ * of answers. */
 static void run_visit(struct desk *desk, struct desk_mail *mail)
 {
 	struct command *command = container_of(mail, struct command, mail);
@@ -297,6 +311,7 @@ static void run_visit(struct desk *desk, struct desk_mail *mail)
 	}
 }
 
+/* The desk may have been detached while the bytes were read; then nobody is left to answer. */
 static void on_wait(struct timer *timer)
 {
 	struct command *command = container_of(timer, struct command, timer);
@@ -308,6 +323,7 @@ static void on_wait(struct timer *timer)
 	run_visit(command->desk, &command->mail);
 }
 
+/* The same shape as every error of the admin interface. */
 static void finish_error(struct command *command, int status, const char *word)
 {
 	buf_clear(&command->json);
@@ -316,6 +332,7 @@ static void finish_error(struct command *command, int status, const char *word)
 	command->done(command->owner, status, buf_slice(&command->json));
 }
 
+/* On control's thread, with what all desks wrote. */
 static void finish(struct command *command)
 {
 	static const struct {
@@ -354,6 +371,7 @@ static void finish(struct command *command)
 	command->done(command->owner, 200, buf_slice(&command->json));
 }
 
+/* The gate tells whether the broker still exists. */
 static void deliver_back(struct mail *mail)
 {
 	struct command *command = container_of(mail, struct command, back);
@@ -364,6 +382,7 @@ static void deliver_back(struct mail *mail)
 	free_command(command);
 }
 
+/* The next desk, or home. */
 static void go_on(struct command *command)
 {
 	struct broker *broker = command->broker;
@@ -378,6 +397,7 @@ static void go_on(struct command *command)
 	(void)mailbox_post(loop_mailbox(broker->control_loop), &command->back);
 }
 
+/* Everything is copied: the caller's strings are gone when the command comes back. */
 void command_run(struct broker *broker, const struct command_request *request)
 {
 	struct command *command = mem_zalloc(sizeof *command);

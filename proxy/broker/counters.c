@@ -1,3 +1,6 @@
+/*
+ * Entries are found by the worker once, when a topic or group appears, and then only added to.
+ */
 #include "broker/counters.h"
 
 #include <stdio.h>
@@ -6,6 +9,7 @@
 #include "base/mem.h"
 #include "broker/frame.h"
 
+/* The value of `dlqreason` and of the label `reason`. */
 const char *counters_death_word(enum counters_death death)
 {
 	static const char *const words[COUNTERS_DEATHS] = {
@@ -15,6 +19,7 @@ const char *counters_death_word(enum counters_death death)
 	return words[death];
 }
 
+/* B1-03: nothing leaves without one of these words. */
 static const char *drop_word(unsigned drop)
 {
 	static const char *const words[COUNTERS_DROPS] = {
@@ -23,6 +28,7 @@ static const char *drop_word(unsigned drop)
 	return words[drop];
 }
 
+/* The two entries for `other` exist from the start, so that counting never fails. */
 void counters_init(struct counters *counters)
 {
 	int status = pthread_mutex_init(&counters->lock, NULL);
@@ -35,6 +41,7 @@ void counters_init(struct counters *counters)
 	(void)snprintf(counters->other_group.group, sizeof counters->other_group.group, "other");
 }
 
+/* Workers are gone by now: nobody holds an entry any more. */
 void counters_fini(struct counters *counters)
 {
 	LIST_FOR_EACH_SAFE(node, &counters->topics) {
@@ -46,6 +53,7 @@ void counters_fini(struct counters *counters)
 	(void)pthread_mutex_destroy(&counters->lock);
 }
 
+/* Called once per topic and process; the lock is never taken on the way of a message. */
 struct counters_topic *counters_topic(struct counters *counters, const char *topic)
 {
 	struct counters_topic *entry = &counters->other_topic;
@@ -75,6 +83,7 @@ static struct counters_group *find_group(
 	return NULL;
 }
 
+/* The same for groups; beyond the limit all share the entry `other`, which keeps sums right. */
 struct counters_group *counters_group(
 	struct counters *counters, const char *topic, const char *group)
 {
@@ -93,6 +102,7 @@ struct counters_group *counters_group(
 	return entry ? entry : &counters->other_group;
 }
 
+/* Levels are labels, so that a topic that changed its level shows both. */
 static void print_topic(const struct counters_topic *topic, struct buf *text)
 {
 	static const char *const levels[] = {"fsync", "os"};
@@ -108,6 +118,7 @@ static void print_topic(const struct counters_topic *topic, struct buf *text)
 		(unsigned long long)topic->bytes);
 }
 
+/* One line; topics and groups need no escaping, their form allows no quote and no line end. */
 static void print_number(const struct counters_group *group, const char *name, const char *label,
 	const char *value, uint64_t number, struct buf *text)
 {
@@ -119,6 +130,7 @@ static void print_number(const struct counters_group *group, const char *name, c
 	buf_appendf(text, "} %llu\n", (unsigned long long)number);
 }
 
+/* The terms of the law of B1-03, and gauges beside them. */
 static void print_group(const struct counters_group *group, struct buf *text)
 {
 	print_number(group, "group_accepted_total", NULL, NULL, group->accepted, text);
@@ -151,6 +163,7 @@ static void print_group(const struct counters_group *group, struct buf *text)
 	print_number(group, "members", NULL, NULL, group->members, text);
 }
 
+/* The lock keeps the lists; the words themselves are read while workers go on counting. */
 void counters_print(struct counters *counters, struct buf *ret_text)
 {
 	(void)pthread_mutex_lock(&counters->lock);

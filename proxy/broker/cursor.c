@@ -1,3 +1,6 @@
+/*
+ * The ring holds only what is done out of order: a group that keeps up needs no memory at all.
+ */
 #include "broker/cursor.h"
 
 #include <errno.h>
@@ -15,6 +18,7 @@ void cursor_init(struct cursor *cursor, uint64_t floor)
 	*cursor = (struct cursor){.floor = floor};
 }
 
+/* Leaves a cursor that may be used again, with nothing above its floor. */
 void cursor_fini(struct cursor *cursor)
 {
 	mem_free(cursor->bits);
@@ -22,6 +26,7 @@ void cursor_fini(struct cursor *cursor)
 	cursor->capacity = 0;
 }
 
+/* Each number between floor + 1 and floor + capacity has exactly one place. */
 static bool bit_get(const struct cursor *cursor, uint64_t seq)
 {
 	uint64_t place = seq & (cursor->capacity - 1);
@@ -29,6 +34,7 @@ static bool bit_get(const struct cursor *cursor, uint64_t seq)
 	return (cursor->bits[place / 64] >> (place % 64) & 1) != 0;
 }
 
+/* The caller keeps the count of set bits. */
 static void bit_set(struct cursor *cursor, uint64_t seq, bool on)
 {
 	uint64_t place = seq & (cursor->capacity - 1);
@@ -41,6 +47,7 @@ static void bit_set(struct cursor *cursor, uint64_t seq, bool on)
 	}
 }
 
+/* Beyond the ring nothing can be done. */
 bool cursor_done(const struct cursor *cursor, uint64_t seq)
 {
 	if (seq <= cursor->floor) {
@@ -86,6 +93,7 @@ static void settle(struct cursor *cursor)
 	}
 }
 
+/* The usual case, the next number in order, touches no ring. */
 bool cursor_mark(struct cursor *cursor, uint64_t seq)
 {
 	if (cursor_done(cursor, seq)) {
@@ -103,6 +111,7 @@ bool cursor_mark(struct cursor *cursor, uint64_t seq)
 	return true;
 }
 
+/* Bits that the floor passes are cleared: their places will stand for other numbers. */
 void cursor_raise(struct cursor *cursor, uint64_t seq)
 {
 	if (seq <= cursor->floor) {
@@ -141,6 +150,7 @@ static void put32(struct buf *buf, uint32_t value)
 	buf_append(buf, bytes, sizeof bytes);
 }
 
+/* What the removed and the ordinary form share; cursor_group reads exactly this. */
 static void put_start(struct slice group, uint8_t flags, struct buf *buf)
 {
 	ASSERT(group.size > 0 && group.size <= CURSOR_GROUP_MAX);
@@ -174,6 +184,7 @@ static void put_runs(const struct cursor *cursor, struct buf *buf)
 	bytes_put32(buf->data + count_at, runs);
 }
 
+/* The form is absolute: the last record of a group is all that recovery needs (B9-04). */
 void cursor_encode(struct slice group, const struct cursor *cursor,
 	const struct cursor_budget *budgets, size_t budget_count, struct buf *ret_body)
 {
@@ -189,6 +200,8 @@ void cursor_encode(struct slice group, const struct cursor *cursor,
 	}
 }
 
+/* A mark that makes recovery forget the group, with empty parts behind it so that one reader
+ * serves both. */
 void cursor_encode_removed(struct slice group, struct buf *ret_body)
 {
 	struct cursor none;
@@ -201,6 +214,7 @@ void cursor_encode_removed(struct slice group, struct buf *ret_body)
 	put32(ret_body, 0);
 }
 
+/* Used before anything is decoded, so it checks what it reads. */
 struct slice cursor_group(struct slice body)
 {
 	if (body.size < 3 || body.data[0] != CURSOR_VERSION || body.data[2] == 0 ||
@@ -232,6 +246,7 @@ static bool take_runs(struct slice runs, struct cursor *cursor)
 	return true;
 }
 
+/* The count was checked against the size of the body. */
 static void take_budgets(struct slice bytes, struct cursor_image *image)
 {
 	image->budget_count = bytes.size / 12;
@@ -244,6 +259,8 @@ static void take_budgets(struct slice bytes, struct cursor_image *image)
 	}
 }
 
+/* From disk: every length is checked, runs must ascend, and nothing may lie outside the
+ * window. */
 int cursor_decode(struct slice body, struct cursor_image *ret_image)
 {
 	struct slice group = cursor_group(body);
@@ -278,6 +295,7 @@ int cursor_decode(struct slice body, struct cursor_image *ret_image)
 	return 0;
 }
 
+/* Also for an image that was never filled. */
 void cursor_image_fini(struct cursor_image *image)
 {
 	cursor_fini(&image->cursor);

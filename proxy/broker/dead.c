@@ -11,6 +11,7 @@
 #define RETRY_FULL_MS 30000
 #define REPLAYS_MAX   100000
 
+/* Longer texts are cut: an attribute of ours must not make the message invalid. */
 static void put(struct message *message, const char *name, struct slice value)
 {
 	if (value.size > MESSAGE_ATTRIBUTE_VALUE_MAX) {
@@ -19,6 +20,7 @@ static void put(struct message *message, const char *name, struct slice value)
 	record_put_attribute(&message->attributes, slice_from_string(name), value);
 }
 
+/* Attributes are text, numbers too. */
 static void put_number(struct message *message, const char *name, uint64_t number)
 {
 	char text[24];
@@ -27,6 +29,7 @@ static void put_number(struct message *message, const char *name, uint64_t numbe
 	put(message, name, slice_from_string(text));
 }
 
+/* RFC 3339, as CloudEvents wants times. */
 static void put_time(struct message *message, const char *name, uint64_t wall_ms)
 {
 	char text[CLOCK_TEXT_SIZE];
@@ -35,6 +38,7 @@ static void put_time(struct message *message, const char *name, uint64_t wall_ms
 	put(message, name, slice_from_string(text));
 }
 
+/* Names that only a sidecar writes; the publisher's were removed when it published. */
 static bool own_attribute(struct slice name)
 {
 	return slice_starts_with(name, SLICE("dlq")) || slice_starts_with(name, SLICE("pillion")) ||
@@ -57,6 +61,8 @@ static struct message *copy_message(const struct message *from)
 	return message;
 }
 
+/* B10-10: why, what the application answered, where the original stood, and how often and
+ * when it was tried. */
 static void describe(struct message *message, const struct group *group,
 	const struct pending *pending, enum counters_death death)
 {
@@ -107,12 +113,15 @@ static void on_dead(struct publication *publication)
 	topic_wake(group->topic);
 }
 
+/* A dead letter is kept as safely as the message it was. */
 static bool wants_fsync(const struct topic *topic)
 {
 	return plan_policy(topic->desk->plan, slice_from_string(topic->name))->durability ==
 	       CONFIG_DURABILITY_FSYNC;
 }
 
+/* The message stays with its group, in state DIES, until the letter is committed; a full
+ * quota or a busy disk only delays that. */
 void dead_letter(struct group *group, struct pending *pending, enum counters_death death)
 {
 	struct topic *topic = group->topic, *target;
@@ -154,6 +163,7 @@ void dead_letter(struct group *group, struct pending *pending, enum counters_dea
 	topic_publish(target, publication);
 }
 
+/* Made when first needed: most dead-letter topics are never touched by a command. */
 struct group *dead_cursor(struct topic *dead)
 {
 	struct group *group = group_find(dead, SLICE(TOPIC_DLQ_GROUP));
@@ -162,6 +172,7 @@ struct group *dead_cursor(struct topic *dead)
 	return group ? group : group_create(dead, TOPIC_DLQ_GROUP, NULL, NULL);
 }
 
+/* Settled means that the hidden cursor has it behind it; the bytes go with the next release. */
 void dead_drop(struct topic *dead, uint64_t seq)
 {
 	struct group *cursor = dead_cursor(dead);
@@ -193,6 +204,8 @@ static void on_replayed(struct publication *publication)
 	}
 }
 
+/* False: its bytes are still on the disk and were asked for; the topic wakes when they are
+ * there. */
 static bool replay_now(struct topic *dead, uint64_t seq)
 {
 	struct topic_entry *entry = topic_at(dead, seq);
@@ -230,6 +243,7 @@ static bool replay_now(struct topic *dead, uint64_t seq)
 	return true;
 }
 
+/* Those that still wait keep their order. */
 void dead_run(struct topic *dead)
 {
 	size_t kept = 0;
@@ -242,6 +256,8 @@ void dead_run(struct topic *dead)
 	dead->replay_count = kept;
 }
 
+/* Only noted here. The command answers what was begun; a second command for the same letter
+ * changes nothing. */
 void dead_replay(struct topic *dead, uint64_t seq)
 {
 	for (size_t i = 0; i < dead->replay_count; i++) {

@@ -1,3 +1,7 @@
+/*
+ * A desk is what a worker knows of the broker. Its tick does everything that no event begins:
+ * checkpoints, credit that goes back, links and groups that ended, releases.
+ */
 #include "broker/desk.h"
 
 #include "base/clock.h"
@@ -12,6 +16,7 @@
 #define SLEW_TICKS  (60000 / DESK_TICK_MS)
 #define SLEW_MS	    1000
 
+/* Two doors: the gate says whether the desk exists, its server whether it is attached. */
 static void deliver(struct mail *mail)
 {
 	struct desk_mail *self = container_of(mail, struct desk_mail, mail);
@@ -23,6 +28,7 @@ static void deliver(struct mail *mail)
 	}
 }
 
+/* The mailbox was closed: the worker's loop has ended. */
 static void discard(struct mail *mail)
 {
 	struct desk_mail *self = container_of(mail, struct desk_mail, mail);
@@ -31,6 +37,7 @@ static void discard(struct mail *mail)
 	self->discard(self);
 }
 
+/* The one way into another desk. The mail carries its own receiver, so it needs no table. */
 void desk_post(struct desk *desk, struct desk_mail *mail,
 	void (*run)(struct desk *desk, struct desk_mail *mail),
 	void (*discard_mail)(struct desk_mail *mail))
@@ -45,11 +52,13 @@ void desk_post(struct desk *desk, struct desk_mail *mail,
 	(void)mailbox_post(loop_mailbox(desk->loop), &mail->mail);
 }
 
+/* The loop's cached time: equal for everything in one turn. */
 uint64_t desk_now_ms(const struct desk *desk)
 {
 	return loop_now_ms(desk->loop);
 }
 
+/* Monotonic time plus a slowly corrected offset, never the clock itself (B9-11). */
 uint64_t desk_wall_ms(const struct desk *desk)
 {
 	return (uint64_t)((int64_t)clock_monotonic_ms() +
@@ -98,6 +107,7 @@ static void warn_of_size(struct desk *desk)
 	}
 }
 
+/* Members are visited from the end, because a tick may end one. */
 static void on_tick(struct timer *timer)
 {
 	struct desk *desk = container_of(timer, struct desk, tick);
@@ -120,6 +130,7 @@ static void on_tick(struct timer *timer)
 	timer_arm(desk->loop, timer, desk_now_ms(desk) + DESK_TICK_MS);
 }
 
+/* On control's thread, before the worker exists. */
 void desk_init(struct desk *desk, struct broker *broker, unsigned index, struct loop *loop)
 {
 	desk->broker = broker;
@@ -143,6 +154,7 @@ void desk_init(struct desk *desk, struct broker *broker, unsigned index, struct 
 	desk->limits.h2_connection_window = 4u << 20;
 }
 
+/* The tick begins with the data path. */
 void desk_attach(struct desk *desk, struct exchange_server *server)
 {
 	ASSERT(!desk->server && server);
@@ -150,6 +162,8 @@ void desk_attach(struct desk *desk, struct exchange_server *server)
 	timer_arm(desk->loop, &desk->tick, desk_now_ms(desk) + DESK_TICK_MS);
 }
 
+/* Members first, since they settle what is in hand; then links, whose lanes learn of it;
+ * last the cursors, so that the next start knows all of it. */
 void desk_detach(struct desk *desk)
 {
 	timer_cancel(&desk->tick);
@@ -181,6 +195,7 @@ void desk_detach(struct desk *desk)
 	desk->server = NULL;
 }
 
+/* On control's thread, after the worker ended: what is left is memory. */
 void desk_fini(struct desk *desk)
 {
 	ASSERT(!desk->server);
@@ -204,6 +219,7 @@ void desk_fini(struct desk *desk)
 	plan_unref(desk->plan);
 }
 
+/* Whole and at once, like every snapshot in this program. */
 void desk_set_plan(struct desk *desk, struct plan *plan)
 {
 	struct plan *old = desk->plan;
@@ -219,6 +235,7 @@ void desk_set_plan(struct desk *desk, struct plan *plan)
 	plan_unref(old);
 }
 
+/* The first free slot; the generation makes an old number of that slot worthless. */
 uint32_t desk_ticket(struct desk *desk, void *owner, uint64_t *ret_generation)
 {
 	uint32_t slot = 0;
@@ -241,6 +258,7 @@ uint32_t desk_ticket(struct desk *desk, void *owner, uint64_t *ret_generation)
 	return slot;
 }
 
+/* NULL: the request was answered or left. Whoever takes a ticket answers it. */
 void *desk_ticket_take(struct desk *desk, uint32_t slot, uint64_t generation)
 {
 	struct desk_ticket *ticket;

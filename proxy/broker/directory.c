@@ -1,3 +1,7 @@
+/*
+ * Own members are entered here at once and written to the registry behind it; the plan is built
+ * from both. A change posts one plan at the end of the turn, however many records made it.
+ */
 #include "broker/directory_internal.h"
 
 #include <stdio.h>
@@ -15,12 +19,14 @@
 
 static const uint32_t default_backoff_ms[] = {100, 1000, 10000, 60000};
 
+/* Patterns and groups hold no slash, so the key is unique. */
 static void group_key(struct slice pattern, struct slice group, char ret_key[static 400])
 {
 	(void)snprintf(ret_key, 400, "%.*s/%.*s", (int)pattern.size, (const char *)pattern.data,
 		(int)group.size, (const char *)group.data);
 }
 
+/* Section 4's defaults, for groups of which only members are known (B3-09). */
 static void set_defaults(struct plan_group *settings)
 {
 	*settings = (struct plan_group){.durable = true,
@@ -31,6 +37,7 @@ static void set_defaults(struct plan_group *settings)
 	memcpy(settings->backoff_ms, default_backoff_ms, sizeof default_backoff_ms);
 }
 
+/* NULL where it is unknown and must not be made, or where the limit of groups is reached. */
 struct known_group *directory_group(
 	struct directory *directory, struct slice pattern, struct slice group, bool make)
 {
@@ -50,6 +57,7 @@ struct known_group *directory_group(
 	return known;
 }
 
+/* Strings of a plan live exactly as long as the plan. */
 static char *keep(struct plan *plan, const char *text)
 {
 	return arena_string(&plan->arena, slice_from_string(text));
@@ -93,6 +101,8 @@ static void plan_members(struct directory *directory, struct plan *plan,
 	group->members = members;
 }
 
+/* Every group that is known, also those without a member: a durable one keeps its messages
+ * (B3-03). */
 static void plan_groups(struct directory *directory, struct plan *plan)
 {
 	struct plan_group *groups =
@@ -112,6 +122,7 @@ static void plan_groups(struct directory *directory, struct plan *plan)
 	plan->groups = groups;
 }
 
+/* Settings of the members that live in this sidecar, for their home workers. */
 static void plan_locals(struct directory *directory, struct plan *plan)
 {
 	struct plan_local *locals;
@@ -145,6 +156,7 @@ static void plan_locals(struct directory *directory, struct plan *plan)
 	plan->locals = locals;
 }
 
+/* Groups that a command took away. They stay in the plan, since a topic may appear later. */
 static void plan_removals(struct directory *directory, struct plan *plan)
 {
 	struct plan_removed *removed =
@@ -158,6 +170,7 @@ static void plan_removals(struct directory *directory, struct plan *plan)
 	plan->removed_count = directory->removed_count;
 }
 
+/* A fresh immutable value; the old one lives on as long as a desk holds it. */
 struct plan *directory_plan(struct directory *directory)
 {
 	struct plan *plan = plan_create();
@@ -177,6 +190,7 @@ struct plan_mail {
 	struct plan *plan;
 };
 
+/* The reference of the mail. */
 static void discard_plan(struct desk_mail *mail)
 {
 	struct plan_mail *self = container_of(mail, struct plan_mail, mail);
@@ -185,6 +199,7 @@ static void discard_plan(struct desk_mail *mail)
 	mem_free(self);
 }
 
+/* On the desk's thread. */
 static void run_plan(struct desk *desk, struct desk_mail *mail)
 {
 	struct plan_mail *self = container_of(mail, struct plan_mail, mail);
@@ -193,6 +208,7 @@ static void run_plan(struct desk *desk, struct desk_mail *mail)
 	discard_plan(mail);
 }
 
+/* The same plan to every desk: they count on it, nobody copies it. */
 static void post_plan(struct task *task)
 {
 	struct directory *directory = container_of(task, struct directory, task);
@@ -207,11 +223,13 @@ static void post_plan(struct task *task)
 	plan_unref(plan);
 }
 
+/* Queued once, whatever happens more in this turn. */
 void directory_changed(struct directory *directory)
 {
 	loop_queue(directory->broker->control_loop, &directory->task);
 }
 
+/* B3-04: only the first group of a pattern gets what was published before it existed. */
 static bool first_of_pattern(struct directory *directory, const char *pattern)
 {
 	MAP_FOR_EACH(entry, &directory->groups)
@@ -270,6 +288,7 @@ static void declare(struct directory *directory, struct own_member *own)
 	}
 }
 
+/* The configuration may go; what it said of the address stays. */
 static void copy_push(struct own_member *own, const struct config_push *push)
 {
 	own->push = *push;
@@ -278,6 +297,7 @@ static void copy_push(struct own_member *own, const struct config_push *push)
 	(void)snprintf(own->push_path, sizeof own->push_path, "%s", push->path ? push->path : "/");
 }
 
+/* A member is named by its group and its name (B3-02). */
 static struct own_member *find_own(struct directory *directory, const char *group, const char *name)
 {
 	LIST_FOR_EACH(node, &directory->own) {
@@ -290,6 +310,7 @@ static struct own_member *find_own(struct directory *directory, const char *grou
 	return NULL;
 }
 
+/* A subscription without a group is a broadcast: private, not durable, from now on. */
 static void fill_own(
 	struct directory *directory, struct own_member *own, const struct config_subscription *sub)
 {
@@ -329,12 +350,14 @@ static void group_of(const struct directory *directory, const struct config_subs
 	}
 }
 
+/* Takes it out of the list as well. */
 static void free_own(struct own_member *own)
 {
 	list_unlink(&own->node);
 	mem_free(own);
 }
 
+/* An unchanged one keeps its registration; one that moved to another topic is a new member. */
 static void take_subscription(struct directory *directory, const struct config_subscription *sub)
 {
 	struct own_member *own;
@@ -361,6 +384,8 @@ static void take_subscription(struct directory *directory, const struct config_s
 	declare(directory, own);
 }
 
+/* Where the registry keeps no records the configuration names the others, by the address of
+ * their sidecar. */
 static void take_members(struct directory *directory, const struct config_broker *config)
 {
 	/* B3-08: only where the registry has no records. */
@@ -389,6 +414,7 @@ static void take_members(struct directory *directory, const struct config_broker
 	}
 }
 
+/* By name: kept, changed, added, and what is left over goes (B4-03). */
 void directory_set_config(struct directory *directory, const struct config *config)
 {
 	bool records = directory->broker->registry && directory->broker->registry->ops->put_record;
@@ -423,11 +449,13 @@ void directory_set_config(struct directory *directory, const struct config *conf
 	directory_changed(directory);
 }
 
+/* Something was not accepted the last time. */
 static void on_retry(struct timer *timer)
 {
 	directory_publish(container_of(timer, struct directory, retry));
 }
 
+/* No plan is posted yet; broker_create hands the first one over itself. */
 struct directory *directory_create(struct broker *broker, const struct config *config)
 {
 	struct directory *directory = mem_zalloc(sizeof *directory);
@@ -441,6 +469,7 @@ struct directory *directory_create(struct broker *broker, const struct config *c
 	return directory;
 }
 
+/* Watches end here, while the registry still runs. */
 void directory_destroy(struct directory *directory)
 {
 	if (!directory) {
@@ -471,6 +500,8 @@ void directory_destroy(struct directory *directory)
 	}
 }
 
+/* The registry was started by control; its first answers come from its loop, never inside
+ * these calls. */
 void directory_start(struct directory *directory)
 {
 	directory->started = true;
@@ -479,6 +510,7 @@ void directory_start(struct directory *directory)
 	directory_changed(directory);
 }
 
+/* Members follow at once here; others read it in the records. */
 void directory_set_app_ready(struct directory *directory, bool ready)
 {
 	if (directory->app_ready == ready) {
@@ -490,6 +522,7 @@ void directory_set_app_ready(struct directory *directory, bool ready)
 	directory_changed(directory);
 }
 
+/* Members are shown as draining until the session closes, which removes them. */
 void directory_drain(struct directory *directory)
 {
 	directory->draining = true;
@@ -497,6 +530,8 @@ void directory_drain(struct directory *directory)
 	directory_changed(directory);
 }
 
+/* The desks drop its cursors when the plan comes; the record goes from the registry, so that
+ * others do the same. */
 bool directory_remove_group(struct directory *directory, struct slice pattern, struct slice group)
 {
 	struct known_group *known = directory_group(directory, pattern, group, false);
@@ -524,6 +559,7 @@ bool directory_remove_group(struct directory *directory, struct slice pattern, s
 	return true;
 }
 
+/* Nothing changed but the wish to try again. */
 void directory_resume(struct directory *directory)
 {
 	directory_changed(directory);
@@ -554,6 +590,8 @@ static const char *pattern_of(struct directory *directory, const struct fetch_pa
 	return path->topic;
 }
 
+/* A group that a subscription with a wider pattern declared is joined under that pattern, so
+ * that both share its messages. */
 static void fetch_began(struct directory *directory, const struct fetch_path *path)
 {
 	struct own_member *own = find_own(directory, path->group, path->member);
@@ -587,6 +625,7 @@ static void fetch_began(struct directory *directory, const struct fetch_path *pa
 	directory_changed(directory);
 }
 
+/* Five minutes without a fetch: the member goes, and an ephemeral group with its last one. */
 static void fetch_ended(struct directory *directory, const struct fetch_path *path)
 {
 	struct own_member *own = find_own(directory, path->group, path->member);
@@ -614,6 +653,7 @@ static void fetch_ended(struct directory *directory, const struct fetch_path *pa
 	directory_changed(directory);
 }
 
+/* On control's loop; the broker may be gone by then. */
 static void deliver_fetch(struct mail *mail)
 {
 	struct fetch_mail *self = container_of(mail, struct fetch_mail, mail);
@@ -627,6 +667,7 @@ static void deliver_fetch(struct mail *mail)
 	mem_free(self);
 }
 
+/* Control's mailbox was closed first. */
 static void discard_fetch(struct mail *mail)
 {
 	struct fetch_mail *self = container_of(mail, struct fetch_mail, mail);
@@ -635,6 +676,7 @@ static void discard_fetch(struct mail *mail)
 	mem_free(self);
 }
 
+/* Desks never touch the directory: they ask by mail. */
 static void post_fetch(struct desk *desk, const struct fetch_path *path, bool ended)
 {
 	struct fetch_mail *mail = mem_zalloc(sizeof *mail);
@@ -648,11 +690,13 @@ static void post_fetch(struct desk *desk, const struct fetch_path *path, bool en
 	(void)mailbox_post(loop_mailbox(desk->broker->control_loop), &mail->mail);
 }
 
+/* Asked again for a member that exists it only repeats the plan, which is harmless. */
 void directory_fetch_began(struct desk *desk, const struct fetch_path *path)
 {
 	post_fetch(desk, path, false);
 }
 
+/* The topic is not needed: the member's name holds its sum. */
 void directory_fetch_ended(struct desk *desk, const char *group, const char *member)
 {
 	struct fetch_path path = {.topic = ""};

@@ -22,6 +22,7 @@ struct record_put {
 	enum group_record_state state;
 };
 
+/* By name, since the member may have been freed while the write was under way. */
 static struct own_member *find_own(const struct record_put *put)
 {
 	LIST_FOR_EACH(node, &put->directory->own) {
@@ -35,6 +36,8 @@ static struct own_member *find_own(const struct record_put *put)
 	return NULL;
 }
 
+/* A definite refusal and silence are treated alike: the write is repeated until it stands,
+ * delivery between known members goes on meanwhile. */
 static void on_put(struct registry_call *call, const struct registry_result *result)
 {
 	struct record_put *put = call->owner;
@@ -63,6 +66,7 @@ static void on_put(struct registry_call *call, const struct registry_result *res
 	}
 }
 
+/* The names are copied: the member may change before the answer comes. */
 static struct record_put *make_put(struct directory *directory, const struct own_member *own)
 {
 	struct record_put *put = mem_zalloc(sizeof *put);
@@ -77,11 +81,13 @@ static struct record_put *make_put(struct directory *directory, const struct own
 	return put;
 }
 
+/* A static registry has none (B3-08). */
 static bool has_records(const struct directory *directory)
 {
 	return directory->broker->registry && directory->broker->registry->ops->put_record;
 }
 
+/* A durable group outlives every session; an ephemeral one goes with ours. */
 static void put_group(struct directory *directory, struct own_member *own)
 {
 	struct registry *registry = directory->broker->registry;
@@ -104,6 +110,7 @@ static void put_group(struct directory *directory, struct own_member *own)
 	buf_fini(&value);
 }
 
+/* Hex, as in all names of sidecars. */
 static void print_sidecar(const uint8_t id[16], char ret_text[33])
 {
 	for (unsigned i = 0; i < 16; i++) {
@@ -111,6 +118,8 @@ static void print_sidecar(const uint8_t id[16], char ret_text[33])
 	}
 }
 
+/* Two groups of one process cannot overwrite each other: the set names the group, the key
+ * the member. */
 static void member_key(const struct directory *directory, const char *name, char ret_key[128])
 {
 	char sidecar[33];
@@ -119,6 +128,7 @@ static void member_key(const struct directory *directory, const char *name, char
 	(void)snprintf(ret_key, 128, "%s/%s", sidecar, name);
 }
 
+/* What others see: they stop sending to a paused or draining member. */
 static enum group_record_state state_of(
 	const struct directory *directory, const struct own_member *own)
 {
@@ -129,6 +139,7 @@ static enum group_record_state state_of(
 									  : GROUP_RECORD_READY;
 }
 
+/* Written at changes of state only, never per message (B3-01). */
 static void put_member(struct directory *directory, struct own_member *own)
 {
 	struct registry *registry = directory->broker->registry;
@@ -155,6 +166,7 @@ static void put_member(struct directory *directory, struct own_member *own)
 	buf_fini(&value);
 }
 
+/* One write of each member at a time; the group stands before its member does. */
 void directory_publish(struct directory *directory)
 {
 	if (!directory->started || !has_records(directory)) {
@@ -177,6 +189,7 @@ void directory_publish(struct directory *directory)
 	}
 }
 
+/* Nothing to do: what could not be deleted dies with the session. */
 static void on_withdrawn(struct registry_call *call, const struct registry_result *result)
 {
 	struct record_put *put = call->owner;
@@ -187,6 +200,7 @@ static void on_withdrawn(struct registry_call *call, const struct registry_resul
 	mem_free(put);
 }
 
+/* Removed subscriptions leave at once, so that nobody sends to them. */
 void directory_withdraw(struct directory *directory, const struct own_member *own)
 {
 	struct registry *registry = directory->broker->registry;
@@ -205,6 +219,7 @@ void directory_withdraw(struct directory *directory, const struct own_member *ow
 	registry->ops->put_record(registry, set, &record, true, UINT64_MAX, &put->call);
 }
 
+/* By confirmed command only (F12). */
 void directory_delete_group(struct directory *directory, const struct known_group *group)
 {
 	struct registry *registry = directory->broker->registry;
@@ -224,6 +239,8 @@ void directory_delete_group(struct directory *directory, const struct known_grou
 	registry->ops->put_record(registry, set, &record, true, UINT64_MAX, &put->call);
 }
 
+/* B3-05: the existing group stays untouched; the later declaration takes no part and is told
+ * why. */
 static void note_conflicts(struct directory *directory, const struct known_group *group)
 {
 	LIST_FOR_EACH(node, &directory->own) {
@@ -246,6 +263,7 @@ static void note_conflicts(struct directory *directory, const struct known_group
 	}
 }
 
+/* The whole set each time; an empty one is a committed delete and nothing else ever is. */
 static void on_group_records(struct watch *watch, struct record_set *set)
 {
 	struct directory *directory = watch->owner;
@@ -280,6 +298,8 @@ static void on_group_records(struct watch *watch, struct record_set *set)
 	directory_changed(directory);
 }
 
+/* A record that does not decode is as if it were not there; its sidecar will write a better
+ * one. */
 static void take_member(struct directory *directory, struct known_group *group,
 	const struct registry_record *record)
 {
@@ -310,6 +330,8 @@ static void take_member(struct directory *directory, struct known_group *group,
 	member->usable = decoded.state == GROUP_RECORD_READY;
 }
 
+/* Members of other sidecars are replaced whole: what is not in the set is gone by the
+ * registry's word. */
 static void on_member_records(struct watch *watch, struct record_set *set)
 {
 	struct directory *directory = watch->owner;
@@ -344,11 +366,13 @@ static void on_member_records(struct watch *watch, struct record_set *set)
 	directory_changed(directory);
 }
 
+/* The slot for services, which these watches never use. */
 static void on_set(struct watch *watch, struct instance_set *set)
 {
 	ASSERT(watch && !set); /* only records are watched */
 }
 
+/* Two prefixes: all groups and all members (B3-07). */
 void directory_watch(struct directory *directory)
 {
 	struct registry *registry = directory->broker->registry;
@@ -377,6 +401,7 @@ void directory_watch(struct directory *directory)
 	directory->watching = true;
 }
 
+/* Before the registry stops. */
 void directory_unwatch(struct directory *directory)
 {
 	struct registry *registry = directory->broker->registry;

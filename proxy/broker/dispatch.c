@@ -105,6 +105,8 @@ static struct topic_entry *fresh(struct group *group)
 	}
 }
 
+/* An expiry is a wall time; the comparison uses the slewed clock, so a step expires nothing
+ * in masse. */
 static bool expired(const struct group *group, const struct topic_entry *entry)
 {
 	return entry->at.expiry_ms != 0 && entry->at.expiry_ms <= desk_wall_ms(group->topic->desk);
@@ -132,6 +134,8 @@ static void expire(struct group *group, struct topic_entry *entry, struct pendin
 	dead_letter(group, pending, COUNTERS_EXPIRED);
 }
 
+/* A frame that the link would not take comes back as RETURNED: not counted, tried again at
+ * once. */
 static void flush_lane(struct lane *lane, struct frame *frame)
 {
 	struct group *group = lane->group;
@@ -158,6 +162,7 @@ struct filling {
 	size_t bytes;
 };
 
+/* Also with nothing gathered. */
 static void flush(struct filling *filling)
 {
 	if (filling->frame) {
@@ -166,6 +171,7 @@ static void flush(struct filling *filling)
 	*filling = (struct filling){NULL, NULL, 0};
 }
 
+/* All counts change here and in one other place, where a delivery lands: so they always agree. */
 static void hand_out(struct group *group, struct lane *lane, struct topic_entry *entry,
 	struct pending *pending, struct filling *filling)
 {
@@ -202,6 +208,8 @@ static void hand_out(struct group *group, struct lane *lane, struct topic_entry 
 
 enum step { STEP_DONE, STEP_STALLED, STEP_IDLE };
 
+/* One message: a due one before a new one. Stalled means that something else must happen
+ * first: credit, bytes from the disk, or the end of a pause. */
 static enum step step(struct group *group, uint64_t now_ms, struct filling *filling)
 {
 	struct pending *pending = group_due(group, now_ms);
@@ -265,6 +273,7 @@ static void arm(struct group *group, uint64_t now_ms)
 	}
 }
 
+/* True: the group's share of the turn was used up and there may be more (B10-02). */
 bool dispatch_run(struct group *group)
 {
 	uint64_t now_ms = desk_now_ms(group->topic->desk);

@@ -1,3 +1,7 @@
+/*
+ * Names and values cross three forms here: fields of a request, attributes of a record, members
+ * of a JSON object. Each direction checks or encodes once.
+ */
 #include "broker/event.h"
 
 #include <stdio.h>
@@ -26,6 +30,7 @@ static bool decode_value(struct slice value, struct buf *ret_text)
 	return names_percent_decode(value, ret_text);
 }
 
+/* What only a sidecar may say; from outside it is removed and counted (B2-04). */
 static bool reserved_attribute(struct slice name)
 {
 	return slice_starts_with(name, SLICE("dlq")) || slice_starts_with(name, SLICE("pillion"));
@@ -105,6 +110,7 @@ static enum reason parameter(const struct head *head, const char *query, const c
 	return REASON_ok;
 }
 
+/* The same thing said twice must be the same. */
 static enum reason read_identity(const struct head *head, struct message *message,
 	const char *query, const char *attribute, const char **ret_text)
 {
@@ -129,6 +135,7 @@ static enum reason read_identity(const struct head *head, struct message *messag
 	return reason;
 }
 
+/* What a request asks for beside its event; unknown words are refused, never ignored. */
 static enum reason read_wishes(
 	const struct head *head, struct event_wishes *wishes, const char **ret_text)
 {
@@ -167,6 +174,7 @@ static enum reason read_wishes(
 	return reason;
 }
 
+/* Content-Encoding always, since the body is meaningless without it; others by configuration. */
 static bool kept(const struct plan *plan, const struct field *field)
 {
 	if (field->token == TOKEN_content_encoding) {
@@ -180,6 +188,7 @@ static bool kept(const struct plan *plan, const struct field *field)
 	return false;
 }
 
+/* The content type has a default; trace fields that are no valid text are left out. */
 static enum reason read_plain(const struct head *head, const struct plan *plan,
 	struct message *message, const char **ret_text)
 {
@@ -235,6 +244,7 @@ enum reason event_read(const struct head *head, const struct plan *plan, struct 
 	return reason == REASON_ok ? read_wishes(head, ret_wishes, ret_text) : reason;
 }
 
+/* Only where the publisher said nothing. */
 static void fill(struct message *message, const char *name, struct slice value)
 {
 	if (!message_attribute(message, slice_from_string(name)).data) {
@@ -242,6 +252,7 @@ static void fill(struct message *message, const char *name, struct slice value)
 	}
 }
 
+/* So that plain `curl -d` publishes a complete event. */
 void event_fill(struct message *message, const char *service, struct slice topic)
 {
 	char source[300], when[CLOCK_TEXT_SIZE];
@@ -265,6 +276,8 @@ static struct slice plain_name(struct slice name)
 	return slice_starts_with(name, SLICE("h:")) ? slice_from(name, 2) : slice_make(NULL, 0);
 }
 
+/* The attribute that names the only group stays inside: it is bookkeeping, not part of the
+ * event. */
 void event_write(const struct message *message, struct head *head)
 {
 	struct slice rest = buf_slice(&message->attributes), name, value;
@@ -308,6 +321,7 @@ static bool json_type(struct slice type)
 	       slice_equal_fold(slice_from(essence, essence.size - 5), SLICE("+json"));
 }
 
+/* A body of a JSON type goes verbatim: numbers keep every digit they had (B7-05). */
 void event_print(const struct message *message, struct buf *ret_json)
 {
 	struct slice rest = buf_slice(&message->attributes), name, value;

@@ -48,6 +48,7 @@ struct fetch {
 	struct buf body;
 };
 
+/* Its leases are the member's; the list only names them. */
 static void free_fetch(struct fetch *fetch)
 {
 	buf_fini(&fetch->body);
@@ -55,17 +56,20 @@ static void free_fetch(struct fetch *fetch)
 	mem_free(fetch);
 }
 
+/* Leases of a fetch that gets lost like this run out by ack_wait. */
 static void discard_fetch(struct desk_mail *mail)
 {
 	free_fetch(container_of(mail, struct fetch, mail));
 }
 
+/* All fetches of one group and topic in this sidecar meet at one worker, whichever took them. */
 static struct desk *home_of(struct broker *broker, const struct fetch_path *path)
 {
 	return &broker->desks[names_home(
 		slice_from_string(path->group), slice_from_string(path->member), broker->workers)];
 }
 
+/* The client left before its answer: nothing was counted, the messages go to somebody else. */
 static void run_return(struct desk *desk, struct desk_mail *mail)
 {
 	struct fetch *fetch = container_of(mail, struct fetch, mail);
@@ -103,6 +107,7 @@ static void run_answer(struct desk *desk, struct desk_mail *mail)
 	free_fetch(fetch);
 }
 
+/* With what it has, also nothing. */
 static void send_answer(struct member *member, struct fetch *fetch)
 {
 	list_unlink(&fetch->node);
@@ -110,6 +115,8 @@ static void send_answer(struct member *member, struct fetch *fetch)
 		discard_fetch);
 }
 
+/* First come, first served among the parked; a message never waits for more of its kind
+ * beyond this turn. */
 bool fetch_take(struct member *member, struct delivery *delivery)
 {
 	char lease[NAMES_LEASE_SIZE];
@@ -141,6 +148,7 @@ bool fetch_take(struct member *member, struct delivery *delivery)
 	return true;
 }
 
+/* What the member may ask publishers for: no message is fetched ahead of a reader. */
 unsigned fetch_wanted(const struct member *member)
 {
 	unsigned wanted = 0;
@@ -153,6 +161,7 @@ unsigned fetch_wanted(const struct member *member)
 	return wanted;
 }
 
+/* At the end of a turn, so that a burst travels in one answer. */
 void fetch_flush(struct member *member, bool all)
 {
 	uint64_t now_ms = desk_now_ms(member->desk);
@@ -166,6 +175,7 @@ void fetch_flush(struct member *member, bool all)
 	}
 }
 
+/* The parked request of a client that hung up. */
 static void cancel(struct member *member, struct fetch *fetch)
 {
 	LIST_FOR_EACH_SAFE(node, &member->parked) {
@@ -215,6 +225,7 @@ static void run_fetch(struct desk *desk, struct desk_mail *mail)
 	member_grant(member);
 }
 
+/* An unknown member is an error: a typing mistake must not silently become a default. */
 static bool read_option(struct slice name, struct slice value, struct fetch *fetch)
 {
 	struct buf text;
@@ -237,6 +248,7 @@ static bool read_option(struct slice name, struct slice value, struct fetch *fet
 	return good;
 }
 
+/* An empty body means all defaults. */
 static bool read_options(struct slice body, struct fetch *fetch)
 {
 	struct json_scan scan;
@@ -260,6 +272,7 @@ static bool read_options(struct slice body, struct fetch *fetch)
 	return good;
 }
 
+/* The limit of parked fetches is one for the sidecar, so it is an atomic. */
 static void on_request(struct unary *unary, struct slice body)
 {
 	struct fetch_request *request = unary_owner(unary);
@@ -296,6 +309,7 @@ static void on_request(struct unary *unary, struct slice body)
 	desk_post(home_of(desk->broker, &fetch->path), &fetch->mail, run_fetch, discard_fetch);
 }
 
+/* Before the answer: the home worker is told. After it nothing is left to do. */
 static void on_gone(struct unary *unary)
 {
 	struct fetch_request *request = unary_owner(unary);
@@ -352,6 +366,8 @@ static enum reason check_topic(struct slice topic)
 	return reason;
 }
 
+/* Segments are decoded once and checked afterwards, so that an encoded slash is part of a
+ * name and refused there. */
 static enum reason read_path(
 	const struct endpoint_request *request, struct fetch_path *path, char ret_verb[16])
 {
@@ -383,6 +399,7 @@ static enum reason read_path(
 	return names_group(slice_from_string(path->group), true);
 }
 
+/* Only asked where groups must be declared; ephemeral ones need no declaration. */
 static bool group_known(const struct plan *plan, const struct fetch_path *path)
 {
 	for (size_t i = 0; i < plan->group_count; i++) {
@@ -395,6 +412,7 @@ static bool group_known(const struct plan *plan, const struct fetch_path *path)
 	return path->group[0] == '~';
 }
 
+/* Two verbs share everything up to here. */
 void fetch_open(void *context, const struct endpoint_request *request)
 {
 	struct broker *broker = context;

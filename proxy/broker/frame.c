@@ -1,3 +1,7 @@
+/*
+ * The hand-written coder of section 11. Readers take fields in any order and skip unknown ones;
+ * the test holds the bytes against the examples of the rule.
+ */
 #include "broker/frame.h"
 
 #include <errno.h>
@@ -6,6 +10,7 @@
 #include "base/mem.h"
 #include "base/pbscan.h"
 
+/* The label `class` and the words of `pillion groups`. */
 const char *frame_result_word(unsigned kind)
 {
 	static const char *const words[RESULT_KINDS] = {
@@ -14,6 +19,7 @@ const char *frame_result_word(unsigned kind)
 	return words[kind < RESULT_KINDS ? kind : 0];
 }
 
+/* Zeroed: a field that a kind has not is never looked at. */
 struct frame *frame_create(bool up, unsigned kind, uint32_t lane)
 {
 	struct frame *frame = mem_zalloc(sizeof *frame);
@@ -25,6 +31,7 @@ struct frame *frame_create(bool up, unsigned kind, uint32_t lane)
 	return frame;
 }
 
+/* Messages may still be referenced by a cache or by other lanes. */
 void frame_destroy(struct frame *frame)
 {
 	if (!frame) {
@@ -41,6 +48,7 @@ void frame_destroy(struct frame *frame)
 	mem_free(frame);
 }
 
+/* Takes a reference of its own. */
 void frame_add_item(struct frame *frame, uint64_t seq, uint32_t attempt, struct message *message)
 {
 	ASSERT(frame->item_count < FRAME_ITEMS_MAX);
@@ -48,6 +56,7 @@ void frame_add_item(struct frame *frame, uint64_t seq, uint32_t attempt, struct 
 	frame->items[frame->item_count++] = (struct frame_item){seq, attempt, message_ref(message)};
 }
 
+/* Most results are runs of the same outcome, which travel as one range (B11-05). */
 void frame_add_result(struct frame *frame, const struct frame_outcome *outcome)
 {
 	struct frame_outcome *last =
@@ -71,6 +80,7 @@ void frame_add_result(struct frame *frame, const struct frame_outcome *outcome)
 	frame->results[frame->result_count++] = copy;
 }
 
+/* For the bound of one frame, not the exact size on the wire. */
 size_t frame_bytes(const struct frame *frame)
 {
 	size_t bytes = 0;
@@ -89,6 +99,7 @@ static void put(struct buf *buf, uint32_t number, uint64_t value)
 	}
 }
 
+/* An empty string is left out like any zero. */
 static void put_text(struct buf *buf, uint32_t number, const char *text)
 {
 	if (text[0] != '\0') {
@@ -103,6 +114,7 @@ static void put_message(struct buf *buf, uint32_t number, struct buf *inner)
 	buf_clear(inner);
 }
 
+/* Attributes and body leave as the spool holds them: nothing is coded again. */
 static void encode_items(const struct frame *frame, struct buf *buf)
 {
 	struct buf inner;
@@ -126,6 +138,7 @@ static void encode_items(const struct frame *frame, struct buf *buf)
 	buf_fini(&inner);
 }
 
+/* Details are short and rare. */
 static void encode_results(const struct frame *frame, struct buf *buf)
 {
 	struct buf inner;
@@ -148,6 +161,7 @@ static void encode_results(const struct frame *frame, struct buf *buf)
 	buf_fini(&inner);
 }
 
+/* What the publisher says. */
 static void encode_up(const struct frame *frame, struct buf *buf)
 {
 	switch ((enum frame_up)frame->kind) {
@@ -179,6 +193,7 @@ static void encode_up(const struct frame *frame, struct buf *buf)
 	}
 }
 
+/* What the subscriber says. */
 static void encode_down(const struct frame *frame, struct buf *buf)
 {
 	switch ((enum frame_down)frame->kind) {
@@ -212,6 +227,7 @@ static void encode_down(const struct frame *frame, struct buf *buf)
 	}
 }
 
+/* The inner message is built first, because its length stands before it. */
 void frame_encode(const struct frame *frame, struct buf *ret_message)
 {
 	struct buf inner;
@@ -226,6 +242,7 @@ void frame_encode(const struct frame *frame, struct buf *ret_message)
 	buf_fini(&inner);
 }
 
+/* The sum over the bytes is checked by the member, which knows whom to tell. */
 static int take_item(struct slice bytes, struct frame *frame)
 {
 	struct frame_item item = {.attempt = 0};
@@ -269,6 +286,7 @@ static int take_item(struct slice bytes, struct frame *frame)
 	return got;
 }
 
+/* A range is bounded here, so that nobody walks for ever over numbers that a peer made up. */
 static int take_result(struct slice bytes, struct frame *frame)
 {
 	struct frame_outcome outcome = {.kind = 0};
@@ -312,6 +330,7 @@ static int take_result(struct slice bytes, struct frame *frame)
 	return 0;
 }
 
+/* No NUL inside: these texts become C strings. */
 static int take_text(struct slice bytes, char *ret_text, size_t size)
 {
 	if (bytes.size >= size || memchr(bytes.data, 0, bytes.size)) {
@@ -322,6 +341,7 @@ static int take_text(struct slice bytes, char *ret_text, size_t size)
 	return 0;
 }
 
+/* An identity has one length. */
 static int take_sidecar(struct slice bytes, struct frame *frame)
 {
 	if (bytes.size != sizeof frame->sidecar) {
@@ -331,6 +351,7 @@ static int take_sidecar(struct slice bytes, struct frame *frame)
 	return 0;
 }
 
+/* Kind and field together are one number, so one switch serves all kinds. */
 static int take_up(const struct pbscan_field *field, struct frame *frame)
 {
 	uint32_t small = (uint32_t)field->value;
@@ -373,6 +394,7 @@ static int take_up(const struct pbscan_field *field, struct frame *frame)
 	return 0;
 }
 
+/* The same for the other direction. */
 static int take_down(const struct pbscan_field *field, struct frame *frame)
 {
 	uint32_t small = (uint32_t)field->value;
@@ -415,6 +437,7 @@ static int take_down(const struct pbscan_field *field, struct frame *frame)
 	return 0;
 }
 
+/* From outside: anything may stand here. Nothing is handed out unless all of it was read. */
 int frame_decode(struct slice message, bool up, struct frame **ret_frame)
 {
 	struct pbscan_field outer, field;

@@ -1,3 +1,7 @@
+/*
+ * A group's cursor is written by its owner alone (one log, one writer), so no rebalancing
+ * exists; the price is that each publisher knows how far the group came only in its own log.
+ */
 #include "broker/group.h"
 
 #include <stdio.h>
@@ -22,6 +26,7 @@ struct group *group_find(struct topic *topic, struct slice name)
 	return NULL;
 }
 
+/* A redelivery became due, or a pause ended. */
 static void on_timer(struct timer *timer)
 {
 	topic_wake(container_of(timer, struct group, timer)->topic);
@@ -41,6 +46,7 @@ static uint64_t first_floor(const struct topic *topic, const struct plan_group *
 	return topic->committed_seq;
 }
 
+/* At creation, over what is in the spool; from then on it is kept by counting. */
 static void count_backlog(struct group *group)
 {
 	struct topic *topic = group->topic;
@@ -55,6 +61,7 @@ static void count_backlog(struct group *group)
 	counters_add(&group->counters->accepted, group->backlog);
 }
 
+/* Budgets of messages that are gone or done meanwhile are dropped with them. */
 static void take_image(struct group *group, const struct cursor_image *image)
 {
 	cursor_init(&group->cursor, image->cursor.floor);
@@ -78,6 +85,8 @@ static void take_image(struct group *group, const struct cursor_image *image)
 	}
 }
 
+/* From a record of the spool, or as a declaration says. NULL beyond the limits L2 and L3:
+ * the group is then ignored here, and its messages stay unclaimed. */
 struct group *group_create(struct topic *topic, const char *name, const struct plan_group *settings,
 	const struct cursor_image *image)
 {
@@ -122,6 +131,7 @@ struct group *group_create(struct topic *topic, const char *name, const struct p
 	return group;
 }
 
+/* `forget` also writes it into the log; else the cursor stays for the next start. */
 void group_destroy(struct group *group, enum counters_drop why, bool forget)
 {
 	struct topic *topic = group->topic;
@@ -154,12 +164,14 @@ void group_destroy(struct group *group, enum counters_drop why, bool forget)
 	mem_free(group);
 }
 
+/* A replayed dead letter is for one group alone. */
 bool group_wants(const struct group *group, const struct topic_entry *entry)
 {
 	return entry->at.only == 0 ||
 	       entry->at.only == record_key_crc(slice_from_string(group->name));
 }
 
+/* Counted when committed, before anything is sent. */
 void group_notice(struct group *group, const struct topic_entry *entry)
 {
 	ASSERT(!group->hidden && entry->at.seq > group->cursor.floor);
@@ -168,6 +180,7 @@ void group_notice(struct group *group, const struct topic_entry *entry)
 	counters_set(&group->counters->backlog, group->backlog);
 }
 
+/* The first change starts the clock of the checkpoint. */
 static void touch(struct group *group)
 {
 	if (group->durable && group->dirty++ == 0) {
@@ -175,6 +188,8 @@ static void touch(struct group *group)
 	}
 }
 
+/* Numbers that are none of the group's: lost ones, refused ones, other groups' replays. They
+ * count nowhere. */
 void group_pass(struct group *group, uint64_t seq)
 {
 	if (seq - group->cursor.floor <= CURSOR_WINDOW && cursor_mark(&group->cursor, seq)) {
@@ -182,6 +197,7 @@ void group_pass(struct group *group, uint64_t seq)
 	}
 }
 
+/* The one place where the backlog shrinks, whatever the reason was. */
 void group_done(struct group *group, uint64_t seq)
 {
 	if (!cursor_mark(&group->cursor, seq)) {
@@ -198,6 +214,8 @@ void group_done(struct group *group, uint64_t seq)
 	}
 }
 
+/* The attempts that were counted must survive a restart, or a poisonous message would be
+ * tried for ever. */
 static size_t gather_budgets(const struct group *group, struct cursor_budget *budgets)
 {
 	size_t count = 0;
@@ -214,6 +232,7 @@ static size_t gather_budgets(const struct group *group, struct cursor_budget *bu
 	return count;
 }
 
+/* B8-03. One record at a time is under way, so that the last one written is the newest. */
 void group_checkpoint(struct group *group, bool force)
 {
 	struct desk *desk = group->topic->desk;
@@ -240,6 +259,8 @@ void group_checkpoint(struct group *group, bool force)
 	group->writing = true;
 }
 
+/* The record stands in the log; whether it is durable is asked later, against the sync of
+ * the log. */
 void group_wrote(struct group *group, uint64_t floor, uint64_t lsn, bool good)
 {
 	group->writing = false;
@@ -251,6 +272,7 @@ void group_wrote(struct group *group, uint64_t floor, uint64_t lsn, bool good)
 	group->written_lsn = lsn;
 }
 
+/* Only a cursor that a power cut cannot take back may let messages go (B9-10). */
 static void follow_durable(struct group *group)
 {
 	const struct broker *broker = group->topic->desk->broker;
@@ -262,6 +284,7 @@ static void follow_durable(struct group *group)
 	}
 }
 
+/* Only for other sidecars: in the own one the member's timer is enough. */
 static void check_guard(struct group *group)
 {
 	struct desk *desk = group->topic->desk;
@@ -281,6 +304,7 @@ static void check_guard(struct group *group)
 	}
 }
 
+/* An ephemeral group without a member goes after a minute, with its backlog counted. */
 void group_tick(struct group *group)
 {
 	struct desk *desk = group->topic->desk;

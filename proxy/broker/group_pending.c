@@ -14,16 +14,19 @@
 
 static const uint32_t default_backoff_ms[] = {100, 1000, 10000, 60000};
 
+/* The bytes of the number in memory: never written, so their order does not matter. */
 static struct slice key_of(const uint64_t *seq)
 {
 	return slice_make(seq, sizeof *seq);
 }
 
+/* NULL: it was never handed out, or is done. */
 struct pending *group_pending(struct group *group, uint64_t seq)
 {
 	return map_get(&group->pendings, key_of(&seq));
 }
 
+/* Most messages have one only while they fly. */
 struct pending *group_pending_make(struct group *group, uint64_t seq)
 {
 	struct pending *pending = mem_zalloc(sizeof *pending);
@@ -35,17 +38,20 @@ struct pending *group_pending_make(struct group *group, uint64_t seq)
 	return pending;
 }
 
+/* Among equals the older message goes first. */
 static bool before(const struct pending *a, const struct pending *b)
 {
 	return a->due_ms < b->due_ms || (a->due_ms == b->due_ms && a->seq < b->seq);
 }
 
+/* Each pending knows its place, so that it can be taken out of the middle. */
 static void place(struct group *group, size_t at, struct pending *pending)
 {
 	group->heap[at] = pending;
 	pending->place = at;
 }
 
+/* The hole moves, the entry is put once. */
 static void sift_up(struct group *group, size_t at, struct pending *pending)
 {
 	while (at > 0 && before(pending, group->heap[(at - 1) / 2])) {
@@ -55,6 +61,7 @@ static void sift_up(struct group *group, size_t at, struct pending *pending)
 	place(group, at, pending);
 }
 
+/* The same towards the leaves. */
 static void sift_down(struct group *group, size_t at, struct pending *pending)
 {
 	for (;;) {
@@ -73,6 +80,7 @@ static void sift_down(struct group *group, size_t at, struct pending *pending)
 	place(group, at, pending);
 }
 
+/* The last entry fills the gap and may have to go either way. */
 void group_unschedule(struct group *group, struct pending *pending)
 {
 	size_t at = pending->place;
@@ -93,6 +101,7 @@ void group_unschedule(struct group *group, struct pending *pending)
 	}
 }
 
+/* Also moves one that waits already. */
 void group_schedule(struct group *group, struct pending *pending, uint64_t due_ms)
 {
 	group_unschedule(group, pending);
@@ -104,6 +113,7 @@ void group_schedule(struct group *group, struct pending *pending, uint64_t due_m
 	sift_up(group, group->heap_count++, pending);
 }
 
+/* Looked at, not taken: whoever hands it out unschedules it. */
 struct pending *group_due(struct group *group, uint64_t now_ms)
 {
 	return group->heap_count > 0 && group->heap[0]->due_ms <= now_ms ? group->heap[0] : NULL;
@@ -123,6 +133,7 @@ static void land(struct group *group, struct pending *pending)
 	atomic_fetch_sub(&group->topic->desk->broker->delivering, 1);
 }
 
+/* Whatever state it is in. */
 void group_pending_free(struct group *group, struct pending *pending)
 {
 	land(group, pending);
@@ -132,6 +143,7 @@ void group_pending_free(struct group *group, struct pending *pending)
 	mem_free(pending);
 }
 
+/* The n-th failure waits the n-th time; the last repeats. */
 static uint64_t backoff(const struct group *group, unsigned failures)
 {
 	const struct plan_group *settings = group->settings;
@@ -145,6 +157,7 @@ static uint64_t backoff(const struct group *group, unsigned failures)
 	return wait - wait / 5 + rng_below(&group->topic->desk->rng, wait / 5 * 2 + 1);
 }
 
+/* What `pillion groups` shows, and what a dead letter will tell. */
 static void note_error(
 	struct group *group, struct pending *pending, const struct frame_outcome *outcome)
 {
@@ -167,6 +180,7 @@ static void note_error(
 	}
 }
 
+/* The class of DEAD knows two origins. */
 static enum counters_death death_of(const struct frame_outcome *outcome)
 {
 	/* A `term` carries its reason as the detail; a failed translation is status 0 as well. */
@@ -189,6 +203,7 @@ static void failed(struct group *group, struct pending *pending,
 	group_schedule(group, pending, desk_now_ms(group->topic->desk) + wait_ms);
 }
 
+/* A late acknowledgement counts like one in time, whichever lane has the message now (B10-12). */
 static void acked(struct group *group, struct lane *lane, uint64_t seq, struct pending *pending)
 {
 	if (lane && lane->window > 0) {
@@ -212,6 +227,8 @@ static void touch_budget(struct group *group)
 	}
 }
 
+/* The heart of B10-07: only APP and SUSPECT cost an attempt, and infrastructure never does
+ * (B1-04). */
 void group_result(
 	struct group *group, struct lane *lane, uint64_t seq, const struct frame_outcome *outcome)
 {

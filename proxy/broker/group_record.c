@@ -4,6 +4,7 @@
 
 enum { START_EARLIEST = 1, START_NEW = 2 };
 
+/* Zeros are written too: a reader tells "false" from "of an older version". */
 void group_record_encode(const struct plan_group *group, struct buf *ret_value)
 {
 	pbscan_put_varint(ret_value, 1, group->durable ? 1 : 0);
@@ -55,6 +56,7 @@ bool group_record_decode(struct slice value, struct plan_group *ret_group)
 	return got == 0;
 }
 
+/* Identity is the session's; the record holds only where and how. */
 void group_record_encode_member(const struct group_record_member *member, struct buf *ret_value)
 {
 	pbscan_put_bytes(ret_value, 1, slice_from_string(member->host));
@@ -64,6 +66,7 @@ void group_record_encode_member(const struct group_record_member *member, struct
 	pbscan_put_varint(ret_value, 7, member->state);
 }
 
+/* Without an address it is of no use to anybody. */
 bool group_record_decode_member(struct slice value, struct group_record_member *ret_member)
 {
 	struct pbscan_field field;
@@ -100,6 +103,7 @@ bool group_record_decode_member(struct slice value, struct group_record_member *
 	return got == 0 && ret_member->host[0] != '\0' && ret_member->port != 0;
 }
 
+/* The set is the path up to the group (B3-01); anything longer is of a later version. */
 bool group_record_parse_set(
 	struct slice set, struct slice prefix, struct slice *ret_pattern, struct slice *ret_group)
 {

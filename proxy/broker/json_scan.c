@@ -1,3 +1,7 @@
+/*
+ * A recursive descent without a tree: texts are small, at most a megabyte of leases, and every
+ * value is looked at once or twice.
+ */
 #include "broker/json_scan.h"
 
 #include "codec/utf8.h"
@@ -6,6 +10,7 @@ struct reader {
 	const uint8_t *at, *end;
 };
 
+/* The four characters of RFC 8259, no others. */
 static void skip_space(struct reader *reader)
 {
 	while (reader->at < reader->end && (*reader->at == ' ' || *reader->at == '\t' ||
@@ -14,6 +19,7 @@ static void skip_space(struct reader *reader)
 	}
 }
 
+/* The next byte, if it is that one. */
 static bool take(struct reader *reader, char byte)
 {
 	if (reader->at < reader->end && *reader->at == (uint8_t)byte) {
@@ -23,6 +29,7 @@ static bool take(struct reader *reader, char byte)
 	return false;
 }
 
+/* -1: not four hex digits. */
 static int hex4(const uint8_t *at)
 {
 	int value = 0;
@@ -73,6 +80,7 @@ static bool skip_string(struct reader *reader)
 	return false;
 }
 
+/* At least one. */
 static bool skip_digits(struct reader *reader)
 {
 	const uint8_t *begin = reader->at;
@@ -83,6 +91,7 @@ static bool skip_digits(struct reader *reader)
 	return reader->at > begin;
 }
 
+/* No leading zeros, no bare point: exactly the grammar of RFC 8259. */
 static bool skip_number(struct reader *reader)
 {
 	(void)take(reader, '-');
@@ -101,6 +110,7 @@ static bool skip_number(struct reader *reader)
 	return true;
 }
 
+/* true, false, null. */
 static bool skip_word(struct reader *reader, const char *word)
 {
 	size_t size = strlen(word);
@@ -114,6 +124,7 @@ static bool skip_word(struct reader *reader, const char *word)
 
 static bool skip_value(struct reader *reader, unsigned depth);
 
+/* Objects and arrays differ only in the name before the value. */
 static bool skip_members(struct reader *reader, unsigned depth, bool object)
 {
 	char close = object ? '}' : ']';
@@ -141,6 +152,7 @@ static bool skip_members(struct reader *reader, unsigned depth, bool object)
 	return take(reader, close);
 }
 
+/* The depth is bounded, so that a body of brackets cannot exhaust the stack. */
 static bool skip_value(struct reader *reader, unsigned depth)
 {
 	skip_space(reader);
@@ -168,6 +180,7 @@ static bool skip_value(struct reader *reader, unsigned depth)
 	}
 }
 
+/* Everything else here relies on this answer and checks less. */
 bool json_scan_valid(struct slice text)
 {
 	struct reader reader = {text.data, text.data + text.size};
@@ -179,6 +192,7 @@ bool json_scan_valid(struct slice text)
 	return reader.at == reader.end;
 }
 
+/* Behind the opening bracket. */
 static bool begin(struct slice value, char open, struct json_scan *ret_scan)
 {
 	struct reader reader = {value.data, value.data + value.size};
@@ -201,6 +215,7 @@ bool json_scan_array(struct slice value, struct json_scan *ret_scan)
 	return begin(value, '[', ret_scan);
 }
 
+/* The separator behind it is passed as well. */
 static bool next_value(struct json_scan *scan, struct reader *reader, struct slice *ret_value)
 {
 	const uint8_t *first;
@@ -217,6 +232,7 @@ static bool next_value(struct json_scan *scan, struct reader *reader, struct sli
 	return true;
 }
 
+/* Names are decoded, since an escaped name is the same name. */
 bool json_scan_member(struct json_scan *scan, struct buf *name, struct slice *ret_value)
 {
 	struct reader reader = {scan->rest.data, scan->rest.data + scan->rest.size};
@@ -235,6 +251,7 @@ bool json_scan_member(struct json_scan *scan, struct buf *name, struct slice *re
 	return take(&reader, ':') && next_value(scan, &reader, ret_value);
 }
 
+/* An empty list ends at once. */
 bool json_scan_element(struct json_scan *scan, struct slice *ret_value)
 {
 	struct reader reader = {scan->rest.data, scan->rest.data + scan->rest.size};
@@ -269,6 +286,7 @@ static const uint8_t *put_escape(const uint8_t *at, const uint8_t *end, struct b
 	return at;
 }
 
+/* Decoded text is at most as long as its source. */
 bool json_scan_string(struct slice value, struct buf *ret_text)
 {
 	static const char from[] = "bfnrt", to[] = "\b\f\n\r\t";
@@ -296,11 +314,13 @@ bool json_scan_string(struct slice value, struct buf *ret_text)
 	return true;
 }
 
+/* Digits only: sizes and counts have no sign and no fraction. */
 bool json_scan_number(struct slice value, uint64_t max, uint64_t *ret_number)
 {
 	return slice_parse_u64(value, max, ret_number);
 }
 
+/* Text that is valid UTF-8 stays readable. */
 void json_scan_put_string(struct buf *buf, struct slice text)
 {
 	buf_append_byte(buf, '"');

@@ -1,3 +1,7 @@
+/*
+ * The publisher's end of a lane keeps credits as absolute counts of deliveries, so that a frame
+ * that is lost or late never makes credit out of nothing (B10-05).
+ */
 #include "broker/lane.h"
 
 #include <stdio.h>
@@ -16,11 +20,13 @@ static struct slice id_key(const uint32_t *id)
 	return slice_make(id, sizeof *id);
 }
 
+/* Frames name lanes by number: a late one finds nothing. */
 struct lane *lane_by_id(struct desk *desk, uint32_t id)
 {
 	return map_get(&desk->lanes, id_key(&id));
 }
 
+/* A member is a sidecar and a name. */
 struct lane *lane_find(struct group *group, const uint8_t sidecar[16], const char *name)
 {
 	LIST_FOR_EACH(node, &group->lanes) {
@@ -34,6 +40,7 @@ struct lane *lane_find(struct group *group, const uint8_t sidecar[16], const cha
 	return NULL;
 }
 
+/* Closed: it is opened when there is something to send. */
 struct lane *lane_create(struct group *group, const struct plan_member *member)
 {
 	struct desk *desk = group->topic->desk;
@@ -50,11 +57,13 @@ struct lane *lane_create(struct group *group, const struct plan_member *member)
 	return lane;
 }
 
+/* References to messages go back. */
 static void discard_frame(struct desk_mail *mail)
 {
 	frame_destroy(container_of(mail, struct frame, mail));
 }
 
+/* On the home worker of a member in this sidecar. */
 static void run_member(struct desk *desk, struct desk_mail *mail)
 {
 	member_receive(desk, container_of(mail, struct frame, mail));
@@ -85,6 +94,7 @@ static bool send_frame(struct lane *lane, struct frame *frame)
 	return true;
 }
 
+/* A courtesy: the other side also notices the end of the link. */
 static void send_close(struct lane *lane)
 {
 	struct frame *frame = frame_create(true, FRAME_CLOSE, lane->id);
@@ -115,6 +125,7 @@ static void land_all(struct lane *lane, unsigned kind)
 	ASSERT(lane->outstanding == 0);
 }
 
+/* What still flies is taken back first; its late results will find no lane. */
 void lane_destroy(struct lane *lane, unsigned kind)
 {
 	struct desk *desk = lane->group->topic->desk;
@@ -130,6 +141,7 @@ void lane_destroy(struct lane *lane, unsigned kind)
 	mem_free(lane);
 }
 
+/* The lane itself stays, for it is the member's; it opens again after a rest. */
 void lane_lost(struct lane *lane, unsigned kind, uint64_t retry_ms)
 {
 	struct desk *desk = lane->group->topic->desk;
@@ -146,6 +158,7 @@ void lane_lost(struct lane *lane, unsigned kind, uint64_t retry_ms)
 	topic_wake(lane->group->topic);
 }
 
+/* Credit, no pause, and after a pause no more than the window allows (B10-08). */
 bool lane_ready(const struct lane *lane, uint64_t now_ms)
 {
 	return lane->usable && lane->state == LANE_OPEN && lane->used < lane->limit &&
@@ -154,6 +167,7 @@ bool lane_ready(const struct lane *lane, uint64_t now_ms)
 	       (lane->local || (lane->link && link_ready(lane->link)));
 }
 
+/* The demand follows without waiting for the answer: no round trip is lost. */
 static bool open_lane(struct lane *lane)
 {
 	struct group *group = lane->group;
@@ -172,6 +186,7 @@ static bool open_lane(struct lane *lane)
 	return true;
 }
 
+/* One demand at a time; the member remembers it until it can give something. */
 void lane_demand(struct lane *lane, uint32_t want)
 {
 	struct desk *desk = lane->group->topic->desk;
@@ -201,6 +216,7 @@ void lane_demand(struct lane *lane, uint32_t want)
 	lane->active_ms = desk_now_ms(desk);
 }
 
+/* The caller lets everything in the frame land where this fails. */
 bool lane_deliver(struct lane *lane, struct frame *frame)
 {
 	ASSERT(frame->kind == FRAME_DELIVER && frame->item_count > 0);
@@ -211,6 +227,7 @@ bool lane_deliver(struct lane *lane, struct frame *frame)
 	return true;
 }
 
+/* Doubling, so that a member that cannot be reached is asked ever more rarely. */
 static void cool(struct lane *lane, uint64_t now_ms)
 {
 	lane->cool_ms = lane->cool_ms == 0 ? COOL_MIN : lane->cool_ms * 2;
@@ -235,6 +252,7 @@ static void give_back(struct lane *lane)
 	lane->demanded = false;
 }
 
+/* Ranges are walked number by number: each is a message of its own. */
 static void take_results(struct lane *lane, const struct frame *frame)
 {
 	struct group *group = lane->group;
@@ -271,6 +289,7 @@ static void take_opened(struct lane *lane, const struct frame *frame)
 	lane->hold_until_ms = now_ms + REOPEN_MIN;
 }
 
+/* Every word of the member shows that it lives (B11-04). */
 void lane_receive(struct desk *desk, struct frame *frame)
 {
 	struct lane *lane = lane_by_id(desk, frame->lane);
@@ -308,6 +327,7 @@ void lane_receive(struct desk *desk, struct frame *frame)
 	frame_destroy(frame);
 }
 
+/* Unused credit goes back after a second, an idle lane after a minute. */
 void lane_tick(struct lane *lane)
 {
 	struct desk *desk = lane->group->topic->desk;

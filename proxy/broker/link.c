@@ -36,6 +36,7 @@ struct link {
 	uint64_t empty_since_ms;
 };
 
+/* From the graveyard, when no callback of its connection can come any more. */
 static void free_link(void *object)
 {
 	mem_free(object);
@@ -79,6 +80,7 @@ static void kill_link(struct link *link, const char *why)
 	}
 }
 
+/* The groups look for themselves what they can send now. */
 static void wake_lanes(struct link *link)
 {
 	LIST_FOR_EACH(node, &link->lanes) {
@@ -86,6 +88,7 @@ static void wake_lanes(struct link *link)
 	}
 }
 
+/* Version 0 means that the two have none in common (B11-01). */
 static void take_welcome(struct link *link, const struct frame *frame)
 {
 	if (frame->version_min == 0) {
@@ -96,6 +99,7 @@ static void take_welcome(struct link *link, const struct frame *frame)
 	wake_lanes(link);
 }
 
+/* Unknown kinds are of a later version and ignored; broken ones end the link. */
 static void on_message(struct grpc_call *call, struct slice message)
 {
 	struct link *link = call->owner;
@@ -124,11 +128,13 @@ static void on_message(struct grpc_call *call, struct slice message)
 	lane_receive(link->desk, frame);
 }
 
+/* A link has no natural end: whoever closes its direction wants no more. */
 static void on_half_close(struct grpc_call *call)
 {
 	kill_link(call->owner, "the other side ended the stream");
 }
 
+/* Also a refusal by the other side comes this way, with its status. */
 static void on_call_closed(struct grpc_call *call, int status, struct slice text)
 {
 	struct link *link = call->owner;
@@ -139,6 +145,7 @@ static void on_call_closed(struct grpc_call *call, int status, struct slice text
 	kill_link(link, why);
 }
 
+/* The queue has room again. */
 static void on_drained(struct grpc_call *call)
 {
 	wake_lanes(call->owner);
@@ -147,6 +154,7 @@ static void on_drained(struct grpc_call *call)
 static const struct grpc_call_ops link_call_ops = {
 	on_message, on_half_close, on_call_closed, on_drained};
 
+/* The first frame; everything else waits for the welcome. */
 static void greet(struct link *link)
 {
 	struct frame *hello = frame_create(true, FRAME_HELLO, 0);
@@ -164,6 +172,7 @@ static void greet(struct link *link)
 	frame_destroy(hello);
 }
 
+/* Connected, and the peer's SETTINGS came. */
 static void on_open(struct connection *connection)
 {
 	struct link *link = connection_owner(connection);
@@ -191,11 +200,13 @@ static void on_stream(struct connection *connection, struct stream *stream)
 	ASSERT(connection && !stream); /* a client's connection accepts none */
 }
 
+/* Nothing here depends on spare streams: a link uses one. */
 static void on_change(struct connection *connection)
 {
 	ASSERT(connection_owner(connection));
 }
 
+/* The last callback of the connection. */
 static void on_closed(struct connection *connection, enum reason why, const char *detail)
 {
 	struct link *link = connection_owner(connection);
@@ -209,6 +220,7 @@ static void on_closed(struct connection *connection, enum reason why, const char
 
 static const struct connection_events link_events = {on_open, on_stream, on_change, on_closed};
 
+/* One link per peer and desk, shared by all lanes to that sidecar. */
 int link_attach(struct lane *lane)
 {
 	struct desk *desk = lane->group->topic->desk;
@@ -253,6 +265,7 @@ int link_attach(struct lane *lane)
 	return 0;
 }
 
+/* The tick closes it when it stays empty. */
 void link_detach(struct lane *lane)
 {
 	struct link *link = lane->link;
@@ -265,11 +278,13 @@ void link_detach(struct lane *lane)
 	}
 }
 
+/* Half of the queue stays free, so that control frames find room behind messages. */
 bool link_ready(const struct link *link)
 {
 	return link->state == LINK_READY && grpc_call_queued(&link->call) < QUEUE_MAX / 2;
 }
 
+/* Encoded into the stream's queue: the frame may go at once. */
 bool link_send(struct link *link, const struct frame *frame)
 {
 	struct buf message;
@@ -285,6 +300,7 @@ bool link_send(struct link *link, const struct frame *frame)
 	return sent;
 }
 
+/* From the end, since a dead link leaves the map. */
 void link_tick(struct desk *desk)
 {
 	uint64_t now_ms = desk_now_ms(desk);
@@ -300,6 +316,7 @@ void link_tick(struct desk *desk)
 	}
 }
 
+/* The loop still turns some times, so that connections can end. */
 void link_close_all(struct desk *desk)
 {
 	while (desk->links.count > 0) {

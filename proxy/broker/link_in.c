@@ -29,11 +29,13 @@ struct link_in {
 	size_t waiting_count;
 };
 
+/* Numbers are the publisher's and unique on one link. */
 static struct slice lane_key(const uint32_t *lane)
 {
 	return slice_make(lane, sizeof *lane);
 }
 
+/* Frames that never left are dropped: the publisher's guard covers them. */
 static void free_link(void *object)
 {
 	struct link_in *link = object;
@@ -51,11 +53,13 @@ struct lost_mail {
 	struct frame_origin origin;
 };
 
+/* The desk that should hear of it is gone itself. */
 static void discard_lost(struct desk_mail *mail)
 {
 	mem_free(container_of(mail, struct lost_mail, mail));
 }
 
+/* On every worker, because members of one link live on several. */
 static void run_lost(struct desk *desk, struct desk_mail *mail)
 {
 	struct lost_mail *lost = container_of(mail, struct lost_mail, mail);
@@ -96,12 +100,14 @@ static void close_link(struct link_in *link)
 	loop_bury(link->desk->loop, free_link, link);
 }
 
+/* The status tells the other side what it did wrong. */
 static void fail(struct link_in *link, int status, const char *text)
 {
 	counters_add(&link->desk->broker->counters.link_errors, 1);
 	grpc_call_finish(&link->call, status, slice_from_string(text));
 }
 
+/* Order is kept: once something waits, everything behind it waits too. */
 static void send_message(struct link_in *link, struct buf *message)
 {
 	int status = link->waiting_count > 0 ? -ENOBUFS
@@ -117,6 +123,7 @@ static void send_message(struct link_in *link, struct buf *message)
 	link->waiting[link->waiting_count++] = *message;
 }
 
+/* Coded here, on the worker that owns the stream. */
 static void send_frame(struct link_in *link, const struct frame *frame)
 {
 	struct buf message;
@@ -126,6 +133,7 @@ static void send_frame(struct link_in *link, const struct frame *frame)
 	send_message(link, &message);
 }
 
+/* Ranges of versions must meet; there is one version yet. */
 static void take_hello(struct link_in *link, const struct frame *hello)
 {
 	struct frame *welcome;
@@ -155,6 +163,7 @@ static void run_frame(struct desk *desk, struct desk_mail *mail)
 	member_receive(desk, container_of(mail, struct frame, mail));
 }
 
+/* Only the first frame of a lane names its member; the rest follow the map. */
 static void forward(struct link_in *link, struct frame *frame)
 {
 	struct broker *broker = link->desk->broker;
@@ -188,6 +197,7 @@ static void forward(struct link_in *link, struct frame *frame)
 	desk_post(&broker->desks[home - 1], &frame->mail, run_frame, discard_frame);
 }
 
+/* Hello first, and nothing before it. */
 static void on_message(struct grpc_call *call, struct slice message)
 {
 	struct link_in *link = call->owner;
@@ -212,11 +222,13 @@ static void on_message(struct grpc_call *call, struct slice message)
 	}
 }
 
+/* The publisher is done; what it has not heard it will learn from its next lane. */
 static void on_half_close(struct grpc_call *call)
 {
 	grpc_call_finish(call, STATUS_OK, slice_make(NULL, 0));
 }
 
+/* Whatever the reason: the lanes are gone. */
 static void on_closed(struct grpc_call *call, int status, struct slice text)
 {
 	(void)status;
@@ -224,6 +236,7 @@ static void on_closed(struct grpc_call *call, int status, struct slice text)
 	close_link(call->owner);
 }
 
+/* As much of what waits as fits now. */
 static void on_drained(struct grpc_call *call)
 {
 	struct link_in *link = call->owner;
@@ -241,6 +254,7 @@ static void on_drained(struct grpc_call *call)
 static const struct grpc_call_ops link_call_ops = {
 	on_message, on_half_close, on_closed, on_drained};
 
+/* A frame for a link that was replaced meanwhile is dropped by its generation. */
 void link_in_send(struct desk *desk, struct frame *frame)
 {
 	struct link_in *link = frame->origin.slot < desk->accepted_count
@@ -253,6 +267,7 @@ void link_in_send(struct desk *desk, struct frame *frame)
 	frame_destroy(frame);
 }
 
+/* Slots are used again; generations are not. */
 static struct link_in *make(struct desk *desk)
 {
 	struct link_in *link = mem_zalloc(sizeof *link);
@@ -276,6 +291,7 @@ static struct link_in *make(struct desk *desk)
 	return link;
 }
 
+/* Refusals in the order of section 11: who, how, what, how many. */
 void link_in_open(void *context, const struct endpoint_request *request)
 {
 	struct broker *broker = context;
@@ -301,6 +317,7 @@ void link_in_open(void *context, const struct endpoint_request *request)
 	}
 }
 
+/* The streams are let go, which tells the publishers. */
 void link_in_close_all(struct desk *desk)
 {
 	for (uint32_t i = 0; i < desk->accepted_count; i++) {

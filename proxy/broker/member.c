@@ -1,3 +1,8 @@
+/*
+ * The subscriber's side. Credits are one pool per member, given first come, first served;
+ * whatever cannot be handed to the consumer now goes back as RETURNED, which costs nobody
+ * anything.
+ */
 #include "broker/member.h"
 
 #include <stdio.h>
@@ -24,6 +29,7 @@ struct inlet_key {
 	uint32_t zero;
 };
 
+/* Zeroed, because the whole of it is hashed. */
 static struct slice key_of(struct inlet_key *key, const struct frame_origin *origin, uint32_t lane)
 {
 	memset(key, 0, sizeof *key);
@@ -32,6 +38,7 @@ static struct slice key_of(struct inlet_key *key, const struct frame_origin *ori
 	return slice_make(key, sizeof *key);
 }
 
+/* Lane numbers are unique only together with where they came from. */
 static struct inlet *find_inlet(struct desk *desk, const struct frame_origin *origin, uint32_t lane)
 {
 	struct inlet_key key;
@@ -39,12 +46,14 @@ static struct inlet *find_inlet(struct desk *desk, const struct frame_origin *or
 	return map_get(&desk->inlets, key_of(&key, origin, lane));
 }
 
+/* Groups and names hold no slash. */
 static void print_key(struct slice group, struct slice name, char ret_key[static 160])
 {
 	(void)snprintf(ret_key, 160, "%.*s/%.*s", (int)group.size, (const char *)group.data,
 		(int)name.size, (const char *)name.data);
 }
 
+/* NULL: no such member lives on this worker. */
 struct member *member_find(struct desk *desk, struct slice group, struct slice name)
 {
 	char key[160];
@@ -53,16 +62,19 @@ struct member *member_find(struct desk *desk, struct slice group, struct slice n
 	return map_get(&desk->members, slice_from_string(key));
 }
 
+/* On the publisher's desk of this sidecar. */
 static void run_lane(struct desk *desk, struct desk_mail *mail)
 {
 	lane_receive(desk, container_of(mail, struct frame, mail));
 }
 
+/* On the worker that has the stream. */
 static void run_link(struct desk *desk, struct desk_mail *mail)
 {
 	link_in_send(desk, container_of(mail, struct frame, mail));
 }
 
+/* The receiver is gone; what it would have learned is lost with it. */
 static void discard_frame(struct desk_mail *mail)
 {
 	frame_destroy(container_of(mail, struct frame, mail));
@@ -79,6 +91,7 @@ static void send_down(struct desk *desk, const struct frame_origin *origin, stru
 		discard_frame);
 }
 
+/* Once a turn: results first, then answers to readers, then new credit (B11-05). */
 static void flush_results(struct task *task)
 {
 	struct member *member = container_of(task, struct member, task);
@@ -95,6 +108,7 @@ static void flush_results(struct task *task)
 	member_grant(member);
 }
 
+/* By the plan, or by a fetch that came before its plan. */
 struct member *member_create(struct desk *desk, struct slice group, struct slice name)
 {
 	struct member *member = mem_zalloc(sizeof *member);
@@ -113,11 +127,13 @@ struct member *member_create(struct desk *desk, struct slice group, struct slice
 	return member;
 }
 
+/* Credit that the publisher holds. */
 static unsigned unused(const struct inlet *inlet)
 {
 	return inlet->limit > inlet->delivered ? (unsigned)(inlet->limit - inlet->delivered) : 0;
 }
 
+/* The one place where a delivery ends; all counts change here. */
 static void free_delivery(struct delivery *delivery)
 {
 	struct member *member = delivery->member;
@@ -153,6 +169,7 @@ static void destroy_inlet(struct inlet *inlet)
 	mem_free(inlet);
 }
 
+/* Parked readers are answered, open leases go back, publishers are told to look elsewhere. */
 void member_destroy(struct member *member)
 {
 	struct desk *desk = member->desk;
@@ -178,11 +195,13 @@ void member_destroy(struct member *member)
 	mem_free(member);
 }
 
+/* Pushed to the own application, whose health gates delivery. */
 static bool to_app(const struct member *member)
 {
 	return member->settings && member->settings->push.kind == CONFIG_PUSH_APP;
 }
 
+/* Everything that can say no stands here, so that granting is one subtraction. */
 unsigned member_capacity(const struct member *member)
 {
 	const struct plan *plan = member->desk->plan;
@@ -206,6 +225,7 @@ unsigned member_capacity(const struct member *member)
 	return most > taken ? most - taken : 0;
 }
 
+/* In the order in which lanes came; an empty pool leaves their wishes standing. */
 void member_grant(struct member *member)
 {
 	unsigned capacity = member_capacity(member);
@@ -232,6 +252,7 @@ void member_grant(struct member *member)
 	}
 }
 
+/* A result without its lane would be wasted: the caller knows that there is one. */
 static void answer(struct inlet *inlet, uint64_t seq, const struct frame_outcome *outcome)
 {
 	struct frame_outcome full = *outcome;
@@ -250,6 +271,7 @@ static void answer(struct inlet *inlet, uint64_t seq, const struct frame_outcome
 	loop_queue(member->desk->loop, &member->task);
 }
 
+/* A longer pause replaces a shorter one, never the other way round. */
 void member_hold(struct member *member, uint32_t delay_ms, uint32_t status)
 {
 	uint64_t until = desk_now_ms(member->desk) + delay_ms;
@@ -268,6 +290,7 @@ void member_hold(struct member *member, uint32_t delay_ms, uint32_t status)
 	}
 }
 
+/* From the least to the most, doubling. */
 static uint32_t grow(uint32_t *wait_ms, uint32_t least, uint32_t most)
 {
 	*wait_ms = *wait_ms == 0 ? least : *wait_ms * 2 > most ? most : *wait_ms * 2;
@@ -332,6 +355,7 @@ static void keep_ack(const struct delivery *delivery)
 	(void)snprintf(kept->topic, sizeof kept->topic, "%s", delivery->topic);
 }
 
+/* When a lane of the same log and topic opens again. */
 static void tell_kept(struct inlet *inlet)
 {
 	struct member *member = inlet->member;
@@ -349,6 +373,7 @@ static void tell_kept(struct inlet *inlet)
 	}
 }
 
+/* Judged for the member first: a pause must stand before new credit is given. */
 void member_settle(struct delivery *delivery, const struct frame_outcome *outcome)
 {
 	struct member *member = delivery->member;
@@ -368,6 +393,7 @@ void member_settle(struct delivery *delivery, const struct frame_outcome *outcom
 	loop_queue(member->desk->loop, &member->task);
 }
 
+/* Within the ring of remembered leases; older ones are unknown. */
 bool member_late(struct member *member, const struct lease *lease, bool ack)
 {
 	for (unsigned i = 0; i < MEMBER_LATE; i++) {
@@ -402,6 +428,7 @@ static void on_ack_wait(struct timer *timer)
 	member_settle(delivery, &late); /* A9 */
 }
 
+/* The lease is drawn here: half a counter, half unguessable (B6-06). */
 static struct delivery *make_delivery(struct inlet *inlet, const struct frame_item *item)
 {
 	struct member *member = inlet->member;
@@ -430,6 +457,7 @@ static struct delivery *make_delivery(struct inlet *inlet, const struct frame_it
 	return delivery;
 }
 
+/* The publisher sent it twice on one lane, which only a confused one does. */
 static bool in_hand(const struct inlet *inlet, uint64_t seq)
 {
 	LIST_FOR_EACH(node, &inlet->deliveries) {
@@ -440,6 +468,7 @@ static bool in_hand(const struct inlet *inlet, uint64_t seq)
 	return false;
 }
 
+/* Counted as delivered in any case, so that both sides agree on the credit. */
 static void take_item(struct inlet *inlet, const struct frame_item *item)
 {
 	struct member *member = inlet->member;
@@ -474,6 +503,7 @@ static void take_item(struct inlet *inlet, const struct frame_item *item)
 	}
 }
 
+/* A lane that is opened twice begins anew. */
 static void open_inlet(struct desk *desk, const struct frame *frame)
 {
 	struct member *member = member_find(
@@ -510,6 +540,7 @@ static void open_inlet(struct desk *desk, const struct frame *frame)
 	}
 }
 
+/* An absurd wish is cut to the window: nobody can use more. */
 static void take_demand(struct inlet *inlet, const struct frame *frame)
 {
 	if (frame->want == 0) {
@@ -523,6 +554,7 @@ static void take_demand(struct inlet *inlet, const struct frame *frame)
 	member_grant(inlet->member);
 }
 
+/* Frames of lanes that are gone are ignored; their publisher learns it by the link. */
 void member_receive(struct desk *desk, struct frame *frame)
 {
 	struct inlet *inlet = find_inlet(desk, &frame->origin, frame->lane);
@@ -556,6 +588,7 @@ void member_receive(struct desk *desk, struct frame *frame)
 	frame_destroy(frame);
 }
 
+/* The consumer's work goes on: its outcome is kept for the next lane. */
 void member_origin_lost(struct desk *desk, const struct frame_origin *origin)
 {
 	for (size_t i = desk->inlets.count; i > 0; i--) {
@@ -570,6 +603,7 @@ void member_origin_lost(struct desk *desk, const struct frame_origin *origin)
 	}
 }
 
+/* Members that nobody needs end here, never inside a callback. */
 void member_tick(struct member *member)
 {
 	uint64_t now_ms = desk_now_ms(member->desk);

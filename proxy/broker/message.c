@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "codec/utf8.h"
 
+/* Complete only when its sum is set; until then one thread has it. */
 struct message *message_create(void)
 {
 	struct message *message = mem_zalloc(sizeof *message);
@@ -14,12 +15,14 @@ struct message *message_create(void)
 	return message;
 }
 
+/* Any thread: the bytes never change any more. */
 struct message *message_ref(struct message *message)
 {
 	atomic_fetch_add(&message->refs, 1);
 	return message;
 }
 
+/* The last one frees, on whatever thread it is. */
 void message_unref(struct message *message)
 {
 	if (!message || atomic_fetch_sub(&message->refs, 1) != 1) {
@@ -31,11 +34,13 @@ void message_unref(struct message *message)
 	mem_free(message);
 }
 
+/* A walk: there are few, and the form is that of the disk. */
 struct slice message_attribute(const struct message *message, struct slice name)
 {
 	return record_attribute(buf_slice(&message->attributes), name);
 }
 
+/* Of its record. */
 size_t message_size(const struct message *message)
 {
 	return message->attributes.size + message->body.size + RECORD_HEADER;
@@ -74,6 +79,7 @@ static bool value_valid(struct slice value)
 	return true;
 }
 
+/* Refused rather than cut: an event that was changed is another event. */
 bool message_put(struct message *message, struct slice name, struct slice value)
 {
 	struct slice rest = buf_slice(&message->attributes), known, ignored;

@@ -1,3 +1,7 @@
+/*
+ * Two slots, written in turn: a torn write costs the newer one, and the older still names the
+ * log.
+ */
 #include "broker/meta.h"
 
 #include <errno.h>
@@ -14,6 +18,7 @@
 #define META_SLOT    512
 #define META_CRC_AT  (META_SLOT - 4)
 
+/* Fixed offsets; what is not named is zero and free for later versions. */
 static void encode(const struct meta *meta, uint8_t ret_slot[META_SLOT])
 {
 	memset(ret_slot, 0, META_SLOT);
@@ -26,6 +31,7 @@ static void encode(const struct meta *meta, uint8_t ret_slot[META_SLOT])
 	bytes_put32(ret_slot + META_CRC_AT, crc32c(0, ret_slot, META_CRC_AT));
 }
 
+/* The sum first: a version number that is noise must not turn the spool off. */
 static int decode(const uint8_t slot[META_SLOT], struct meta *ret_meta)
 {
 	if (memcmp(slot, META_MAGIC, 8) != 0 ||
@@ -42,6 +48,7 @@ static int decode(const uint8_t slot[META_SLOT], struct meta *ret_meta)
 	return 0;
 }
 
+/* The higher generation of those that are whole. */
 int meta_load(struct disk *disk, struct meta *ret_meta)
 {
 	struct meta slots[2] = {{.log = 0}, {.log = 0}};
@@ -69,6 +76,7 @@ int meta_load(struct disk *disk, struct meta *ret_meta)
 	return 0;
 }
 
+/* Both slots alike, and the file appears whole or not at all. */
 int meta_create(struct disk *disk, const struct meta *meta)
 {
 	uint8_t slots[2 * META_SLOT];
@@ -78,6 +86,7 @@ int meta_create(struct disk *disk, const struct meta *meta)
 	return disk_replace_file(disk, META_NAME, slots, sizeof slots);
 }
 
+/* The slot that is not in force is overwritten. */
 int meta_store(struct disk *disk, struct meta *meta)
 {
 	uint8_t slot[META_SLOT];

@@ -1,3 +1,7 @@
+/*
+ * Names are checked after decoding and by length, never as C strings: a NUL or a slash that was
+ * escaped is as wrong as a plain one.
+ */
 #include "broker/names.h"
 
 #include <stdio.h>
@@ -5,12 +9,14 @@
 #include "base/assert.h"
 #include "base/crc32c.h"
 
+/* B2-01. */
 static bool token_byte(uint8_t byte)
 {
 	return (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z') ||
 	       (byte >= '0' && byte <= '9') || byte == '_' || byte == '-';
 }
 
+/* Between one and 64 bytes. */
 static bool token_valid(struct slice token)
 {
 	if (token.size == 0 || token.size > NAMES_TOKEN_MAX) {
@@ -73,6 +79,7 @@ enum reason names_group(struct slice name, bool ephemeral)
 	return token_valid(name) && name.size < NAMES_GROUP_MAX ? REASON_ok : REASON_bad_group;
 }
 
+/* The last occurrence counts, since a group has no dot. */
 bool names_dead_letter(struct slice name, struct slice *ret_topic, struct slice *ret_group)
 {
 	static const char middle[] = ".dlq.";
@@ -90,6 +97,8 @@ bool names_dead_letter(struct slice name, struct slice *ret_topic, struct slice 
 	return false;
 }
 
+/* Token by token; a wildcard never stands for `dlq`, so a broad pattern does not drink dead
+ * letters. */
 bool names_match(struct slice pattern, struct slice topic)
 {
 	struct slice wanted, token;
@@ -112,6 +121,8 @@ bool names_match(struct slice pattern, struct slice topic)
 	return topic.data == NULL;
 }
 
+/* Dead letters live with their topic, so that a message moves there without leaving its
+ * thread. */
 unsigned names_owner(struct slice topic, unsigned workers)
 {
 	struct slice base, group;
@@ -123,6 +134,7 @@ unsigned names_owner(struct slice topic, unsigned workers)
 	return crc32c(0, topic.data, topic.size) % workers;
 }
 
+/* A function of the names alone: every worker and every link finds the member without asking. */
 unsigned names_home(struct slice group, struct slice member, unsigned workers)
 {
 	uint32_t sum = crc32c(0, group.data, group.size);
@@ -131,6 +143,7 @@ unsigned names_home(struct slice group, struct slice member, unsigned workers)
 	return crc32c(crc32c(sum, "/", 1), member.data, member.size) % workers;
 }
 
+/* -1: none. */
 static int hex_digit(uint8_t byte)
 {
 	if (byte >= '0' && byte <= '9') {
@@ -140,6 +153,7 @@ static int hex_digit(uint8_t byte)
 	return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
 }
 
+/* Once; what is then still escaped was meant literally. */
 bool names_percent_decode(struct slice text, struct buf *ret_bytes)
 {
 	for (size_t i = 0; i < text.size; i++) {
@@ -160,6 +174,7 @@ bool names_percent_decode(struct slice text, struct buf *ret_bytes)
 	return true;
 }
 
+/* The CloudEvents HTTP binding, 3.1.3.2. */
 void names_percent_encode(struct slice bytes, struct buf *ret_text)
 {
 	static const char digits[] = "0123456789ABCDEF";
@@ -177,6 +192,7 @@ void names_percent_encode(struct slice bytes, struct buf *ret_text)
 	}
 }
 
+/* A number and a unit, nothing else; the product is checked before it is made. */
 bool names_duration(struct slice text, uint64_t max_ms, uint64_t *ret_ms)
 {
 	static const struct {
@@ -202,6 +218,7 @@ bool names_duration(struct slice text, uint64_t max_ms, uint64_t *ret_ms)
 	return false;
 }
 
+/* Fixed width, so that it can be cut out of any text. */
 void names_print_lease(const struct lease *lease, char ret_text[NAMES_LEASE_SIZE])
 {
 	int size = snprintf(ret_text, NAMES_LEASE_SIZE, "%016llx%016llx",
@@ -210,6 +227,7 @@ void names_print_lease(const struct lease *lease, char ret_text[NAMES_LEASE_SIZE
 	ASSERT(size == NAMES_LEASE_SIZE - 1);
 }
 
+/* 32 hex digits; whether it was ever given is the member's to say. */
 bool names_parse_lease(struct slice text, struct lease *ret_lease)
 {
 	uint8_t bytes[16];

@@ -1,8 +1,13 @@
+/*
+ * Plans are small beside messages and change rarely, so they are copied whole; that buys readers
+ * without locks.
+ */
 #include "broker/plan.h"
 
 #include "base/mem.h"
 #include "broker/names.h"
 
+/* Everything off and empty. */
 struct plan *plan_create(void)
 {
 	struct plan *plan = mem_zalloc(sizeof *plan);
@@ -12,12 +17,14 @@ struct plan *plan_create(void)
 	return plan;
 }
 
+/* Any thread. */
 struct plan *plan_ref(struct plan *plan)
 {
 	atomic_fetch_add(&plan->refs, 1);
 	return plan;
 }
 
+/* The last one frees the arena with all strings. */
 void plan_unref(struct plan *plan)
 {
 	if (plan && atomic_fetch_sub(&plan->refs, 1) == 1) {
@@ -26,6 +33,7 @@ void plan_unref(struct plan *plan)
 	}
 }
 
+/* The source may be the configuration or another plan. */
 static const char *const *copy_texts(struct plan *plan, const char *const *texts, size_t count)
 {
 	const char **copies = arena_alloc(&plan->arena, (count + 1) * sizeof *copies);
@@ -36,6 +44,7 @@ static const char *const *copy_texts(struct plan *plan, const char *const *texts
 	return copies;
 }
 
+/* The only place that reads the configuration's structs. */
 void plan_set_config(struct plan *plan, const struct config_broker *config)
 {
 	struct plan_policy *policies =
@@ -99,6 +108,7 @@ static int weight(const char *pattern)
 	return 2 * literal - rest;
 }
 
+/* Asked per publish: patterns are few. */
 const struct config_topic *plan_policy(const struct plan *plan, struct slice topic)
 {
 	const struct config_topic *best = &plan->fallback;
@@ -116,6 +126,7 @@ const struct config_topic *plan_policy(const struct plan *plan, struct slice top
 	return best;
 }
 
+/* By group and name, as members are. */
 const struct plan_local *plan_local(const struct plan *plan, struct slice group, struct slice name)
 {
 	for (size_t i = 0; i < plan->local_count; i++) {

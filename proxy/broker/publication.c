@@ -1,13 +1,19 @@
+/*
+ * One object from the request to the answer: it is mail, job of the disk thread and result in
+ * turn, and never in two hands at once (B10-01).
+ */
 #include "broker/publication.h"
 
 #include "base/mem.h"
 #include "broker/publish.h"
 
+/* Zeroed; the sender fills in what its kind needs. */
 struct publication *publication_create(void)
 {
 	return mem_zalloc(sizeof(struct publication));
 }
 
+/* Gives back what it counts against L1. */
 void publication_destroy(struct publication *publication)
 {
 	if (publication->counted_bytes > 0) {
@@ -20,6 +26,7 @@ void publication_destroy(struct publication *publication)
 	mem_free(publication);
 }
 
+/* Committed or refused: the one who began it hears it exactly once. */
 void publication_finish(struct publication *publication, enum reason reason)
 {
 	publication->reason = reason;

@@ -1,3 +1,7 @@
+/*
+ * The request is judged on the worker that took it and stored by the owner of its topic; the 200
+ * comes only from the disk thread's word (B5-07).
+ */
 #include "broker/publish.h"
 
 #include <stdio.h>
@@ -24,6 +28,7 @@ struct publish {
 	char id[MESSAGE_ATTRIBUTE_VALUE_MAX + 1]; /* as far as the publisher gave it */
 };
 
+/* A ticket that is still out becomes worthless. */
 static void free_publish(struct publish *publish)
 {
 	timer_cancel(&publish->timer);
@@ -33,6 +38,7 @@ static void free_publish(struct publish *publish)
 	mem_free(publish);
 }
 
+/* With the id, as far as it is known: publishing it again is the client's way out. */
 static void refuse(struct publish *publish, enum reason reason, const char *text)
 {
 	respond_reason(publish->desk->broker, publish->unary, reason, text,
@@ -46,6 +52,8 @@ static void on_timeout(struct timer *timer)
 	refuse(container_of(timer, struct publish, timer), REASON_commit_timeout, NULL);
 }
 
+/* On the owner's thread; a topic that may not exist is refused there, since only the owner
+ * knows. */
 static void run_owner(struct desk *desk, struct desk_mail *mail)
 {
 	struct publication *publication = container_of(mail, struct publication, mail);
@@ -59,6 +67,7 @@ static void run_owner(struct desk *desk, struct desk_mail *mail)
 	topic_publish(topic, publication);
 }
 
+/* The level that was reached, not the one that was asked for (B1-02). */
 static void answer(struct publish *publish, const struct publication *publication)
 {
 	const char *level = publication->fsync ? "fsync" : "os";
@@ -83,6 +92,7 @@ static void answer(struct publish *publish, const struct publication *publicatio
 	buf_fini(&body);
 }
 
+/* Nobody waits any more where the ticket is gone: timed out, or the client left. */
 void publish_answer(struct desk *desk, struct desk_mail *mail)
 {
 	struct publication *publication = container_of(mail, struct publication, mail);
@@ -106,6 +116,7 @@ void publish_answer(struct desk *desk, struct desk_mail *mail)
 	publication_destroy(publication);
 }
 
+/* From here on the message counts against L1 until it is answered. */
 static void send_to_owner(struct publish *publish, struct publication *publication)
 {
 	struct desk *desk = publish->desk;
@@ -127,6 +138,8 @@ static void send_to_owner(struct publish *publish, struct publication *publicati
 		&publication->mail, run_owner, publication_discard);
 }
 
+/* The body is there whole: the number it gets is later than everything answered before
+ * (B5-10). */
 static void on_request(struct unary *unary, struct slice body)
 {
 	struct publish *publish = unary_owner(unary);
@@ -186,6 +199,7 @@ static enum reason closed(const struct desk *desk)
 	return REASON_ok;
 }
 
+/* Decoded once, then checked. */
 static enum reason read_topic(const struct head *head, char ret_topic[NAMES_TOPIC_MAX + 1])
 {
 	struct slice segment = slice_from(head->path, sizeof PREFIX - 1);
@@ -204,6 +218,7 @@ static enum reason read_topic(const struct head *head, char ret_topic[NAMES_TOPI
 	return reason;
 }
 
+/* Cheap refusals first; the body's bound depends on the topic. */
 void publish_open(void *context, const struct endpoint_request *request)
 {
 	struct broker *broker = context;

@@ -31,6 +31,7 @@ struct push {
 	size_t read;
 };
 
+/* After its last callback. */
 static void free_push(void *object)
 {
 	struct push *push = object;
@@ -62,11 +63,13 @@ static void finish(struct push *push)
 	}
 }
 
+/* ack_wait passed or the member ends: the outcome was decided elsewhere. */
 void push_cancel(struct delivery *delivery)
 {
 	finish(delivery->push);
 }
 
+/* Details are kept for failures only. */
 static void settle(struct push *push, enum frame_result kind)
 {
 	struct delivery *delivery = push->delivery;
@@ -103,6 +106,7 @@ static void conclude(struct push *push)
 	settle(push, kind);
 }
 
+/* The first final head decides (B7-07); what the data path itself made carries its own word. */
 static void take_head(struct push *push, const struct head *head)
 {
 	struct slice outcome = head_value(head, TOKEN_x_pillion_outcome);
@@ -116,6 +120,7 @@ static void take_head(struct push *push, const struct head *head)
 		head_value(head, TOKEN_retry_after), desk_wall_ms(push->desk));
 }
 
+/* Interim answers other than 102 say nothing about the message. */
 static void on_head(struct stream *stream, struct head *head, bool end)
 {
 	struct push *push = stream->owner;
@@ -141,6 +146,7 @@ static void on_head(struct stream *stream, struct head *head, bool end)
 	}
 }
 
+/* Read for the sake of the connection, kept for the sake of a dead letter. */
 static void on_body(struct stream *stream, struct chain *body, bool end)
 {
 	struct push *push = stream->owner;
@@ -161,12 +167,14 @@ static void on_body(struct stream *stream, struct chain *body, bool end)
 	}
 }
 
+/* Nothing more is to be sent than was queued at once. */
 static void on_sent(struct stream *stream, size_t n)
 {
 	ASSERT(stream->owner);
 	(void)n;
 }
 
+/* Before the request left whole it cannot have done anything; after that it may have. */
 static void on_reset(struct stream *stream, enum reason why)
 {
 	struct push *push = stream->owner;
@@ -209,6 +217,7 @@ static void fill_head(const struct push *push, struct head *head)
 	head_add(head, SLICE("x-pillion-lease"), slice_from_string(text));
 }
 
+/* Length known, body queued at once: one request, never chunked (B7-01). */
 static bool send_request(struct push *push, struct codec *codec)
 {
 	struct stream *stream = codec->ops->open(codec);
@@ -235,6 +244,7 @@ static bool send_request(struct push *push, struct codec *codec)
 	return true;
 }
 
+/* The delivery may have been settled while the connection was made. */
 static void on_connection_open(struct connection *connection)
 {
 	struct push *push = connection_owner(connection);
@@ -245,16 +255,19 @@ static void on_connection_open(struct connection *connection)
 	}
 }
 
+/* The slot of accepting sides. */
 static void on_connection_stream(struct connection *connection, struct stream *stream)
 {
 	ASSERT(connection && !stream); /* a client's connection accepts none */
 }
 
+/* One connection, one request: nothing to decide. */
 static void on_connection_change(struct connection *connection)
 {
 	ASSERT(connection_owner(connection));
 }
 
+/* Without an answer it was not reached; streams hear of a break before this. */
 static void on_connection_closed(struct connection *connection, enum reason why, const char *detail)
 {
 	struct push *push = connection_owner(connection);
@@ -272,6 +285,7 @@ static void on_connection_closed(struct connection *connection, enum reason why,
 static const struct connection_events push_events = {
 	on_connection_open, on_connection_stream, on_connection_change, on_connection_closed};
 
+/* For addresses beside the application's own: no pool, since such pushes are the exception. */
 static void dial(struct push *push)
 {
 	const struct plan_local *settings = push->delivery->member->settings;
@@ -287,6 +301,7 @@ static void dial(struct push *push)
 	push->connection = connection_dial(&options, &target);
 }
 
+/* The data path's own client never repeats a request (LOCAL_TO_APP_RAW). */
 void push_start(struct delivery *delivery)
 {
 	struct desk *desk = delivery->member->desk;

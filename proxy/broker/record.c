@@ -1,3 +1,6 @@
+/*
+ * The layout of B9-01, offset by offset; the example of that rule is the test.
+ */
 #include "broker/record.h"
 
 #include <errno.h>
@@ -18,6 +21,7 @@ static uint32_t header_crc(const uint8_t bytes[RECORD_HEADER], uint32_t salt)
 	return crc32c(crc32c(0, text, sizeof text), bytes + 4, RECORD_HEADER - 4);
 }
 
+/* Everything but the padding behind the record. */
 void record_encode(const struct record *record, uint32_t salt, uint8_t ret_bytes[RECORD_HEADER])
 {
 	ASSERT(record->length >= RECORD_HEADER && record->length <= RECORD_LENGTH_MAX);
@@ -35,6 +39,7 @@ void record_encode(const struct record *record, uint32_t salt, uint8_t ret_bytes
 	bytes_put32(ret_bytes, header_crc(ret_bytes, salt));
 }
 
+/* Lengths are judged before the sum is believed, so that nothing is read outside the file. */
 bool record_decode(const uint8_t bytes[RECORD_HEADER], uint32_t salt, struct record *ret_record)
 {
 	uint32_t length = bytes_get32(bytes + 8);
@@ -61,11 +66,13 @@ bool record_decode(const uint8_t bytes[RECORD_HEADER], uint32_t salt, struct rec
 	return true;
 }
 
+/* Made on entry and checked by the consumer: it covers the whole way. */
 uint32_t record_pcrc(struct slice attributes, struct slice body)
 {
 	return crc32c(crc32c(0, attributes.data, attributes.size), body.data, body.size);
 }
 
+/* For the index; equality of keys is decided on the bytes. */
 uint32_t record_key_crc(struct slice key)
 {
 	uint32_t crc;
@@ -77,6 +84,7 @@ uint32_t record_key_crc(struct slice key)
 	return crc == 0 ? 1 : crc;
 }
 
+/* The caller has checked lengths. */
 void record_put_attribute(struct buf *buf, struct slice name, struct slice value)
 {
 	uint8_t sizes[3];
@@ -89,6 +97,7 @@ void record_put_attribute(struct buf *buf, struct slice name, struct slice value
 	buf_append_slice(buf, value);
 }
 
+/* From disk or link: a length that does not fit is an error, never a guess. */
 int record_next_attribute(struct slice *rest, struct slice *ret_name, struct slice *ret_value)
 {
 	size_t name, value;
@@ -110,6 +119,7 @@ int record_next_attribute(struct slice *rest, struct slice *ret_name, struct sli
 	return 1;
 }
 
+/* A broken list has no attributes behind the break. */
 struct slice record_attribute(struct slice attributes, struct slice name)
 {
 	struct slice found, value;
@@ -122,11 +132,13 @@ struct slice record_attribute(struct slice attributes, struct slice name)
 	return slice_make(NULL, 0);
 }
 
+/* The sum stands in the index, so that other groups pass the message without its bytes. */
 uint32_t record_only(struct slice attributes)
 {
 	return record_key_crc(record_attribute(attributes, SLICE(RECORD_ONLY_ATTRIBUTE)));
 }
 
+/* Reserved bytes are zero and covered by the sum. */
 void record_encode_segment(const struct segment_header *header, uint8_t ret_bytes[SEGMENT_HEADER])
 {
 	memset(ret_bytes, 0, SEGMENT_HEADER);
@@ -140,6 +152,7 @@ void record_encode_segment(const struct segment_header *header, uint8_t ret_byte
 	bytes_put32(ret_bytes + SEGMENT_CRC_AT, crc32c(0, ret_bytes, SEGMENT_CRC_AT));
 }
 
+/* A whole header of another version is told from noise: the spool is then left alone. */
 int record_decode_segment(const uint8_t bytes[SEGMENT_HEADER], struct segment_header *ret_header)
 {
 	if (memcmp(bytes, SEGMENT_MAGIC, 8) != 0 ||

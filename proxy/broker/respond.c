@@ -7,6 +7,7 @@
 
 #define REFUSED_BODY_MAX ((size_t)16 << 20)
 
+/* Refusals before the disk thread had the message are always not-processed (RE-01). */
 static void fill(struct broker *broker, struct reply *reply, enum reason reason, const char *text)
 {
 	*reply = (struct reply){.reason = reason,
@@ -29,6 +30,7 @@ struct refusal {
 	char text[256];
 };
 
+/* The body is not looked at. */
 static void on_refused(struct unary *unary, struct slice body)
 {
 	struct refusal *refusal = unary_owner(unary);
@@ -41,6 +43,7 @@ static void on_refused(struct unary *unary, struct slice body)
 	mem_free(refusal);
 }
 
+/* The client did not wait for its refusal. */
 static void on_refused_gone(struct unary *unary)
 {
 	mem_free(unary_owner(unary));
@@ -61,6 +64,7 @@ void respond_refuse(struct broker *broker, const struct endpoint_request *reques
 	unary_accept(request, REFUSED_BODY_MAX, &refused_ops, refusal);
 }
 
+/* With the message's id where there is one (B5-11). */
 void respond_reason(struct broker *broker, struct unary *unary, enum reason reason,
 	const char *text, struct slice event)
 {
@@ -71,6 +75,8 @@ void respond_reason(struct broker *broker, struct unary *unary, enum reason reas
 	unary_reply_reason(unary, &reply);
 }
 
+/* A browser adds these fields by itself: no web page publishes through localhost unless
+ * listed. */
 bool respond_cross_site(struct desk *desk, const struct endpoint_request *request)
 {
 	const struct field *origin = head_find(request->head, TOKEN_origin);
@@ -89,6 +95,7 @@ bool respond_cross_site(struct desk *desk, const struct endpoint_request *reques
 	return true;
 }
 
+/* A GET whose answer is lost would lose messages (B6-01). */
 bool respond_wrong_method(struct broker *broker, const struct endpoint_request *request)
 {
 	if (request->head->method == METHOD_POST) {

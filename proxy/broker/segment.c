@@ -1,3 +1,7 @@
+/*
+ * A segment is born whole, grows by appending only, and is never written again once sealed;
+ * scanning it needs nothing but its own bytes.
+ */
 #include "broker/segment.h"
 
 #include <errno.h>
@@ -10,6 +14,7 @@
 #define SCAN_PIECE   ((size_t)256 << 10)
 #define NUMBER_WIDTH 16
 
+/* Numbers as fixed-width hex, so that names sort as numbers do. */
 void segment_name(uint64_t number, const char *suffix, char ret_name[SEGMENT_NAME_SIZE])
 {
 	int size = snprintf(
@@ -18,6 +23,7 @@ void segment_name(uint64_t number, const char *suffix, char ret_name[SEGMENT_NAM
 	ASSERT(size > 0 && size < SEGMENT_NAME_SIZE);
 }
 
+/* Anything else in the directory is none of ours. */
 bool segment_parse_name(const char *name, const char *suffix, uint64_t *ret_number)
 {
 	struct slice text = slice_from_string(name);
@@ -57,6 +63,7 @@ static int fill(struct disk *disk, int file, const struct segment_header *header
 	return status == 0 ? disk->ops->fdatasync(disk, file) : status;
 }
 
+/* Under its final name only when it is complete and durable (B9-02). */
 int segment_create(struct disk *disk, const struct segment_header *header, uint64_t size,
 	struct segment **ret_segment)
 {
@@ -94,6 +101,7 @@ int segment_create(struct disk *disk, const struct segment_header *header, uint6
 	return 0;
 }
 
+/* The object, not the file. */
 void segment_destroy(struct segment *segment, struct disk *disk)
 {
 	if (!segment) {
@@ -106,6 +114,7 @@ void segment_destroy(struct segment *segment, struct disk *disk)
 	mem_free(segment);
 }
 
+/* Shorter than a header is damaged, not empty. */
 int segment_read_header(struct segment_source *source, struct segment_header *ret_header)
 {
 	uint8_t bytes[SEGMENT_HEADER];
@@ -204,6 +213,7 @@ static int search(struct window *window, const struct segment_header *header, ui
 	return 0;
 }
 
+/* The whole record is in the window while it is visited. */
 static int visit_record(struct window *window, const struct segment_visitor *visitor,
 	uint64_t offset, const struct record *record)
 {
@@ -245,6 +255,7 @@ static int pass_damage(struct window *window, const struct segment_header *heade
 	return 0;
 }
 
+/* Every byte is looked at once, but for the search behind damage. */
 int segment_scan(struct segment_source *source, const struct segment_header *header,
 	const struct segment_visitor *visitor, uint64_t *ret_end)
 {

@@ -24,6 +24,7 @@ static int fail(struct spool *spool)
 	return -EIO;
 }
 
+/* One call covers everything written since the last one. */
 int spool_sync(struct spool *spool)
 {
 	const struct spool_options *options = &spool->options;
@@ -86,6 +87,7 @@ static uint64_t next_size(const struct spool *spool, uint64_t need)
 	return size > least ? size : record_padded(least);
 }
 
+/* The reserve is one segment: cursors and dead letters must find a place when messages do not. */
 static uint64_t quota(const struct spool *spool, bool reserve)
 {
 	uint64_t bytes = spool->options.bytes;
@@ -117,6 +119,8 @@ static int write_state(struct spool *spool)
 	return spool_sync(spool);
 }
 
+/* The new segment exists before the old one is sealed, so that a full disk leaves a log that
+ * still works. */
 int spool_rotate(struct spool *spool, uint64_t need, bool reserve)
 {
 	struct segment_header header = {.log = spool->meta.log, .number = spool->next_segment};
@@ -174,6 +178,7 @@ static void note_written(struct spool *spool, struct spool_entry *entry)
 	}
 }
 
+/* One write for the whole run (B9-03); the state of its entries follows from that one result. */
 static int flush(struct batch *batch, const struct spool_entry *until)
 {
 	struct spool *spool = batch->spool;
@@ -206,6 +211,7 @@ static int flush(struct batch *batch, const struct spool_entry *until)
 	return status;
 }
 
+/* Empty parts are left out. */
 static void add_vector(struct batch *batch, const void *data, size_t size)
 {
 	if (size > 0) {
@@ -236,6 +242,7 @@ static void gather(struct batch *batch, struct spool_entry *entry)
 	batch->bytes += length;
 }
 
+/* END needs its place too. */
 static bool fits(const struct spool *spool, uint64_t length)
 {
 	const struct segment *segment = spool->current;
@@ -243,6 +250,7 @@ static bool fits(const struct spool *spool, uint64_t length)
 	return segment && segment->size - segment->end >= length + END_SIZE;
 }
 
+/* A run never spans two segments. */
 static int append_one(struct batch *batch, struct spool_entry *entry)
 {
 	struct spool *spool = batch->spool;
@@ -264,6 +272,7 @@ static int append_one(struct batch *batch, struct spool_entry *entry)
 	return status;
 }
 
+/* Entries after a failure are refused; those before it stand. */
 void spool_append(struct spool *spool, struct spool_entry *first)
 {
 	struct batch *batch = mem_zalloc(sizeof *batch);
@@ -280,6 +289,7 @@ void spool_append(struct spool *spool, struct spool_entry *first)
 	mem_free(batch);
 }
 
+/* A number that is not there was deleted already. */
 void spool_release(struct spool *spool, uint64_t segment, uint64_t count)
 {
 	LIST_FOR_EACH(node, &spool->segments) {
@@ -315,6 +325,7 @@ static void drop_old_bad(struct spool *spool, uint64_t number)
 	}
 }
 
+/* A failed removal is tried again with the next reclaim. */
 static int delete_segment(struct spool *spool, struct segment *segment)
 {
 	struct disk *disk = spool->options.disk;
@@ -337,11 +348,13 @@ static int delete_segment(struct spool *spool, struct segment *segment)
 	return 0;
 }
 
+/* Sealed, and nothing in it is wanted. */
 static bool deletable(const struct segment *segment)
 {
 	return segment->file < 0 && segment->live == 0;
 }
 
+/* Whole segments only: nothing is rewritten. */
 unsigned spool_reclaim(struct spool *spool)
 {
 	unsigned count = 0, wanted = 0;
@@ -363,6 +376,8 @@ unsigned spool_reclaim(struct spool *spool)
 	return count;
 }
 
+/* What the owners ask before they give a number: the refusal should come from them, not from
+ * here. */
 uint64_t spool_room(const struct spool *spool)
 {
 	uint64_t most = quota(spool, false);
@@ -376,12 +391,14 @@ uint64_t spool_room(const struct spool *spool)
 	return left;
 }
 
+/* What a power cut could take now. */
 uint64_t spool_unsynced(const struct spool *spool)
 {
 	/* Both in one segment: a segment is synced before the next one begins. */
 	return spool->written_lsn - spool->synced_lsn;
 }
 
+/* Also of a spool that was never opened whole. */
 static void destroy(struct spool *spool)
 {
 	LIST_FOR_EACH_SAFE(node, &spool->segments) {
@@ -391,6 +408,7 @@ static void destroy(struct spool *spool)
 	mem_free(spool);
 }
 
+/* On failure nothing is left behind and nothing was changed on disk. */
 int spool_open(const struct spool_options *options, struct spool **ret_spool, struct err *err)
 {
 	struct spool *spool = mem_zalloc(sizeof *spool);
@@ -410,6 +428,7 @@ int spool_open(const struct spool_options *options, struct spool **ret_spool, st
 	return 0;
 }
 
+/* END and the clean flag tell the next start that nothing is missing. */
 void spool_close(struct spool *spool)
 {
 	if (!spool) {
@@ -423,6 +442,7 @@ void spool_close(struct spool *spool)
 	destroy(spool);
 }
 
+/* What a kill does, for tests and for a spool that was never used. */
 void spool_abandon(struct spool *spool)
 {
 	if (spool) {

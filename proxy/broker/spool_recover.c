@@ -34,6 +34,7 @@ struct recovery {
 	size_t damage_count;
 };
 
+/* Names that are none of ours are left alone. */
 static int visit_name(void *context, const char *name)
 {
 	struct names *names = context;
@@ -54,6 +55,7 @@ static int visit_name(void *context, const char *name)
 	return 0;
 }
 
+/* Oldest first, as they were written. */
 static int compare_numbers(const void *a, const void *b)
 {
 	uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
@@ -67,6 +69,7 @@ struct file_source {
 	int file;
 };
 
+/* A read error is final for the start: guessing would lose messages. */
 static int read_file(struct segment_source *source, void *data, size_t size, uint64_t offset)
 {
 	struct file_source *file = container_of(source, struct file_source, source);
@@ -74,6 +77,7 @@ static int read_file(struct segment_source *source, void *data, size_t size, uin
 	return disk_read_all(file->disk, file->file, data, size, offset);
 }
 
+/* Judged when all segments were read: later records tell what had been durable. */
 static void add_damage(struct recovery *recovery, uint64_t offset)
 {
 	recovery->damages = mem_realloc(
@@ -81,6 +85,7 @@ static void add_damage(struct recovery *recovery, uint64_t offset)
 	recovery->damages[recovery->damage_count++] = (struct damage){offset, recovery->segment};
 }
 
+/* From the newest, which is asked for nearly always. */
 static struct segment *find_segment(const struct spool *spool, uint64_t number)
 {
 	const struct list_node *node = spool->segments.prev; /* most often the one being read */
@@ -141,6 +146,7 @@ static void note_durable(struct recovery *recovery, const struct record *record)
 	}
 }
 
+/* A record of a later version is passed; one whose body is damaged is lost alone. */
 static void on_record(void *owner, const struct segment_found *found)
 {
 	struct recovery *recovery = owner;
@@ -173,6 +179,7 @@ static void on_record(void *owner, const struct segment_found *found)
 	}
 }
 
+/* The records behind it are kept (B9-06). */
 static void on_damage(void *owner, uint64_t offset, uint64_t size, bool at_end)
 {
 	struct recovery *recovery = owner;
@@ -216,6 +223,7 @@ static int scan_open(struct recovery *recovery, struct file_source *file, uint64
 	return status < 0 ? status : file->disk->ops->fdatasync(file->disk, file->file);
 }
 
+/* The name of the file goes into the error: it is what an operator can act on. */
 static int scan_segment(struct recovery *recovery, uint64_t number, struct err *err)
 {
 	struct disk *disk = recovery->spool->options.disk;
@@ -280,6 +288,7 @@ static bool done_everywhere(
 	return done;
 }
 
+/* Neighbouring numbers become one range. */
 static void report_loss(struct spool *spool, uint32_t topic, uint64_t seq)
 {
 	struct spool_report *report = &spool->report;
@@ -295,6 +304,7 @@ static void report_loss(struct spool *spool, uint32_t topic, uint64_t seq)
 	}
 }
 
+/* The list is ascending and asked in order, so one pass is enough. */
 static bool present(const struct spool_topic *topic, size_t *place, uint64_t seq)
 {
 	while (*place < topic->count && topic->messages[*place].seq < seq) {
@@ -335,6 +345,7 @@ static bool find_losses(
 	return lost;
 }
 
+/* What the next state block will say. */
 static void keep_images(struct spool_topic *topic, const struct cursor_image *images, size_t count)
 {
 	struct buf body;
@@ -429,6 +440,7 @@ static int settle_losses(struct spool *spool)
 	return status;
 }
 
+/* A missing META beside segments is somebody else's mistake, not a new log. */
 static int take_meta(struct spool *spool, bool has_segments, struct err *err)
 {
 	int status = meta_load(spool->options.disk, &spool->meta);
@@ -458,6 +470,7 @@ static int take_meta(struct spool *spool, bool has_segments, struct err *err)
 	return status;
 }
 
+/* In order of their numbers: later records win. */
 static int scan_all(struct recovery *recovery, const struct names *names, struct err *err)
 {
 	int status = 0;
@@ -474,6 +487,7 @@ static int scan_all(struct recovery *recovery, const struct names *names, struct
 	return status;
 }
 
+/* The last step writes, all others only read. */
 int spool_recover(struct spool *spool, struct err *err)
 {
 	struct recovery recovery = {.spool = spool};
@@ -508,6 +522,7 @@ int spool_recover(struct spool *spool, struct err *err)
 	return status;
 }
 
+/* Once per topic; afterwards the spool keeps only names and cursors. */
 struct spool_message *spool_take_messages(struct spool_topic *topic, size_t *ret_count)
 {
 	struct spool_message *messages = topic->messages;

@@ -10,11 +10,13 @@
 #include "base/mem.h"
 #include "broker/cursor.h"
 
+/* NULL: no record named that number. */
 struct spool_topic *spool_topic_at(const struct spool *spool, uint32_t number)
 {
 	return number >= 1 && number <= spool->topic_count ? spool->topics[number - 1] : NULL;
 }
 
+/* By name, for tests and tools. */
 struct spool_topic *spool_find(const struct spool *spool, struct slice name)
 {
 	return map_get(&spool->names, name);
@@ -50,6 +52,7 @@ static bool is_unnamed(const struct spool_topic *topic)
 	return strcmp(topic->name, text) == 0;
 }
 
+/* A number and a name belong together for ever. */
 int spool_bind(
 	struct spool *spool, uint32_t number, struct slice name, struct spool_topic **ret_topic)
 {
@@ -77,6 +80,7 @@ int spool_bind(
 	return 0;
 }
 
+/* Their messages stay visible under a name that says what happened: nothing leaves silently. */
 void spool_name_all(struct spool *spool)
 {
 	for (uint32_t i = 0; i < spool->topic_count; i++) {
@@ -89,6 +93,7 @@ void spool_name_all(struct spool *spool)
 	}
 }
 
+/* NULL where the group had none. */
 static void free_body(struct buf *body)
 {
 	if (body) {
@@ -97,6 +102,7 @@ static void free_body(struct buf *body)
 	}
 }
 
+/* Checked before it is kept, so that a state block never repeats damage. */
 int spool_keep_cursor(struct spool_topic *topic, struct slice body)
 {
 	struct cursor_image image;
@@ -122,6 +128,7 @@ int spool_keep_cursor(struct spool_topic *topic, struct slice body)
 	return 0;
 }
 
+/* The same for records that are appended and for those that are recovered: one truth. */
 bool spool_note(struct spool *spool, const struct record *record, struct slice body)
 {
 	struct spool_topic *topic;
@@ -145,6 +152,7 @@ bool spool_note(struct spool *spool, const struct record *record, struct slice b
 	return true;
 }
 
+/* With the messages that nobody took. */
 void spool_table_fini(struct spool *spool)
 {
 	for (uint32_t i = 0; i < spool->topic_count; i++) {
@@ -165,6 +173,7 @@ void spool_table_fini(struct spool *spool)
 	map_fini(&spool->names);
 }
 
+/* One behind the other, padded as on disk. */
 static void put_record(
 	struct buf *block, const struct record *base, struct slice body, uint32_t salt)
 {
@@ -183,6 +192,8 @@ static void put_record(
 	buf_append(block, zeros, padding);
 }
 
+/* The last number of each topic is in it: numbers are never given twice, even when all
+ * messages are gone. */
 void spool_state_block(const struct spool *spool, uint32_t salt, struct buf *ret_block)
 {
 	for (uint32_t i = 0; i < spool->topic_count; i++) {
@@ -204,6 +215,7 @@ void spool_state_block(const struct spool *spool, uint32_t salt, struct buf *ret
 	}
 }
 
+/* Known before the segment is made, so that it fits. */
 size_t spool_state_size(const struct spool *spool)
 {
 	size_t size = 0;

@@ -1,3 +1,7 @@
+/*
+ * One thread writes and syncs, one reads what is no longer in memory; workers never wait for
+ * either. The next batch forms in the mailbox while this one is on its way to the disk.
+ */
 #include "broker/spool_thread.h"
 
 #include <errno.h>
@@ -43,6 +47,7 @@ struct stop_mail {
 	bool *flag;
 };
 
+/* Plain stores of single words: readers may be one batch behind. */
 static void publish_numbers(struct spool_thread *thread)
 {
 	const struct spool *spool = thread->spool;
@@ -54,6 +59,7 @@ static void publish_numbers(struct spool_thread *thread)
 	atomic_store(&thread->numbers.failed, spool->failed);
 }
 
+/* On the loop of whoever sent it, if that one still exists. */
 static void deliver_done(struct mail *mail)
 {
 	struct spool_job *job = container_of(mail, struct spool_job, mail);
@@ -65,6 +71,7 @@ static void deliver_done(struct mail *mail)
 	}
 }
 
+/* The loop was closed; the record may be on disk all the same. */
 static void discard_job(struct mail *mail)
 {
 	struct spool_job *job = container_of(mail, struct spool_job, mail);
@@ -73,6 +80,7 @@ static void discard_job(struct mail *mail)
 	job->discard(job);
 }
 
+/* The one line that says that the spool stopped (B9-08). */
 static void sync_now(struct spool_thread *thread)
 {
 	uint64_t begin = clock_monotonic_ns();
@@ -121,6 +129,7 @@ static void commit(struct spool_thread *thread)
 	}
 }
 
+/* Only gathered here; commit does the work for all of them. */
 static void deliver_append(struct mail *mail)
 {
 	struct spool_job *job = container_of(mail, struct spool_job, mail);
@@ -132,6 +141,7 @@ static void deliver_append(struct mail *mail)
 	thread->any_sync = thread->any_sync || job->sync;
 }
 
+/* In the order of the posts: one owner's jobs stay in order. */
 void spool_thread_append(struct spool_thread *thread, struct spool_job *job)
 {
 	ASSERT(job->done && job->discard && job->loop);
@@ -142,6 +152,7 @@ void spool_thread_append(struct spool_thread *thread, struct spool_job *job)
 	(void)mailbox_post(thread->jobs, &job->mail);
 }
 
+/* The deletion itself follows when the batch is through. */
 static void deliver_release(struct mail *mail)
 {
 	struct release_mail *release = container_of(mail, struct release_mail, mail);
@@ -151,6 +162,7 @@ static void deliver_release(struct mail *mail)
 	mem_free(release);
 }
 
+/* Nothing is answered: the space comes back when it comes back. */
 void spool_thread_release(struct spool_thread *thread, uint64_t segment, uint64_t count)
 {
 	struct release_mail *release = mem_zalloc(sizeof *release);
@@ -162,6 +174,7 @@ void spool_thread_release(struct spool_thread *thread, uint64_t segment, uint64_
 	(void)mailbox_post(thread->jobs, &release->mail);
 }
 
+/* Behind everything that was posted before. */
 static void deliver_stop(struct mail *mail)
 {
 	struct stop_mail *stop = container_of(mail, struct stop_mail, mail);
@@ -170,6 +183,7 @@ static void deliver_stop(struct mail *mail)
 	mem_free(stop);
 }
 
+/* Until the next second's sync of `os` data, if there is any (B8-02). */
 static int wait_ms(const struct spool_thread *thread)
 {
 	uint64_t now = clock_monotonic_ms();
@@ -181,6 +195,7 @@ static int wait_ms(const struct spool_thread *thread)
 	return due <= now ? 0 : (int)(due - now);
 }
 
+/* They belong to control. */
 static void block_signals(void)
 {
 	sigset_t all;
@@ -189,6 +204,7 @@ static void block_signals(void)
 	(void)pthread_sigmask(SIG_BLOCK, &all, NULL);
 }
 
+/* Batches until the mailbox is empty, then sync and reclaim, which can wait. */
 static void *disk_main(void *argument)
 {
 	struct spool_thread *thread = argument;
@@ -216,6 +232,7 @@ static void *disk_main(void *argument)
 	return NULL;
 }
 
+/* Verified like in recovery: header, length, and the sum over all bytes. */
 static int read_message(struct spool_thread *thread, struct spool_read *read)
 {
 	struct disk *disk = thread->spool->options.disk;
@@ -264,6 +281,7 @@ static int read_message(struct spool_thread *thread, struct spool_read *read)
 	return status;
 }
 
+/* On the owner's loop. */
 static void deliver_read_done(struct mail *mail)
 {
 	struct spool_read *read = container_of(mail, struct spool_read, mail);
@@ -277,6 +295,7 @@ static void deliver_read_done(struct mail *mail)
 	read->discard(read);
 }
 
+/* Nobody wants the bytes any more. */
 static void discard_read(struct mail *mail)
 {
 	struct spool_read *read = container_of(mail, struct spool_read, mail);
@@ -287,6 +306,7 @@ static void discard_read(struct mail *mail)
 	read->discard(read);
 }
 
+/* On the reader's thread; the answer goes straight back. */
 static void deliver_read(struct mail *mail)
 {
 	struct spool_read *read = container_of(mail, struct spool_read, mail);
@@ -296,6 +316,7 @@ static void deliver_read(struct mail *mail)
 	(void)mailbox_post(loop_mailbox(read->loop), mail);
 }
 
+/* Only for messages that their owner still holds: their segment cannot be deleted meanwhile. */
 void spool_thread_read(struct spool_thread *thread, struct spool_read *read)
 {
 	ASSERT(read->length >= RECORD_HEADER && read->length <= READ_LIMIT);
@@ -307,6 +328,7 @@ void spool_thread_read(struct spool_thread *thread, struct spool_read *read)
 	(void)mailbox_post(thread->reads, &read->mail);
 }
 
+/* It sleeps until somebody asks. */
 static void *reader_main(void *argument)
 {
 	struct spool_thread *thread = argument;
@@ -321,6 +343,7 @@ static void *reader_main(void *argument)
 	return NULL;
 }
 
+/* Joined: afterwards nobody touches what belonged to it. */
 static void stop(struct mailbox *mailbox, bool *flag, pthread_t id)
 {
 	struct stop_mail *mail = mem_zalloc(sizeof *mail);
@@ -331,6 +354,7 @@ static void stop(struct mailbox *mailbox, bool *flag, pthread_t id)
 	(void)pthread_join(id, NULL);
 }
 
+/* The spool is this thread's from here on. */
 int spool_thread_create(struct spool *spool, struct spool_thread **ret_thread)
 {
 	struct spool_thread *thread = mem_zalloc(sizeof *thread);
@@ -369,6 +393,7 @@ int spool_thread_create(struct spool *spool, struct spool_thread **ret_thread)
 	return 0;
 }
 
+/* What was accepted is written before the log is closed. */
 void spool_thread_destroy(struct spool_thread *thread)
 {
 	if (!thread) {
@@ -383,11 +408,13 @@ void spool_thread_destroy(struct spool_thread *thread)
 	mem_free(thread);
 }
 
+/* Lives as long as the thread. */
 const struct spool_numbers *spool_thread_numbers(const struct spool_thread *thread)
 {
 	return &thread->numbers;
 }
 
+/* The histogram behind pillion_spool_sync_seconds. */
 const struct histogram *spool_thread_syncs(const struct spool_thread *thread)
 {
 	return &thread->syncs;

@@ -1,3 +1,8 @@
+/*
+ * A topic's owner gives the numbers, keeps the index and feeds its groups. Messages are visible
+ * to groups only after their commit, so nobody ever receives what a crash could take back
+ * (B10-01).
+ */
 #include "broker/topic.h"
 
 #include <errno.h>
@@ -16,11 +21,13 @@
 
 static void run_topic(struct task *task);
 
+/* NULL: nothing was ever published to it here, and no group asked for it. */
 struct topic *topic_find(struct desk *desk, struct slice name)
 {
 	return map_get(&desk->topics, name);
 }
 
+/* Topics stay until the process ends: their number is part of every id. */
 static struct topic *make(struct desk *desk, struct slice name)
 {
 	struct topic *topic = mem_zalloc(sizeof *topic);
@@ -42,6 +49,7 @@ static struct topic *make(struct desk *desk, struct slice name)
 	return topic;
 }
 
+/* Policies make a topic known; else auto_topics decides. */
 struct topic *topic_open(struct desk *desk, struct slice name, enum reason *ret_reason)
 {
 	struct topic *topic = topic_find(desk, name);
@@ -71,6 +79,7 @@ struct topic *topic_open(struct desk *desk, struct slice name, enum reason *ret_
 	return topic;
 }
 
+/* Before the worker runs. */
 void topic_adopt(struct desk *desk, struct spool_topic *found)
 {
 	struct topic *topic = make(desk, slice_from_string(found->name));
@@ -96,6 +105,7 @@ void topic_adopt(struct desk *desk, struct spool_topic *found)
 	}
 }
 
+/* Groups keep their cursors on disk. */
 void topic_free(struct topic *topic)
 {
 	LIST_FOR_EACH_SAFE(node, &topic->groups) {
@@ -124,6 +134,7 @@ struct note {
 	struct buf body;
 };
 
+/* The log may hold it or not; the next checkpoint says it again. */
 static void discard_note(struct spool_job *job)
 {
 	struct note *note = container_of(job, struct note, job);
@@ -132,6 +143,7 @@ static void discard_note(struct spool_job *job)
 	mem_free(note);
 }
 
+/* A group that went meanwhile needs no word. */
 static void on_note(struct spool_job *job)
 {
 	struct note *note = container_of(job, struct note, job);
@@ -146,6 +158,7 @@ static void on_note(struct spool_job *job)
 	discard_note(job);
 }
 
+/* Beside messages in the same log, so their order is one. */
 static void write_note(struct topic *topic, struct note *note, uint8_t type)
 {
 	struct spool_entry *entry = &note->job.entry;
@@ -180,6 +193,7 @@ static void bind_number(struct topic *topic)
 	write_note(topic, note, RECORD_TOPIC);
 }
 
+/* The body is copied: the cursor goes on changing. */
 void topic_write_cursor(struct topic *topic, struct slice group, struct slice body, uint64_t floor)
 {
 	struct note *note = mem_zalloc(sizeof *note);
@@ -193,6 +207,8 @@ void topic_write_cursor(struct topic *topic, struct slice group, struct slice bo
 	write_note(topic, note, RECORD_CURSOR);
 }
 
+/* Dead letters have a share of their own, so that they can neither fill the spool nor be
+ * crowded out. */
 static uint64_t byte_limit(const struct topic *topic, const struct config_topic *policy)
 {
 	uint64_t spool = topic->desk->broker->spool_bytes;
@@ -203,6 +219,7 @@ static uint64_t byte_limit(const struct topic *topic, const struct config_topic 
 	return policy->bytes > 0 ? policy->bytes : spool / 2;
 }
 
+/* On this desk; the others do it when they meet the limit themselves. */
 static void relieve_all(struct desk *desk, unsigned relief)
 {
 	MAP_FOR_EACH(entry, &desk->topics)
@@ -235,6 +252,8 @@ static enum reason make_room(struct topic *topic, const struct config_topic *pol
 	return atomic_load(&numbers->room) >= size + ROOM_SLACK ? REASON_ok : REASON_spool_full;
 }
 
+/* Index, memory, groups, then the answer: whoever hears of the 200 finds the message
+ * delivered or waiting. */
 static void on_committed(struct spool_job *job)
 {
 	struct publication *publication = container_of(job, struct publication, job);
@@ -269,6 +288,7 @@ static void on_committed(struct spool_job *job)
 	publication_finish(publication, REASON_ok);
 }
 
+/* The loop is gone before the answer could come. */
 static void discard_publication(struct spool_job *job)
 {
 	struct publication *publication = container_of(job, struct publication, job);
@@ -292,6 +312,7 @@ static void fill_message(struct topic *topic, struct publication *publication)
 	message->pcrc = record_pcrc(buf_slice(&message->attributes), buf_slice(&message->body));
 }
 
+/* The number is given last, when nothing can refuse it any more but the disk itself. */
 void topic_publish(struct topic *topic, struct publication *publication)
 {
 	struct desk *desk = topic->desk;
@@ -347,6 +368,7 @@ struct topic_read_job {
 	uint64_t seq;
 };
 
+/* The index forgets with its desk that it asked. */
 static void discard_read(struct spool_read *read)
 {
 	mem_free(container_of(read, struct topic_read_job, read));
@@ -377,6 +399,7 @@ static void lose(struct topic *topic, const struct topic_entry *entry)
 	}
 }
 
+/* The entry may have been given back while the bytes were read. */
 static void on_read(struct spool_read *read)
 {
 	struct topic_read_job *job = container_of(read, struct topic_read_job, read);
@@ -398,6 +421,7 @@ static void on_read(struct spool_read *read)
 	}
 }
 
+/* Some more behind it: readers of the disk mostly go on. */
 void topic_read(struct topic *topic, struct topic_entry *entry)
 {
 	size_t place = (size_t)(entry - topic->entries);
@@ -423,6 +447,7 @@ void topic_read(struct topic *topic, struct topic_entry *entry)
 	}
 }
 
+/* Once a turn, however many reasons there are. */
 void topic_wake(struct topic *topic)
 {
 	if (topic->desk->server) {
@@ -430,6 +455,7 @@ void topic_wake(struct topic *topic)
 	}
 }
 
+/* Groups in turn, none of them twice before the others. */
 static void run_topic(struct task *task)
 {
 	struct topic *topic = container_of(task, struct topic, task);
@@ -454,6 +480,7 @@ static void run_topic(struct task *task)
 	}
 }
 
+/* Checkpoints often, releases once a second. */
 void topic_tick(struct topic *topic)
 {
 	LIST_FOR_EACH_SAFE(node, &topic->groups) {
@@ -464,6 +491,7 @@ void topic_tick(struct topic *topic)
 	}
 }
 
+/* A removal names a pattern, like the group it removes. */
 static bool removed(const struct plan *plan, const struct topic *topic, const char *group)
 {
 	for (size_t i = 0; i < plan->removed_count; i++) {

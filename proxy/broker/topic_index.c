@@ -56,6 +56,7 @@ static size_t lower_bound(const struct topic *topic, uint64_t seq)
 	return low;
 }
 
+/* NULL: given back, lost, or never committed. */
 struct topic_entry *topic_at(struct topic *topic, uint64_t seq)
 {
 	size_t place = lower_bound(topic, seq);
@@ -66,6 +67,7 @@ struct topic_entry *topic_at(struct topic *topic, uint64_t seq)
 	return NULL;
 }
 
+/* How everybody walks: by number, over gaps. */
 struct topic_entry *topic_after(struct topic *topic, uint64_t seq)
 {
 	size_t place = lower_bound(topic, seq + 1);
@@ -73,6 +75,7 @@ struct topic_entry *topic_after(struct topic *topic, uint64_t seq)
 	return place < topic->count ? &topic->entries[topic->first + place] : NULL;
 }
 
+/* The index keeps where it is on disk. */
 static void uncache(struct topic *topic, struct topic_entry *entry)
 {
 	struct message *message = entry->message;
@@ -87,6 +90,7 @@ static void uncache(struct topic *topic, struct topic_entry *entry)
 	message_unref(message);
 }
 
+/* Oldest out first: what was just published is most likely wanted next. */
 void topic_keep(struct topic *topic, struct topic_entry *entry, struct message *message)
 {
 	struct desk *desk = topic->desk;
@@ -131,6 +135,7 @@ static enum fate judge(const struct topic *topic, const struct topic_entry *entr
 	return claimed ? FATE_HISTORY : FATE_UNCLAIMED;
 }
 
+/* Dropped or replayed, and the cursor that says so is durable. */
 static bool dead_done(const struct topic *topic, const struct topic_entry *entry)
 {
 	LIST_FOR_EACH(node, &topic->groups) {
@@ -143,6 +148,8 @@ static bool dead_done(const struct topic *topic, const struct topic_entry *entry
 	return false;
 }
 
+/* The order of B9-09: history by age and size, unclaimed ones by theirs, dead letters by
+ * theirs. */
 static bool may_go(struct topic *topic, const struct topic_entry *entry, unsigned relief)
 {
 	const struct config_topic *policy =
@@ -169,6 +176,7 @@ static bool may_go(struct topic *topic, const struct topic_entry *entry, unsigne
 	return false;
 }
 
+/* Counted per segment, so that one mail serves a run. */
 static void give_back(struct topic *topic, uint64_t segment, uint64_t count)
 {
 	if (count > 0 && topic->desk->broker->thread) {
@@ -176,6 +184,7 @@ static void give_back(struct topic *topic, uint64_t segment, uint64_t count)
 	}
 }
 
+/* From the front: the index stays one run without holes of its own. */
 void topic_release(struct topic *topic, unsigned relief)
 {
 	uint64_t segment = 0, count = 0;
@@ -202,6 +211,7 @@ void topic_release(struct topic *topic, unsigned relief)
 	counters_set(&topic->counters->bytes, topic->bytes);
 }
 
+/* Only by on_full: drop_oldest, counted for each group that loses something. */
 void topic_drop_oldest(struct topic *topic, uint64_t bytes)
 {
 	uint64_t freed = 0;
