@@ -1,0 +1,61 @@
+"""Sidecars with the real registry inside: voters, and clients that join them."""
+from harness.sidecar import merge
+from harness.waits import wait_for
+
+
+def voters(mesh, count=3, workers=1, **config):
+    """A cluster of one that others joined as voters; returned when all of them vote."""
+    registry = {"role": "voter", "bootstrap": "alone", "session_ttl": "5s", "renew": "500ms"}
+    process = {"process": {"workers": workers}}
+    first = mesh.sidecar("voter-0", config=merge(dict(process, registry=merge({"kind": None}, registry)), config))
+    found = [first]
+    registry = {"role": "voter", "session_ttl": "5s", "renew": "500ms"}
+    for i in range(1, count):
+        found.append(member(mesh, "voter-%d" % i, found[:1], start=False,
+                            config=merge(dict(process, registry=dict(registry)), config)))
+        found[-1].start(wait=False)
+    seeds = ["127.0.0.1:%d" % one.inbound for one in found]
+    for one in found:
+        one.config["registry"]["seeds"] = seeds  # for their next start
+        one.config["registry"].pop("bootstrap", None)
+        one.write_config()
+        one.wait_started()
+    wait_for(lambda: voting(leader(found)) == count, "%d voters" % count, timeout=60)
+    return found
+
+
+def voting(one):
+    return sum(1 for peer in raft(one)["peers"] if peer.get("role") == "voter")
+
+
+def member(mesh, name, seeds, app=None, start=True, config=None, **more):
+    """A client sidecar that knows the seeds."""
+    one = mesh.sidecar(name, start=False, app=app, config=merge(
+        {"registry": {"kind": None, "seeds": ["127.0.0.1:%d" % seed.inbound for seed in seeds]}}, config or {}), **more)
+    if start:
+        one.start()
+    return one
+
+
+def raft(one):
+    return one.probe("/v1/raft").json()
+
+
+def leader(found):
+    """The one that leads, as itself says; waits for it."""
+    def look():
+        for one in found:
+            if one.process.poll() is None:
+                try:
+                    if raft(one).get("role") == "leader":
+                        return one
+                except OSError:
+                    pass
+        return None
+    return wait_for(look, "a leader")
+
+
+def services(one):
+    """{name: instances} as the registry answers this sidecar."""
+    answer = one.probe("/v1/services").json()
+    return {item.get("name") or item["service"]: item["instances"] for item in answer["items"]}

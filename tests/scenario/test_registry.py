@@ -1,0 +1,330 @@
+"""The registry inside the sidecars: birth, leader loss, everybody lost, and nothing forgotten (registry.md, mesh.md 10)."""
+import json
+import os
+import random
+import signal
+import subprocess
+
+import pytest
+
+from harness import client, cluster
+from harness.ports import free_port
+from harness.sidecar import APP, BINARY, PYTHON, app_command, environment
+from harness.waits import alive, children, wait_for
+from test_reload import Load
+
+
+@pytest.mark.quick
+@pytest.mark.tsan
+def test_a_cluster_of_one_and_who_joins(mesh):
+    stock, orders = mesh.app(name="stock"), mesh.app(name="orders")
+    first = cluster.voters(mesh, 1, workers=2)[0]
+    one = cluster.member(mesh, "stock", [first], app=stock.port)
+    two = cluster.member(mesh, "orders", [first], app=orders.port)
+    assert client.request(two.outbound, "/", host="stock").json()["app"] == "stock"
+    assert client.request(one.outbound, "/", host="orders").json()["app"] == "orders"
+    assert client.request(first.outbound, "/", host="orders").json()["app"] == "orders"
+    assert {"stock": 1, "orders": 1}.items() <= cluster.services(first).items()
+    for arguments in (["services"], ["instances", "stock"], ["members"], ["raft", "status"], ["status"]):
+        done = first.cli(*arguments)
+        assert done.returncode == 0 and len(done.stdout.splitlines()) >= 2, arguments
+        json.loads(first.cli(*arguments, "-o", "json").stdout)
+    assert "leader" in first.cli("raft", "status").stdout
+    assert "orders" in two.cli("members").stdout
+
+
+def test_a_service_that_comes_later_is_found(mesh):
+    first = cluster.voters(mesh, 1)[0]
+    caller = cluster.member(mesh, "caller", [first])
+    answer = client.request(caller.outbound, "/", host="late")
+    assert (answer.status, answer.reason) == (503, "service_unknown")
+    app = mesh.app(name="late")
+    cluster.member(mesh, "late", [first], app=app.port)
+    wait_for(lambda: client.request(caller.outbound, "/", host="late").status == 200, "it is found")
+
+
+def test_instances_go_when_they_leave_and_when_they_die(mesh):
+    first = cluster.voters(mesh, 1)[0]
+    apps = [mesh.app(name="a%d" % i) for i in range(3)]
+    members = [cluster.member(mesh, "pay", [first], app=app.port, config={
+        "registry": {"session_ttl": "5s", "renew": "500ms"}}) for app in apps]
+    caller = cluster.member(mesh, "caller", [first])
+    wait_for(lambda: cluster.services(first).get("pay") == 3, "three instances")
+    names = set()
+    wait_for(lambda: names.add(client.request(caller.outbound, "/", host="pay").json()["app"]) or len(names) == 3,
+             "each of them is called")
+    load = Load(caller.outbound, host="pay", threads=2)
+    apps[0].stop()
+    mesh.origins.remove(apps[0])
+    members[0].stop()
+    wait_for(lambda: cluster.services(first).get("pay") == 2, "one left")
+    load.more(20)
+    members[1].kill()
+    load.more(20)
+    wait_for(lambda: cluster.services(first).get("pay") == 1, "one died", timeout=60)
+    load.more(20)
+    load.stop()
+    assert load.failed == []
+
+
+def test_three_voters_and_a_lost_leader(mesh):
+    """kill -9 of the leader: registrations are accepted right after, no call fails."""
+    found = cluster.voters(mesh)
+    app = mesh.app(name="orders")
+    cluster.member(mesh, "orders", found, app=app.port)
+    caller = cluster.member(mesh, "caller", found)
+    wait_for(lambda: client.request(caller.outbound, "/", host="orders").status == 200, "calls work")
+    load = Load(caller.outbound, threads=2)
+    load.more(20)
+    old = cluster.leader(found)
+    old.kill()
+    rest = [one for one in found if one is not old]
+    other = mesh.app(name="new")
+    fresh = cluster.member(mesh, "new", rest, app=other.port)
+    assert cluster.leader(rest) is not old
+    wait_for(lambda: client.request(caller.outbound, "/", host="new").status == 200, "the new one is found")
+    old.start()
+    wait_for(lambda: cluster.raft(old)["commit"] == cluster.raft(cluster.leader(found))["commit"], "it caught up")
+    load.more(20)
+    load.stop()
+    assert load.failed == []
+    assert fresh.process.poll() is None
+
+
+def test_all_voters_down_and_back(mesh):
+    """MG: calls go on; a caller that is restarted meanwhile uses its view; nothing is forgotten."""
+    found = cluster.voters(mesh)
+    app = mesh.app(name="orders")
+    cluster.member(mesh, "orders", found, app=app.port)
+    caller = cluster.member(mesh, "caller", found, config={"service": {"uses": ["orders"]}})
+    wait_for(lambda: client.request(caller.outbound, "/", host="orders").status == 200, "calls work")
+    view = os.path.join(caller.config["process"]["data_dir"], "view.bin")
+    wait_for(lambda: os.path.getsize(view) > 0, "the view is on disk")
+    load = Load(caller.outbound, threads=2)
+    for one in found:
+        one.kill()
+    load.more(60)
+    load.stop()
+    assert load.failed == []
+    wait_for(lambda: caller.status()["registry"]["mode"] != "live", "it knows that nobody answers")
+    assert caller.probe("/readyz").status == 200, "HE-03: loss of every voter keeps it true"
+    caller.kill()
+    caller.start(ready=False)
+    wait_for(lambda: client.request(caller.outbound, "/", host="orders").status == 200, "from the view")
+    stranger = client.request(caller.outbound, "/", host="nobody")
+    assert stranger.status == 503 and stranger.outcome == "not-processed"
+    for one in found:
+        one.start(wait=False)
+    for one in found:
+        one.wait_started()
+    leader = cluster.leader(found)
+    wait_for(lambda: cluster.services(leader).get("orders") == 1, "nothing was forgotten")
+    another = mesh.app(name="another")
+    cluster.member(mesh, "another", found, app=another.port)
+    wait_for(lambda: client.request(caller.outbound, "/", host="another").status == 200, "and new ones register")
+
+
+def test_three_are_born_together(mesh):
+    """RB-02, with-seeds."""
+    found = [mesh.sidecar("voter-%d" % i, start=False) for i in range(3)]
+    seeds = ["127.0.0.1:%d" % one.inbound for one in found]
+    for one in found:
+        one.config["registry"] = {"role": "voter", "bootstrap": "with-seeds", "seeds": seeds}
+        one.write_config()
+        one.start(wait=False)
+    for one in found:
+        one.wait_started()
+    leader = cluster.leader(found)
+    wait_for(lambda: cluster.voting(leader) == 3, "three voters")
+    assert len({cluster.raft(one)["uuid"] for one in found}) == 1
+    app = mesh.app(name="orders")
+    cluster.member(mesh, "orders", found, app=app.port)
+    wait_for(lambda: client.request(found[0].outbound, "/", host="orders").status == 200, "clients are served")
+
+
+def test_leader_leaves_in_order(mesh):
+    """RB-05: SIGTERM hands leadership over."""
+    found = cluster.voters(mesh)
+    old = cluster.leader(found)
+    assert old.stop() == 0
+    rest = [one for one in found if one is not old]
+    cluster.leader(rest)
+    app = mesh.app(name="late")
+    cluster.member(mesh, "late", rest, app=app.port)
+
+
+def test_transfer_by_hand(mesh):
+    found = cluster.voters(mesh)
+    old = cluster.leader(found)
+    done = old.cli("raft", "transfer")
+    assert done.returncode == 0, done.stdout + done.stderr
+    wait_for(lambda: cluster.leader(found) is not old, "another one leads")
+
+
+def test_a_minority_takes_no_registrations(mesh):
+    """No quorum: lookups go on, a new sidecar waits, and registers when the quorum is back."""
+    found = cluster.voters(mesh)
+    app = mesh.app(name="orders")
+    cluster.member(mesh, "orders", found, app=app.port)
+    leader = cluster.leader(found)
+    for one in found:
+        if one is not leader:
+            one.kill()
+    late = mesh.app(name="late")
+    waiting = cluster.member(mesh, "late", found, app=late.port, start=False)
+    waiting.start(ready=False)
+    wait_for(lambda: waiting.status()["phase"] == "registering", "it tries")
+    assert waiting.probe("/readyz").status == 503
+    assert client.request(leader.outbound, "/", host="orders").status == 200
+    for one in found:
+        if one is not leader:
+            one.start(wait=False)
+    waiting.wait_ready()
+
+
+def test_a_foreign_cluster_is_named(mesh):
+    """A sidecar that is pinned to another cluster does not join this one."""
+    first = cluster.voters(mesh, 1)[0]
+    app = mesh.app()
+    pinned = cluster.member(mesh, "pinned", [first], app=app.port, start=False, config={
+        "registry": {"cluster": "01234567-89ab-4def-8123-456789abcdef"}})
+    pinned.start(wait=False)
+    wait_for(lambda: "01234567-89ab" in pinned.stderr() or "PIL2012" in pinned.stderr() or
+             "PIL3004" in pinned.stderr() or "cluster" in pinned.status()["registry"]["detail"], "it says so")
+    assert "pinned" not in cluster.services(first)
+
+
+def test_registration_changes_by_reload(mesh):
+    first = cluster.voters(mesh, 1)[0]
+    app = mesh.app()
+    one = cluster.member(mesh, "orders", [first], app=app.port)
+    one.write_config({"service": {"version": "2.0.0"}})
+    assert one.cli("reload").returncode == 0
+    wait_for(lambda: "2.0.0" in json.dumps(first.probe("/v1/instances?service=orders").json()) or
+             "2.0.0" in json.dumps(first.probe("/v1/services").json()), "the new version is registered")
+    assert cluster.services(first)["orders"] == 1
+
+
+def netns(name, *words):
+    return ["ip", "netns", "exec", name] + [str(word) for word in words]
+
+
+@pytest.fixture
+def namespace(mesh):
+    """Default ports belong to whoever comes first: in a network of its own that is us."""
+    name = "pillion-%d" % os.getpid()
+    made = subprocess.run(["ip", "netns", "add", name], capture_output=True)
+    if made.returncode != 0:
+        pytest.skip("no network namespaces here: %s" % made.stderr.decode().strip())
+    subprocess.run(["ip", "-n", name, "link", "set", "lo", "up"], check=True)
+    started = []
+    yield name, started
+    for process in started:
+        process.send_signal(signal.SIGTERM)
+    for process in started:
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            for pid in children(process.pid) + [process.pid]:
+                os.kill(pid, signal.SIGKILL)
+            process.wait(10)
+    subprocess.run(["ip", "netns", "del", name], check=False)
+
+
+@pytest.mark.quick
+def test_without_a_file(mesh, namespace, tmp_path):
+    """The lines of the README: three sidecars on one host, ports moved by 20."""
+    name, started = namespace
+    env = environment({"HOME": str(tmp_path), "STATE_DIRECTORY": str(tmp_path / "state"),
+                       "XDG_RUNTIME_DIR": str(tmp_path / "run")})
+    os.makedirs(tmp_path / "state")
+    os.makedirs(tmp_path / "run")
+
+    def run(*words):
+        with open(tmp_path / ("%d.log" % len(started)), "wb") as log:
+            started.append(subprocess.Popen(netns(name, BINARY, "run", *words), stdout=log, stderr=log, env=env,
+                                            cwd=str(tmp_path), stdin=subprocess.DEVNULL))
+
+    def curl(*words):
+        return subprocess.run(netns(name, "curl", "-sS", "-m", "20", *words), capture_output=True, text=True, env=env)
+
+    def says(path, port, text="200"):
+        return wait_for(lambda: curl("-o", "/dev/null", "-w", "%{http_code}", "http://127.0.0.1:%d%s" % (port, path)
+                                     ).stdout == text, "port %d %s" % (port, path))
+    run("--bootstrap", "--name", "stock", "--port", 9000, "--", PYTHON, APP, "--port", 9000, "--name", "stock")
+    says("/readyz", 7442)
+    run("--join", "127.0.0.1:7440", "--name", "orders", "--port", 8080, "--subscribe", "stock.low/orders=/events", "--",
+        PYTHON, APP, "--port", 8080, "--name", "orders", "--ledger", str(tmp_path / "ledger"))
+    says("/readyz", 7462)
+    run("--join", "127.0.0.1:7440", "--name", "third", "--port", 8081, "--", PYTHON, APP, "--port", 8081, "--name", "third")
+    says("/readyz", 7482)
+    assert '"app": "orders"' in curl("-H", "host: orders", "http://127.0.0.1:7461/orders/7").stdout
+    assert '"app": "stock"' in curl("-H", "host: stock", "http://127.0.0.1:7481/x").stdout
+    assert '"app": "third"' in curl("-H", "host: third", "http://127.0.0.1:7441/x").stdout
+    published = json.loads(curl("--json", '{"sku":"a1"}', "http://127.0.0.1:7441/v1/pub/stock.low").stdout)
+    assert published["durability"] == "fsync" and published["groups"] == 1
+    for words in (["services"], ["instances", "stock"], ["raft", "status"], ["status"], ["members"]):
+        done = subprocess.run(netns(name, BINARY, *words), capture_output=True, text=True, env=env, timeout=60)
+        assert done.returncode == 0, done.stderr
+        assert "stock" in done.stdout
+    status = subprocess.run(netns(name, BINARY, "status"), capture_output=True, text=True, env=env, timeout=60).stdout
+    assert "third" in status and "orders" in status, "a block for each sidecar of this user"
+    for i in range(3):
+        text = (tmp_path / ("%d.log" % i)).read_text()
+        assert "Sanitizer" not in text and "runtime error" not in text, text
+
+
+def test_dev_leaves_nothing(mesh, namespace, tmp_path):
+    name, started = namespace
+    env = environment({"HOME": str(tmp_path), "STATE_DIRECTORY": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)})
+    before = set(os.listdir("/tmp"))
+    process = subprocess.Popen(netns(name, BINARY, "run", "--dev", "--name", "solo", "--port", 9000, "--", PYTHON, APP,
+                                     "--port", "9000"), env=env, cwd=str(tmp_path), stdin=subprocess.DEVNULL,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    started.append(process)
+    wait_for(lambda: "200" in subprocess.run(netns(name, "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}",
+                                                   "http://127.0.0.1:7442/readyz"), capture_output=True, text=True).stdout,
+             "ready")
+    made = [entry for entry in set(os.listdir("/tmp")) - before if "pillion" in entry and "pytest" not in entry]
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 0
+    for entry in made:
+        wait_for(lambda: not os.path.exists(os.path.join("/tmp", entry)), "%s is removed" % entry)
+
+
+@pytest.mark.plain
+def test_ledger_of_registrations(mesh):
+    """Issue 6: 50 kills of voters, 0 acknowledged registrations lost."""
+    dice = random.Random(6)
+    found = cluster.voters(mesh)
+    app = mesh.app()
+    acknowledged = []
+    for round_number in range(50):
+        victim = dice.choice(found + [None]) or cluster.leader(found)
+        if victim.process.poll() is None:
+            victim.kill()
+        name = "svc-%d" % round_number
+        one = cluster.member(mesh, name, found, app=app.port, start=False, config={"process": {"workers": 1}})
+        one.start(wait=False)
+        if round_number % 3 == 0:
+            victim.start(wait=False)
+            one.wait_started()
+            one.wait_ready()
+        else:
+            one.wait_started()
+            one.wait_ready()
+            victim.start(wait=False)
+        acknowledged.append(name)
+        wait_for(lambda: victim._check("/startupz"), "the voter is back")
+        leader = cluster.leader(found)
+        known = cluster.services(leader)
+        missing = [name for name in acknowledged if known.get(name) != 1]
+        if missing:
+            known = wait_for(lambda: (lambda now: now if all(now.get(n) == 1 for n in acknowledged) else None)(
+                cluster.services(cluster.leader(found))), "lost after kill %d: %s" % (round_number, missing))
+    caller = cluster.member(mesh, "caller", found)
+    for name in acknowledged:
+        assert wait_for(lambda: client.request(caller.outbound, "/", host=name).status == 200, "%s is called" % name)
+    assert len(acknowledged) == 50
+    assert all(alive(one.pid) for one in mesh.sidecars)
+    assert free_port() and app_command(1)
