@@ -6,6 +6,9 @@
 
 #include <stdint.h>
 
+/* registry.md 5: all numbers on disk are little endian. Byte by byte, so that
+ * neither the host's order nor the alignment of the place matters; compilers make
+ * one move of it. */
 static inline void bytes_put32(uint8_t *place, uint32_t value)
 {
 	for (int i = 0; i < 4; i++) {
@@ -20,6 +23,7 @@ static inline void bytes_put64(uint8_t *place, uint64_t value)
 	}
 }
 
+/* The caller has checked that the bytes are there: these helpers know no bounds. */
 static inline uint32_t bytes_get32(const uint8_t *place)
 {
 	uint32_t value = 0;
