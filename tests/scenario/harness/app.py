@@ -2,7 +2,7 @@
 """A small HTTP/1.1 application with a ledger: as a thread of a test, or as the child of a sidecar.
 
 It tells in JSON what it was asked, and appends one line per executed request that carries an
-x-request-ledger field: `id method port`. Paths choose how it behaves, see do()."""
+x-request-ledger or ce-id field: `id method port`. Paths choose how it behaves, see do()."""
 import argparse
 import json
 import os
@@ -110,8 +110,9 @@ class App:
 
     def note(self, handler, body):
         fields = {name.lower(): value for name, value in handler.headers.items()}
-        if self.ledger >= 0 and "x-request-ledger" in fields:
-            line = "%s %s %d\n" % (fields["x-request-ledger"], handler.command, self.port)
+        name = fields.get("x-request-ledger") or fields.get("ce-id")
+        if self.ledger >= 0 and name:
+            line = "%s %s %d\n" % (name, handler.command, self.port)
             os.write(self.ledger, line.encode())
         if len(self.seen) < 10000 and self.thread:
             self.seen.append((handler.command, handler.path, fields, body))
