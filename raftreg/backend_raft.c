@@ -1,4 +1,11 @@
-/* The Raft back end of upstream/registry.h: a thin table over client.h. */
+/*
+ * The Raft back end of upstream/registry.h: a thin table over client.h. Every slot only notes
+ * what is wanted and queues the task `deliver`; answers, watches and frames leave from there or
+ * from the stream's own callbacks, so that nothing of the caller's ever runs inside one of his
+ * calls. What the registry did not say is never invented here: without a connection get and
+ * list are answered from the local view (RV-01), registrations wait as one declarative set
+ * (RV-07), and a stop cuts every completion off before anything is torn down.
+ */
 #include <errno.h>
 #include <stdio.h>
 
@@ -15,6 +22,8 @@ static void on_redial(struct timer *timer)
 	client_connect(container_of(timer, struct client, redial));
 }
 
+/* RV-01: without a replica the local view answers; a name that was never watched here is
+ * unknown to it, which is said as such. */
 static void answer_locally(struct client *client, struct client_ask *ask)
 {
 	struct registry_result result = {.index = client->highest};
@@ -86,6 +95,7 @@ static void run_deliver(struct task *task)
 	client_check_status(client);
 }
 
+/* Ten times a second: deadlines of answers and renewals, guards, the file, and the status. */
 static void on_tick(struct timer *timer)
 {
 	struct client *client = container_of(timer, struct client, tick);
@@ -102,6 +112,7 @@ static void on_tick(struct timer *timer)
 	}
 }
 
+/* registry.cluster as bytes; its form was checked with the configuration. */
 static void copy_pin(struct client *client, const char *text)
 {
 	char digits[33] = "";
@@ -115,6 +126,8 @@ static void copy_pin(struct client *client, const char *text)
 	client->pinned = count == 32 && slice_parse_hex(slice_from_string(digits), client->pin, 16);
 }
 
+/* Configured addresses are never forgotten: when everything else is wrong they are the way
+ * back. */
 static void add_configured(struct client *client, const struct registry_settings *settings)
 {
 	const struct config_registry *registry = &settings->config->registry;
@@ -209,6 +222,8 @@ static void register_service(struct registry *registry, const struct registry_se
 	}
 }
 
+/* A question to the connected replica. It is answered locally when there is none, or when it
+ * takes too long. */
 static void ask(struct client *client, struct client_ask *ask)
 {
 	struct packet frame = {.kind = ask->kind, .name = slice_from_string(ask->name)};
@@ -267,6 +282,7 @@ static void unwatch_service(struct registry *registry, struct watch *watch)
 	client_view_unwatch(client_of(registry), watch);
 }
 
+/* Copied: the caller's record need not outlive the call. */
 static void put_record(struct registry *registry, const char *set,
 	const struct registry_record *record, bool remove, uint64_t expected,
 	struct registry_call *call)
@@ -285,6 +301,7 @@ static void put_record(struct registry *registry, const char *set,
 	client_session_put(client_of(registry), op);
 }
 
+/* For people and for readiness; never an error, whatever state the stream is in. */
 static void status(const struct registry *registry, struct registry_status *ret_status)
 {
 	const struct client *client = client_of((struct registry *)(uintptr_t)registry);

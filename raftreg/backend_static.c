@@ -1,4 +1,10 @@
-/* The static back end: services.S.instances of the configuration, nothing else (registry.md 12). */
+/*
+ * The static back end: services.S.instances of the configuration, nothing else (registry.md
+ * 12). Its sets are built once, at the start, because the configuration they come from belongs
+ * to a snapshot that a reload replaces. There is nobody to register with: a registration is
+ * accepted as it is, for the sidecar's own life does not depend on it; records have no home
+ * here and are refused, so the broker knows that its groups must be configured too.
+ */
 #include <errno.h>
 #include <stdio.h>
 
@@ -93,6 +99,7 @@ static struct instance_set *find_set(const struct backend *backend, const char *
 	return set;
 }
 
+/* From the loop, one after the other, in the order in which they were asked. */
 static void answer(struct backend *backend, struct asked *asked)
 {
 	struct registry_call *call = asked->call;
@@ -122,6 +129,8 @@ static void answer(struct backend *backend, struct asked *asked)
 	instance_set_unref(set);
 }
 
+/* Completions and first deliveries of watches; both lists are emptied from the front because
+ * callbacks may add to them. */
 static void run(struct task *task)
 {
 	struct backend *backend = container_of(task, struct backend, task);
@@ -216,6 +225,7 @@ static void stop(struct registry *registry, bool leave)
 	backend->started = false;
 }
 
+/* The token says what kind of answer the call gets. */
 static void ask(
 	struct backend *backend, uint64_t token, const char *name, struct registry_call *call)
 {

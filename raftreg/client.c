@@ -1,3 +1,10 @@
+/*
+ * The stream of a sidecar's session: which replica, hello, welcome, and what happens when it
+ * breaks. Addresses are tried in turn, our own replica first, and every failure moves on to the
+ * next one, for any replica serves (it relays what needs the leader). Silence changes nothing
+ * but the status: the view, the session and the command under way outlive the stream (RV-02,
+ * RN-07).
+ */
 #include "raftreg/client.h"
 
 #include <stdio.h>
@@ -28,6 +35,8 @@ bool client_is_live(const struct client *client)
 	return client->greeted && client->quorum;
 }
 
+/* Live needs a replica that sees a leader and spoke lately; knowing something old is stale, not
+ * down. */
 enum registry_mode client_mode(const struct client *client)
 {
 	uint64_t now = client_now_ms(client);
@@ -55,6 +64,7 @@ void client_check_status(struct client *client)
 	}
 }
 
+/* The same address is kept once, however often and by whom it is named. */
 void client_add_address(struct client *client, struct slice text, bool configured)
 {
 	struct client_address *address;
@@ -81,6 +91,7 @@ void client_add_address(struct client *client, struct slice text, bool configure
 	address->configured = configured;
 }
 
+/* A stream that takes no more is broken: the next one starts with a clean queue. */
 bool client_send(struct client *client, struct slice frame)
 {
 	if (!client->call_open) {
@@ -93,6 +104,7 @@ bool client_send(struct client *client, struct slice frame)
 	return true;
 }
 
+/* What belonged to the stream ends; what belongs to the session stays. */
 static void stream_down(struct client *client)
 {
 	client->call_open = false;
@@ -161,6 +173,8 @@ static bool check_cluster(struct client *client, const struct packet *welcome)
 	return true;
 }
 
+/* From here on the stream is ours: watches resume where they were, the command under way is
+ * repeated. */
 static void on_welcome(struct client *client, const struct packet *welcome)
 {
 	if (welcome->uuid.size != 16) {
@@ -184,6 +198,7 @@ static void on_welcome(struct client *client, const struct packet *welcome)
 	client_session_welcome(client);
 }
 
+/* Nothing is believed before the welcome said which cluster speaks. */
 static void dispatch(struct client *client, const struct packet *frame)
 {
 	if (!client->greeted) {
@@ -247,6 +262,7 @@ static void on_call_closed(struct grpc_call *call, int status, struct slice text
 
 static const struct grpc_call_ops call_ops = {on_message, on_half_close, on_call_closed, NULL};
 
+/* The index tells a replica that lags not to serve us anything older (RW-02). */
 static void say_hello(struct client *client)
 {
 	static const uint8_t none[16];
@@ -263,6 +279,7 @@ static void say_hello(struct client *client)
 	buf_fini(&bytes);
 }
 
+/* One stream a connection: a blocked session must not hide behind another one. */
 static void on_open(struct connection *connection)
 {
 	struct client *client = connection_owner(connection);
@@ -312,6 +329,7 @@ static void schedule_redial(struct client *client)
 	timer_arm(client->loop, &client->redial, client_now_ms(client) + 1 + wait);
 }
 
+/* The only place that arms the next attempt, so there is never more than one connection. */
 static void on_closed(struct connection *connection, enum reason why, const char *detail)
 {
 	struct client *client = connection_owner(connection);

@@ -1,5 +1,10 @@
-/* The session: open, renew, declare, records; one command under way, repeated until its outcome is
- * definite (registry.md RD-05..RD-07, RN-01..RN-04). */
+/*
+ * The session: open, renew, declare, records; one command under way, repeated until its outcome
+ * is definite (registry.md RD-05..RD-07, RN-01..RN-04). The bytes of that command are kept and
+ * sent again unchanged, over any number of streams and replicas: its sequence number makes
+ * repetition harmless, but only as long as it says the same. What changed meanwhile waits and
+ * becomes the next command.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -117,6 +122,7 @@ static void add_item(struct buf *bytes, const struct item *item)
 	buf_fini(&encoded);
 }
 
+/* Number and seq are fixed now; repetitions send these very bytes. */
 static void begin_command(
 	struct client *client, enum client_command command, const struct packet *frame)
 {
@@ -131,6 +137,7 @@ static void begin_command(
 	packet_encode(frame, &client->command_bytes);
 }
 
+/* A new incarnation replaces what an older one of this id left behind, instances included. */
 static void build_open(struct client *client)
 {
 	const struct packet frame = {.kind = PACKET_OPEN,
@@ -148,6 +155,7 @@ static void build_open(struct client *client)
 	begin_command(client, COMMAND_OPEN, &frame);
 }
 
+/* expected travels as modified + 1, so that zero can mean any. */
 static void record_item(const struct client_record_op *op, struct item *ret_item)
 {
 	*ret_item = (struct item){.op = op->remove ? ITEM_REMOVE : ITEM_PUT,
@@ -203,6 +211,7 @@ static void build_record(struct client *client)
 	add_item(&client->command_bytes, &item);
 }
 
+/* Once per stream and try; the tick watches for the answer. */
 static void send_command(struct client *client)
 {
 	uint64_t now = client_now_ms(client);
@@ -215,6 +224,8 @@ static void send_command(struct client *client)
 	}
 }
 
+/* Decides what the session needs next. Called whenever something may have changed; does nothing
+ * when a command is under way. */
 void client_session_pump(struct client *client)
 {
 	uint64_t now = client_now_ms(client);
@@ -300,6 +311,7 @@ static enum registry_code code_of(enum packet_code code)
 	return REGISTRY_UNAVAILABLE;
 }
 
+/* The text is copied: the frame it points into ends with this turn. */
 static void finish_call(struct registry_call *call, const struct packet *answer)
 {
 	char text[256];
@@ -314,6 +326,8 @@ static void finish_call(struct registry_call *call, const struct packet *answer)
 	}
 }
 
+/* All calls whose set was in this command get its answer; later ones wait for theirs. What may
+ * pass by itself is tried again. */
 static void finish_declared(struct client *client, const struct packet *answer)
 {
 	struct list_node done;
@@ -369,6 +383,7 @@ void client_session_cluster_changed(struct client *client)
 	list_move_all(&client->calls, &client->calls_in_flight);
 }
 
+/* Everything else is repeated: it was not, or may not have been, taken. */
 static bool is_definite(enum packet_code code)
 {
 	switch (code) {
@@ -410,6 +425,7 @@ static void repeat_command(struct client *client, const struct packet *answer)
 	(void)snprintf(client->detail, sizeof client->detail, "%s", packet_code_word(answer->code));
 }
 
+/* A record that was refused or removed must not come back with the next session. */
 static void forget_owned(struct client *client, const char *set, struct slice key)
 {
 	struct client_record_op *old;
@@ -440,6 +456,7 @@ static void finish_record(struct client *client, const struct packet *answer)
 	finish_call(call, answer);
 }
 
+/* The outcome of the one command under way. Only what was applied counts the seq up. */
 static void on_command_answer(struct client *client, const struct packet *answer)
 {
 	enum client_command command = client->command;
@@ -480,6 +497,7 @@ static void on_command_answer(struct client *client, const struct packet *answer
 	}
 }
 
+/* The same sum that the registry keeps for this session, over what we declared. */
 static uint64_t session_digest(const struct client *client)
 {
 	struct state keyed = {0};
@@ -531,6 +549,7 @@ static void on_renewed(struct client *client, const struct packet *answer)
 	}
 }
 
+/* Lists and sets are copied into what the caller of the interface knows. */
 static void finish_ask(struct client *client, struct client_ask *ask, const struct packet *answer)
 {
 	struct registry_result result = {.code = code_of(answer->code), .index = answer->index};
@@ -588,6 +607,8 @@ static void finish_ask(struct client *client, struct client_ask *ask, const stru
 	(void)client;
 }
 
+/* By number: the command, the renewal, or one of the questions; anything else is late and
+ * dropped. */
 void client_session_answer(struct client *client, const struct packet *answer)
 {
 	if (client->command != COMMAND_NONE && answer->number == client->command_number) {
@@ -610,6 +631,7 @@ void client_session_answer(struct client *client, const struct packet *answer)
 	}
 }
 
+/* A replica that does not answer is not waited for longer than a person would. */
 static void expire_asks(struct client *client, uint64_t now_ms)
 {
 	const struct packet late = {.kind = PACKET_ANSWER, .code = CODE_UNAVAILABLE};
@@ -629,6 +651,7 @@ static void expire_asks(struct client *client, uint64_t now_ms)
 	}
 }
 
+/* A replica that is connected but silent is left: another one may do better. */
 void client_session_tick(struct client *client, uint64_t now_ms)
 {
 	expire_asks(client, now_ms);
@@ -651,6 +674,7 @@ void client_session_tick(struct client *client, uint64_t now_ms)
 	client_session_pump(client);
 }
 
+/* Not waited for: should it be lost, the lease ends the session (RN-05). */
 void client_session_close(struct client *client)
 {
 	const struct packet frame = {.kind = PACKET_CLOSE,
@@ -668,6 +692,7 @@ void client_session_close(struct client *client)
 	buf_fini(&bytes);
 }
 
+/* Length first, so that the set can be walked without decoding. */
 static void keep_item(struct buf *declared, const struct item *item)
 {
 	struct buf bytes;
@@ -681,6 +706,7 @@ static void keep_item(struct buf *declared, const struct item *item)
 	buf_fini(&bytes);
 }
 
+/* The same bytes for the same service each time, or the registry would see changes. */
 static void declare_one(
 	struct client *client, const struct registry_service *service, const char *id)
 {

@@ -1,5 +1,10 @@
-/* What this sidecar knows of services and records: watches that resume, the shrink guard, sets for
- * the workers (registry.md 9, 10; mesh.md MG-01, MG-02). */
+/*
+ * What this sidecar knows of services and records: watches that resume, the shrink guard, sets
+ * for the workers (registry.md 9, 10; mesh.md MG-01, MG-02). A set changes only by frames of
+ * the registry, each of which brings it from one index to another; a delta that does not start
+ * where the set is makes it be read again. Watchers get a new immutable set each time, built
+ * here once and shared by all.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -54,6 +59,7 @@ void client_view_free_set(struct client_set *set)
 	mem_free((void *)(uintptr_t)set->name.data);
 }
 
+/* Services and record sets share a table; the kind is the first byte of the key. */
 static bool set_key(bool records, struct slice name, uint8_t bytes[STATE_SET_NAME_MAX + 1],
 	struct slice *ret_key)
 {
@@ -74,6 +80,7 @@ struct client_set *client_view_set(struct client *client, bool records, struct s
 	return set_key(records, name, bytes, &key) ? map_get(&client->sets, key) : NULL;
 }
 
+/* Kept from then on: an empty set remembers its index, for the next delta. */
 struct client_set *client_view_make(struct client *client, bool records, struct slice name)
 {
 	struct client_set *set = client_view_set(client, records, name);
@@ -119,6 +126,7 @@ void client_view_fini(struct client *client)
 	map_fini(&client->sets);
 }
 
+/* Copies: frames end with their turn. */
 void client_view_put(struct client_set *set, struct map *map, const struct item *item)
 {
 	struct client_member *member = mem_zalloc(sizeof *member);
@@ -134,6 +142,7 @@ void client_view_put(struct client_set *set, struct map *map, const struct item 
 	free_member(map_set(map, item->key, member));
 }
 
+/* A prefix sees every set below it; an exact name only its own. */
 static bool sub_matches(const struct client_sub *sub, bool records, struct slice name)
 {
 	struct slice wanted = slice_from_string(sub->name);
@@ -142,6 +151,7 @@ static bool sub_matches(const struct client_sub *sub, bool records, struct slice
 	       (sub->prefix ? slice_starts_with(name, wanted) : slice_equal(name, wanted));
 }
 
+/* Published from the task, once, however many frames changed it in this turn. */
 static void mark_changed(struct client *client, struct client_set *set)
 {
 	if (!list_linked(&set->changed)) {
@@ -162,6 +172,8 @@ static char *set_text(struct instance_set *set, struct slice text)
 	return copy;
 }
 
+/* What is doubtful (from the file, or guarded) is shown as suspect and stays usable (mesh.md
+ * MS-03). */
 static void fill_instance(struct instance_set *set, struct instance *instance,
 	const struct client_member *member, bool doubtful)
 {
@@ -237,6 +249,7 @@ static void fill_methods(struct instance_set *set, const struct client_set *from
 		compare_texts);
 }
 
+/* Members first, then what the guard holds. */
 struct instance_set *client_view_instances(const struct client_set *from)
 {
 	char name[STATE_SET_NAME_MAX + 1];
@@ -262,6 +275,7 @@ struct instance_set *client_view_instances(const struct client_set *from)
 	return set;
 }
 
+/* Records of sessions that are gone are gone: no guard, for groups count on it. */
 static struct record_set *make_records(const struct client_set *from)
 {
 	char name[STATE_SET_NAME_MAX + 1];
@@ -305,6 +319,7 @@ static void tell_watches(
 	}
 }
 
+/* One set for all watchers; each takes a reference if it keeps it. */
 static void publish_set(struct client *client, struct client_set *set)
 {
 	struct instance_set *instances = set->records ? NULL : client_view_instances(set);
@@ -334,6 +349,7 @@ void client_view_publish(struct client *client)
 	}
 }
 
+/* From the cursor when the last sync was complete, else from nothing. */
 static void send_subscribe(struct client *client, struct client_sub *sub)
 {
 	struct packet frame = {.kind = PACKET_SUBSCRIBE,
@@ -404,6 +420,7 @@ static struct client_sub *make_sub(struct client *client, const struct watch *wa
 	return sub;
 }
 
+/* What is known already is told from the loop; the rest comes when the registry speaks. */
 int client_view_watch(struct client *client, struct watch *watch)
 {
 	struct client_sub *sub;
@@ -435,6 +452,7 @@ int client_view_watch(struct client *client, struct watch *watch)
 	return 0;
 }
 
+/* The last watcher of a name ends the subscription; the set stays, for it may be wanted again. */
 void client_view_unwatch(struct client *client, struct watch *watch)
 {
 	struct client_sub *sub = find_sub(client, watch);
@@ -457,6 +475,7 @@ struct lost_member {
 	struct client_member *member;
 };
 
+/* Taken out of the members; whether it may go for good is decided for all of the step together. */
 static void lose_member(
 	struct client_set *set, struct slice key, bool guardable, struct list_node *lost)
 {
@@ -476,6 +495,8 @@ static void lose_member(
 	list_push_back(lost, &entry->node);
 }
 
+/* MG-02: a step that would remove more than half, and at least three, without a word of their
+ * owners, makes them suspect instead. */
 static void guard_members(
 	struct client *client, struct client_set *set, struct list_node *lost, size_t before)
 {
@@ -532,6 +553,7 @@ static void take_item(struct client_set *set, const struct item *item, struct li
 	}
 }
 
+/* Quadratic in the size of one set, which is bounded by its limit and by one frame. */
 static bool has_item(const struct packet *frame, struct slice key)
 {
 	struct slice rest = frame->items;
@@ -578,6 +600,7 @@ static void resync(struct client *client, struct client_set *set)
 	}
 }
 
+/* The set goes from one index to another in one step; watchers see the whole of it. */
 static void take_items(
 	struct client *client, struct client_set *set, const struct packet *frame, bool whole)
 {
@@ -613,6 +636,7 @@ static void take_items(
 	mark_changed(client, set);
 }
 
+/* RW-02: nothing older than what is there, and a delta only from where we are. */
 static void on_set_frame(struct client *client, const struct packet *frame, bool whole)
 {
 	bool records = (frame->flags & PACKET_RECORDS) != 0;
@@ -657,6 +681,7 @@ static struct client_sub *sub_of(const struct client *client, uint64_t number)
 	return NULL;
 }
 
+/* What the sync does not mention is known only at its end. */
 static void on_begin(struct client *client, const struct packet *frame)
 {
 	struct client_sub *sub = sub_of(client, frame->number);
@@ -680,6 +705,7 @@ static void empty_set(struct client *client, struct client_set *set, uint64_t in
 	set->modified = 0;
 }
 
+/* The sync is complete: names nobody mentioned are empty, and the cursor is good. */
 static void on_end(struct client *client, const struct packet *frame)
 {
 	struct client_sub *sub = sub_of(client, frame->number);
@@ -766,6 +792,7 @@ void client_view_cluster_changed(struct client *client)
 	}
 }
 
+/* Guards end only while the registry speaks: its silence must not empty anything. */
 void client_view_tick(struct client *client, uint64_t now_ms)
 {
 	MAP_FOR_EACH(entry, &client->sets)

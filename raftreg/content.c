@@ -1,3 +1,10 @@
+/*
+ * Canonical bytes of instances and methods. The leader checks them once, when they are
+ * declared, and from then on they are copied, compared and hashed as they are; so a spelling
+ * that is not canonical must be refused there, or the diff before a proposal (RD-06) and the
+ * digests (RN-04) would see changes that are none. The check is simply: what comes out of the
+ * encoder again is what came in.
+ */
 #include "raftreg/content.h"
 
 #include <errno.h>
@@ -64,6 +71,7 @@ void content_encode(struct content *content, struct buf *ret_bytes)
 	}
 }
 
+/* One pair of metadata; more than the limit is malformed. */
 static bool take_pair(struct slice bytes, struct content *content)
 {
 	struct content_pair *pair = &content->metadata[content->metadata_count];
@@ -125,6 +133,8 @@ static bool take_field(const struct pbscan_field *field, struct content *content
 	}
 }
 
+/* Unknown fields are skipped here; content_check refuses them, because they do not come out
+ * again. */
 bool content_decode(struct slice bytes, struct content *ret_content)
 {
 	struct pbscan_field field;
@@ -170,6 +180,7 @@ static bool is_service_name(struct slice text)
 	return true;
 }
 
+/* No control bytes: these end up in terminals and headers. */
 static bool is_text(struct slice text, size_t most)
 {
 	if (text.size > most) {
@@ -199,6 +210,7 @@ static const char *check_metadata(const struct content *content)
 	return NULL;
 }
 
+/* In the order of the fields, so that the first wrong one is named. */
 const char *content_check(struct slice bytes, struct content *ret_content)
 {
 	struct content *content = ret_content;
@@ -239,6 +251,7 @@ const char *content_check(struct slice bytes, struct content *ret_content)
 	return canonical ? NULL : "instance";
 }
 
+/* A version cannot contain a zero byte, so the two parts stay apart. */
 void content_key(const struct content *content, struct buf *ret_key)
 {
 	ASSERT(content->id.size > 0);

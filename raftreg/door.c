@@ -1,3 +1,10 @@
+/*
+ * The worker's side of accepted registry streams. A worker terminates gRPC, scans the bytes
+ * (RT-05) and posts them; it knows nothing of Raft or sessions, and the registry thread nothing
+ * of sockets. All records of one turn leave in one mail. A call lives in a slot with a
+ * generation: a mail that is late finds the generation changed and is dropped. Calls are never
+ * freed inside a callback of their codec, they are buried.
+ */
 #include "raftreg/door.h"
 
 #include <errno.h>
@@ -97,6 +104,7 @@ struct loop *door_loop(const struct door_worker *worker)
 	return worker->loop;
 }
 
+/* One mail for everything that happened in this turn. */
 static void run_flush(struct task *task)
 {
 	struct door_worker *worker = container_of(task, struct door_worker, flush);
@@ -123,6 +131,7 @@ static void add_record(struct door_call *call, enum door_op op, const void *byte
 	door_mail_add(worker->out, &record, bytes);
 }
 
+/* Once: either side may notice first. */
 static void tell_closed(struct door_call *call, bool reset)
 {
 	const uint8_t byte = reset ? 1 : 0;
@@ -133,6 +142,7 @@ static void tell_closed(struct door_call *call, bool reset)
 	}
 }
 
+/* At the end of the turn, when the codec is done with the stream. */
 static void dispose(void *object)
 {
 	struct door_call *call = object;
@@ -164,6 +174,7 @@ static void end_call(struct door_call *call, int status, struct slice text)
 	release(call);
 }
 
+/* By the limit of each kind of stream (RT-05). */
 static int scan(const struct door_call *call, struct slice message)
 {
 	switch (call->kind) {
@@ -219,6 +230,7 @@ static void acknowledge(struct door_call *call, size_t bytes)
 	add_record(call, DOOR_ACK, taken, sizeof taken);
 }
 
+/* Held messages go on as far as there is room, in order; then the registry may send more. */
 static void on_drained(struct grpc_call *grpc)
 {
 	struct door_call *call = grpc->owner;
@@ -244,6 +256,7 @@ static void on_drained(struct grpc_call *grpc)
 
 static const struct grpc_call_ops call_ops = {on_message, on_half_close, on_closed, on_drained};
 
+/* Straight to the stream while it takes; once something is held everything waits behind it. */
 static void send_message(struct door_call *call, struct slice bytes)
 {
 	struct door_held *held;
@@ -262,6 +275,7 @@ static void send_message(struct door_call *call, struct slice bytes)
 	list_push_back(&call->held, &held->node);
 }
 
+/* The registry's last word waits behind what it sent before. */
 static void finish(struct door_call *call, struct slice bytes)
 {
 	size_t length = bytes.size - 1;
@@ -313,6 +327,7 @@ void door_deliver(struct door_mail *mail)
 	door_mail_free(mail);
 }
 
+/* The lowest free one: the table stays as small as the most streams there ever were. */
 static bool find_slot(struct door_worker *worker, uint32_t *ret_slot)
 {
 	for (size_t i = 0; i < worker->count; i++) {
@@ -372,6 +387,7 @@ static void refuse(struct door_worker *worker, struct stream *stream, int status
 	loop_bury(worker->loop, dispose, call);
 }
 
+/* Who may speak is decided before anything is allocated: strangers never get to a replica. */
 static void on_open(void *context, const struct endpoint_request *request)
 {
 	struct raftreg_door *door = context;

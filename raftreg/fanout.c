@@ -1,3 +1,10 @@
+/*
+ * The sidecars' session streams on a replica (registry.md 9). The registry thread encodes a
+ * change once per set and turn; each subscriber gets those same bytes. Nothing is queued per
+ * subscriber but names: one whose stream is full gets its dirty sets whole, from the newest
+ * view, once it reads again (RW-04). Whole sets are sent between two turns, so BEGIN..END is
+ * always of one view.
+ */
 #include "raftreg/fanout.h"
 
 #include "base/log.h"
@@ -107,11 +114,13 @@ static void end_subscriber(struct subscriber *subscriber, int status, const char
 	gate_finish(stream, status, why);
 }
 
+/* Answers overtake nothing: they go the same way as the view. */
 static void on_reply(struct node_origin *origin, struct packet *answer)
 {
 	send_frame(container_of(origin, struct subscriber, origin), answer);
 }
 
+/* Nothing is sent before the client's hello says what it has seen. */
 void fanout_open(struct fanout *fanout, struct gate_stream *stream)
 {
 	struct subscriber *subscriber = mem_zalloc(sizeof *subscriber);
@@ -174,6 +183,7 @@ static void add_defs(struct buf *bytes, const struct state_set *set)
 	}
 }
 
+/* Methods first: a client builds the set when the frame is complete. */
 static void send_whole(struct subscriber *subscriber, const struct state_set *set)
 {
 	const struct packet frame = {.kind = PACKET_SET,
@@ -198,6 +208,7 @@ static void send_whole(struct subscriber *subscriber, const struct state_set *se
 	buf_fini(&bytes);
 }
 
+/* Carries whether there is a leader, as far as is known here; bookmarks also say who it is. */
 static void send_mark(
 	struct subscriber *subscriber, enum packet_kind kind, uint64_t number, unsigned flags)
 {
@@ -247,6 +258,7 @@ static void sync_subscription(
 	send_mark(subscriber, PACKET_END, subscription->number, 0);
 }
 
+/* With the addresses of all replicas, so that a client finds its way when its seeds are gone. */
 static void welcome(struct subscriber *subscriber)
 {
 	struct raftreg_node *node = subscriber->fanout->node;
@@ -328,6 +340,7 @@ static struct subscription *find_subscription(const struct subscriber *subscribe
 	return NULL;
 }
 
+/* A cursor beyond what is committed here cannot be of this log: everything again (RW-10). */
 static void on_subscribe(struct subscriber *subscriber, const struct packet *frame)
 {
 	struct subscription *subscription;
@@ -369,6 +382,7 @@ static void on_unsubscribe(struct subscriber *subscriber, const struct packet *f
 	mem_free(subscription);
 }
 
+/* Only what is answered by the leader or from the state; leases are never asked for. */
 static void on_request(struct subscriber *subscriber, struct packet *frame, struct slice message)
 {
 	struct buf bytes;
@@ -385,6 +399,7 @@ static void on_request(struct subscriber *subscriber, struct packet *frame, stru
 	buf_fini(&bytes);
 }
 
+/* A frame that does not belong here costs a warning, the second one the stream (RW-10). */
 void fanout_message(struct fanout *fanout, struct gate_stream *stream, struct slice message)
 {
 	struct subscriber *subscriber = stream->owner;
@@ -489,6 +504,7 @@ static void encode_delta(struct delta *delta, uint64_t applied)
 	}
 }
 
+/* A subscriber that is behind gets names, not bytes. */
 static void deliver(struct subscriber *subscriber, const struct delta *delta)
 {
 	if (!subscriber->greeted || subscriber->waiting || !is_subscribed(subscriber, delta->set)) {
@@ -501,6 +517,7 @@ static void deliver(struct subscriber *subscriber, const struct delta *delta)
 	gate_send(subscriber->stream, buf_slice(&delta->bytes));
 }
 
+/* After the entries of this turn were applied: one delta a set, whatever their number. */
 void fanout_publish(struct fanout *fanout)
 {
 	struct state *state = &fanout->node->state;
@@ -531,6 +548,7 @@ void fanout_reset(struct fanout *fanout)
 	}
 }
 
+/* Waiting for a lagging replica has an end: the client finds a better one. */
 static bool tick_subscriber(struct subscriber *subscriber, uint64_t now_ms)
 {
 	struct raftreg_node *node = subscriber->fanout->node;

@@ -1,3 +1,9 @@
+/*
+ * The registry thread's side of accepted streams (door.h). Slots are the worker's; a record for
+ * a slot whose generation differs belongs to a stream that was finished here while it was under
+ * way. What is sent in a turn is gathered per worker and posted in the write stage, one mail
+ * each.
+ */
 #include "raftreg/gate.h"
 
 #include <stdio.h>
@@ -41,6 +47,7 @@ static void deliver_to_worker(struct mail *mail)
 	door_deliver(container_of(mail, struct door_mail, mail));
 }
 
+/* The task of the write stage posts it; until then it costs no wake-up. */
 static void add_record(struct gate_stream *stream, enum door_op op, const void *bytes, size_t size)
 {
 	struct gate *gate = stream->gate;
@@ -109,6 +116,7 @@ static void forget(struct gate_stream *stream)
 	mem_free(stream);
 }
 
+/* The slot was free: the worker reuses it only after it told us that its last stream ended. */
 static void open_stream(
 	struct gate *gate, unsigned index, const struct door_record *record, struct slice bytes)
 {
@@ -136,6 +144,7 @@ static void open_stream(
 	gate->events->on_open(gate->owner, stream);
 }
 
+/* Acknowledged in quarters of the window, so that a steady stream never stalls. */
 static void take_message(struct gate *gate, struct gate_worker *worker,
 	const struct door_record *record, struct slice bytes)
 {
@@ -163,6 +172,7 @@ static void take_ack(struct gate *gate, struct gate_stream *stream, struct slice
 	}
 }
 
+/* One mail of a worker: in the order in which things happened there. */
 static void deliver(struct mail *mail)
 {
 	struct door_mail *door = container_of(mail, struct door_mail, mail);

@@ -1,3 +1,9 @@
+/*
+ * What accepted streams are for. Hello comes first on the streams of replicas and binds them to
+ * an id and a start of that replica (RT-03); a newer start ends what older ones left, so a late
+ * acknowledgement of a former life is never stepped. Relayed requests are answered on the
+ * stream they came by; whether we lead is decided when they are looked at, not here.
+ */
 #include "raftreg/inlet.h"
 
 #include "base/log.h"
@@ -54,6 +60,7 @@ static void free_inlet(struct inlet *inlet)
 	mem_free(inlet);
 }
 
+/* The stream is forgotten here at once; the worker sends the status. */
 static void refuse(struct inlet *inlet, int status, const char *text)
 {
 	struct gate_stream *stream = inlet->stream;
@@ -95,6 +102,7 @@ static bool drop_older(struct inlet *inlet, const struct wire_hello *hello)
 	return any;
 }
 
+/* Also tells whom we know: the other side may be looking for its cluster. */
 static void answer_hello(struct inlet *inlet)
 {
 	struct wire_hello *hello = mem_alloc(sizeof *hello);
@@ -136,6 +144,7 @@ static void check_reset(struct raftreg_node *node, const struct wire_hello *hell
 	}
 }
 
+/* On bulk it only binds the stream; on control it also introduces the replica. */
 static void on_hello(struct inlet *inlet, const struct wire_hello *hello)
 {
 	struct raftreg_node *node = inlet->node;

@@ -1,3 +1,9 @@
+/*
+ * How long sessions live. Deadlines are the leader's memory and nothing else: no renewal writes
+ * anything, and a new leader starts everybody anew (RN-07), so a change of leaders can only
+ * make a session live longer. Judging means proposing: SUSPECT and EXPIRE take effect when they
+ * are committed, and a renewal that crosses them waits for that (RN-06).
+ */
 #include "raftreg/lease.h"
 
 #include "base/clock.h"
@@ -7,6 +13,8 @@
 #define COMMANDS_MAX   256  /* sessions in one command */
 #define GC_INTERVAL_MS 60000
 
+/* RN-07. Nothing that was pending under an older leader counts: its outcome is in the log
+ * already. */
 void lease_begin(struct raftreg_node *node)
 {
 	uint64_t now = node_now_ms(node);
@@ -44,6 +52,7 @@ void lease_confirmed(struct raftreg_node *node)
 	node->lease_hold = false;
 }
 
+/* The triple of registry.md 7; apply ignores it when any of the three has changed since. */
 static void add_session(struct buf *command, const struct state_session *session)
 {
 	const struct item item = {.op = ITEM_SESSION,

@@ -1,3 +1,9 @@
+/*
+ * The driver of the core (RC-04). Each raft_step is absorbed at once: effects are lent only
+ * until the next one, hence nothing that absorb() calls may step again. What needs a step of
+ * its own (proposals, reads, applying) is done by the turn task, after the mails of the turn
+ * and before the timers (RR-03). One thread, no lock; the disk answers by mail.
+ */
 #include "raftreg/node.h"
 
 #include <errno.h>
@@ -34,6 +40,8 @@ bool node_is_leader(const struct raftreg_node *node)
 	return node->now.role == RAFT_LEADER && !atomic_load(&node->role_stopped);
 }
 
+/* A leader that is heard has a quorum, or it steps down within E (RM-07); more is not known
+ * here. */
 bool node_has_quorum(const struct raftreg_node *node)
 {
 	return node->now.leader != 0 && !atomic_load(&node->role_stopped);
@@ -104,6 +112,7 @@ void node_stop_role(struct raftreg_node *node, const char *reason)
 	tell_control(node);
 }
 
+/* The entries' payloads are shared with the core's log, not copied. */
 static void submit(struct raftreg_node *node, const struct raft_effects *effects)
 {
 	struct store_batch *batch = store_batch_create(effects->append, effects->append_count);
@@ -121,6 +130,7 @@ static void submit(struct raftreg_node *node, const struct raft_effects *effects
 	store_submit(node->store, batch);
 }
 
+/* RC-05: what must not leave before a sync is held as bytes; everything else leaves now. */
 static void send_message(struct raftreg_node *node, const struct raft_message *message)
 {
 	bool bulk = message->kind == RAFT_APPEND;
@@ -147,6 +157,7 @@ static void send_message(struct raftreg_node *node, const struct raft_message *m
 	list_push_back(&node->held, &held->node);
 }
 
+/* In the order in which the core produced them. */
 static void release_held(struct raftreg_node *node)
 {
 	LIST_FOR_EACH_SAFE(place, &node->held) {
@@ -179,6 +190,7 @@ static void install(struct raftreg_node *node, const struct raft_snapshot *snaps
 	fanout_reset(node->fanout);
 }
 
+/* Control is told; requests whose outcome went with the leadership are answered. */
 static void role_changed(struct raftreg_node *node, const struct raft_effects *effects)
 {
 	bool was_leader = node->now.role == RAFT_LEADER;
@@ -206,6 +218,7 @@ static void role_changed(struct raftreg_node *node, const struct raft_effects *e
 	node_wake(node);
 }
 
+/* The core's time is CLOCK_BOOTTIME, the loop's is not: only the distance is carried over. */
 static void arm_deadline(struct raftreg_node *node, uint64_t deadline_ms)
 {
 	uint64_t now = node_now_ms(node);
@@ -262,6 +275,7 @@ struct apply {
 	uint64_t index, term;
 };
 
+/* Commands of one entry are numbered in order; the requests wait in that order too. */
 static void on_result(void *owner, size_t ordinal, const struct state_result *result)
 {
 	struct apply *apply = owner;
@@ -289,6 +303,7 @@ static void apply_conf(struct raftreg_node *node, const struct raft_entry *entry
 		2);
 }
 
+/* Empty entries only move the index; nothing reads them but the lease (RN-07). */
 static bool apply_entry(struct raftreg_node *node, const struct raft_entry *entry)
 {
 	struct apply apply = {node, entry->index, entry->term};
@@ -313,6 +328,7 @@ static bool apply_entry(struct raftreg_node *node, const struct raft_entry *entr
 	return true;
 }
 
+/* Bounded a turn, so that heartbeats go out between (NODE_APPLY_MAX). */
 static void apply_committed(struct raftreg_node *node)
 {
 	struct raft_event event = {.kind = RAFT_APPLIED};
@@ -361,6 +377,7 @@ static uint64_t choose_compact_index(const struct raftreg_node *node)
 	return index;
 }
 
+/* Serialised between two entries (RS-06); the writing is the background thread's. */
 static void maybe_snapshot(struct raftreg_node *node, bool force)
 {
 	struct snapfile_meta meta = {.epoch = node->epoch,
@@ -402,6 +419,7 @@ static void run_turn(struct task *task)
 	}
 }
 
+/* An early or late one is harmless (RC-02). */
 static void on_deadline(struct timer *timer)
 {
 	struct raftreg_node *node = container_of(timer, struct raftreg_node, deadline);
@@ -412,6 +430,7 @@ static void on_deadline(struct timer *timer)
 
 static bool transfer_leadership(struct raftreg_node *node);
 
+/* Leases before requests: whoever renewed in this turn was already heard. */
 static void on_tick(struct timer *timer)
 {
 	struct raftreg_node *node = container_of(timer, struct raftreg_node, tick);
@@ -432,6 +451,7 @@ static void on_tick(struct timer *timer)
 	timer_arm(node->loop, timer, loop_now_ms(node->loop) + NODE_TICK_MS);
 }
 
+/* RC-04 (3), then (4): messages leave before the core hears of it. */
 static void on_persisted(void *owner, uint64_t seq)
 {
 	struct raftreg_node *node = owner;
@@ -472,6 +492,7 @@ static void drop_incoming(struct raftreg_node *node)
 	node->incoming.from = 0;
 }
 
+/* RM-19: only now may the core see it. */
 static void on_staged(void *owner, uint64_t token, bool ok)
 {
 	struct raftreg_node *node = owner;
@@ -515,6 +536,8 @@ static void on_failed(void *owner, int error, const char *what)
 const struct store_events node_store_events = {
 	on_persisted, on_snapshot, on_staged, on_loaded, on_failed};
 
+/* RT-08: chunks of one transfer in order; anything else starts over. Memory is bounded by the
+ * size of a state. */
 static void receive_chunk(struct raftreg_node *node, const struct wire_chunk *chunk)
 {
 	struct node_incoming *incoming = &node->incoming;
@@ -555,6 +578,7 @@ static void receive_chunk(struct raftreg_node *node, const struct wire_chunk *ch
 	store_stage(node->store, incoming->token, &incoming->meta.snapshot, &incoming->file);
 }
 
+/* RT-04: sender, receiver and cluster must be those of the stream. */
 void node_receive(struct raftreg_node *node, struct slice bytes, uint64_t from)
 {
 	struct raft_message message;

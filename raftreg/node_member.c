@@ -1,4 +1,10 @@
-/* Who belongs to the cluster: meeting, admission, promotion (registry.md RI-02, RB-01..RB-05). */
+/*
+ * Who belongs to the cluster: meeting, admission, promotion (registry.md RI-02, RB-01..RB-05).
+ * An empty replica adopts the cluster of the first replica that answers it, and then knocks at
+ * all whose addresses it was told, the leader among them. The leader admits it as a learner,
+ * which costs nobody a quorum, and makes it a voter only once it has kept up for a while, two
+ * at a time, so that the number of voters at rest is odd.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -29,6 +35,7 @@ static void complain(const struct wire_hello *hello, const char *text)
 		(struct log_field[]){LOG_TEXT("pillion.replica", address)}, 1);
 }
 
+/* Durable before anything is said in that cluster's name. */
 static bool adopt(struct raftreg_node *node, const struct wire_hello *hello)
 {
 	if (node->settings.pinned && memcmp(node->settings.pin, hello->uuid, 16) != 0) {
@@ -72,6 +79,8 @@ bool node_meet(struct raftreg_node *node, const struct wire_hello *hello)
 	return true;
 }
 
+/* last_index is what the core holds, which may be ahead of the disk but never behind what was
+ * acknowledged. */
 void node_fill_hello(struct raftreg_node *node, struct wire_hello *ret_hello)
 {
 	struct raft_status *status = mem_alloc(sizeof *status);
@@ -95,6 +104,7 @@ void node_fill_hello(struct raftreg_node *node, struct wire_hello *ret_hello)
 	}
 }
 
+/* Members talk to members; a newcomer to everyone it was told of. */
 void node_member_update_peers(struct raftreg_node *node)
 {
 	bool member = node->conf.voters.count > 0;
@@ -114,6 +124,7 @@ static bool same_record(const struct state_replica *a, const struct state_replic
 	       strcmp(a->name, b->name) == 0;
 }
 
+/* A known replica with another address or role is a candidate for an update of its record. */
 void node_member_knock(struct raftreg_node *node, const struct wire_hello *hello)
 {
 	const struct state_replica *known = state_replica(&node->state, hello->self.id);
@@ -136,6 +147,7 @@ void node_member_knock(struct raftreg_node *node, const struct wire_hello *hello
 	}
 }
 
+/* The records travel with the change, so they are never out of step with it (RI-03). */
 static enum raft_refusal change(struct raftreg_node *node, const struct raft_operation *operations,
 	uint32_t count, const struct state_replica *record)
 {
@@ -302,6 +314,7 @@ void node_member_tick(struct raftreg_node *node, uint64_t now_ms)
 	}
 }
 
+/* The one that needs least before it can lead. */
 static uint64_t furthest_voter(const struct raftreg_node *node)
 {
 	struct raft_status *status = mem_alloc(sizeof *status);
@@ -322,6 +335,7 @@ static uint64_t furthest_voter(const struct raftreg_node *node)
 	return best;
 }
 
+/* What people may ask for; the core refuses what is not safe. */
 static enum raft_refusal run_verb(struct raftreg_node *node, const char *verb, uint64_t id)
 {
 	struct raft_event event = {.kind = RAFT_TRANSFER};
@@ -343,6 +357,7 @@ static enum raft_refusal run_verb(struct raftreg_node *node, const char *verb, u
 	return RAFT_NOT_MEMBER;
 }
 
+/* On any replica but the leader it is refused: nobody is told that something was done. */
 void node_member_command(struct raftreg_node *node, const char *verb, const char *argument,
 	struct registry_result *ret_result)
 {

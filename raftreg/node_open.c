@@ -1,4 +1,10 @@
-/* Life of a replica: files, birth, threads, end; and what control asks of it (raftreg.h). */
+/*
+ * Life of a replica: files, birth, threads, end; and what control asks of it (raftreg.h).
+ * Everything that may block for long happens before the thread runs or in its last moments.
+ * Questions of control's go through the mailbox and are waited for: the registry thread never
+ * waits for control, so this cannot lock up, and a replica that is busy costs the asker a
+ * second at most.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,6 +46,7 @@ bool raftreg_has_identity(const char *data_dir, bool *ret_replica)
 	return client_knows_replicas(data_dir);
 }
 
+/* The digest lets replicas that start together see that they mean the same ones (RB-02). */
 static void copy_seeds(struct node_settings *settings, const struct config *config)
 {
 	static const uint8_t key[16];
@@ -59,6 +66,7 @@ static void copy_seeds(struct node_settings *settings, const struct config *conf
 	settings->seeds_digest = siphash_final(&hash);
 }
 
+/* Copied: the configuration may be replaced by a reload, these need a restart. */
 static void copy_settings(struct raftreg_node *node, const struct config *config)
 {
 	const struct config_registry *registry = &config->registry;
@@ -85,6 +93,7 @@ static void copy_settings(struct raftreg_node *node, const struct config *config
 		count == 32 && slice_parse_hex(slice_from_string(digits), settings->pin, 16);
 }
 
+/* A new seed at every start: ids of forwarded reads must not repeat (RM-17). */
 static struct raft *create_core(const struct raftreg_node *node)
 {
 	struct raft_options options = {.id = node->self.id,
@@ -101,6 +110,7 @@ static struct raft *create_core(const struct raftreg_node *node)
 	return raft_create(&options);
 }
 
+/* The one first event; recovered or just born. */
 static void restore(struct raftreg_node *node, const struct raft_restore *found)
 {
 	struct raft_event event = {.kind = RAFT_RESTORE, .u.restore = *found};
@@ -111,6 +121,8 @@ static void restore(struct raftreg_node *node, const struct raft_restore *found)
 	(void)node_step(node, &event);
 }
 
+/* RB-01. The log is durable before the vote names the cluster: a crash between leaves an empty
+ * replica. */
 int node_bootstrap(struct raftreg_node *node)
 {
 	struct raft_change birth = {.transition = RAFT_TRANSITION_AUTO,
@@ -153,6 +165,7 @@ int node_bootstrap(struct raftreg_node *node)
 	return result;
 }
 
+/* What the disk says is what we are; the configuration may only refuse it. */
 static int take_recovered(struct raftreg_node *node, struct store_recovered *found, struct err *err)
 {
 	struct raft_restore restored = {.hard = {.term = found->vote.term,
@@ -248,6 +261,8 @@ static void *run_thread(void *context)
 	return NULL;
 }
 
+/* In the reverse order of dependence; the loop turns in between so that connections and mails
+ * end. */
 static void destroy_node(struct raftreg_node *node)
 {
 	node_clear(node);
@@ -299,6 +314,7 @@ static void describe_self(struct raftreg_node *node, const struct raftreg_node_o
 	rng_system_bytes(&node->boot_id, sizeof node->boot_id);
 }
 
+/* Recovery blocks, which is why it is here and not on the thread. */
 static int open_node(
 	struct raftreg_node *node, const struct raftreg_node_options *options, struct err *err)
 {
@@ -382,6 +398,7 @@ static void free_ask(struct ask *ask)
 	mem_free(ask);
 }
 
+/* The asker may have given up: then the last one here frees it. */
 static void finish_ask(struct ask *ask)
 {
 	bool abandoned;
@@ -419,6 +436,7 @@ static void deliver_ask(struct mail *mail)
 	finish_ask(ask);
 }
 
+/* Waits a second at most; an answer that comes later is thrown away. */
 static void ask_node(const struct raftreg_node *node, int what, struct buf *ret_text)
 {
 	struct ask *ask = mem_zalloc(sizeof *ask);
@@ -491,6 +509,7 @@ static void deliver_answer(struct mail *mail)
 	mem_free(verb);
 }
 
+/* The same envelope carries the answer back. */
 static void deliver_verb(struct mail *mail)
 {
 	struct verb *verb = container_of(mail, struct verb, mail);
@@ -522,6 +541,7 @@ struct stop {
 	uint64_t until_ms;
 };
 
+/* Waits for the other one to take over, but not for ever. */
 static void on_stop_timer(struct timer *timer)
 {
 	struct stop *stop = container_of(timer, struct stop, timer);
@@ -548,6 +568,7 @@ static void deliver_stop(struct mail *mail)
 	timer_arm(node->loop, &stop->timer, now + 10);
 }
 
+/* Control waits for the thread: afterwards nothing of the replica runs. */
 void raftreg_node_stop(struct raftreg_node *node)
 {
 	struct stop *stop;

@@ -1,4 +1,10 @@
-/* Requests of sessions: checked, proposed, relayed, read, answered (registry.md RD-05..RD-08). */
+/*
+ * Requests of sessions: checked, proposed, relayed, read, answered (registry.md RD-05..RD-08).
+ * A request is in exactly one list, that of its state. Commands of many sessions share an entry
+ * and a sync; one session has at most one command in the log, and its outcome decides the next.
+ * Answers that a deposed leader could get wrong (unchanged, session lost, renewed) wait for a
+ * confirmed read.
+ */
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -20,6 +26,7 @@ static void free_request(struct raftreg_node *node, struct node_request *request
 	node->request_count--;
 }
 
+/* The only place that changes a request's state. */
 static void move_to(
 	struct raftreg_node *node, struct node_request *request, enum node_request_state state)
 {
@@ -60,6 +67,7 @@ static void reply_code(struct raftreg_node *node, struct node_request *request,
 		&(struct state_result){.code = code, .index = node->state.applied, .text = text});
 }
 
+/* From the applied state of this replica, which may be behind the leader's (RV-01). */
 static void answer_set(
 	struct raftreg_node *node, struct node_origin *origin, const struct packet *ask)
 {
@@ -133,6 +141,7 @@ static void answer_members(
 	buf_fini(&json);
 }
 
+/* Copied: it may have to wait for a leader, a read or a sync. */
 static void keep_request(struct raftreg_node *node, struct node_origin *origin, struct slice bytes)
 {
 	struct node_request *request = mem_zalloc(sizeof *request);
@@ -155,6 +164,7 @@ static void keep_request(struct raftreg_node *node, struct node_origin *origin, 
 	node_wake(node);
 }
 
+/* Questions are answered at once, from here; commands and renewals wait for the turn. */
 void node_request_take(struct raftreg_node *node, struct node_origin *origin, struct slice bytes)
 {
 	struct packet frame;
@@ -208,6 +218,7 @@ void node_request_forget(struct raftreg_node *node, struct node_origin *origin)
 	}
 }
 
+/* To the leader as known here; while there is none the request waits until its deadline. */
 static void relay(struct raftreg_node *node, struct node_request *request)
 {
 	struct packet frame = request->frame;
@@ -230,6 +241,8 @@ static void relay(struct raftreg_node *node, struct node_request *request)
 	buf_fini(&bytes);
 }
 
+/* The read must begin after the request came (RN-03): it joins the next one, never the one
+ * under way. */
 static void want_read(struct raftreg_node *node, struct node_request *request)
 {
 	request->cookie = 0;
@@ -292,6 +305,7 @@ static void propose(struct gather *gather)
 	begin_gather(gather);
 }
 
+/* Without the number: it is the origin's business, and equal commands should be equal bytes. */
 static void add_command(struct gather *gather, struct node_request *request)
 {
 	struct packet command = request->frame;
@@ -372,6 +386,7 @@ static void finish_renewal(struct raftreg_node *node, struct node_request *reque
 			.code = CODE_OK, .index = node->state.applied, .digest = session->digest});
 }
 
+/* Only a leader whose own term has applied may answer (RM-16). */
 static void finish_reads(struct raftreg_node *node)
 {
 	LIST_FOR_EACH_SAFE(place, &node->reading_list) {
@@ -388,6 +403,7 @@ static void finish_reads(struct raftreg_node *node)
 	}
 }
 
+/* One at a time; everything that came meanwhile shares the next. */
 static void start_read(struct raftreg_node *node)
 {
 	struct raft_event event = {.kind = RAFT_READ};
@@ -433,6 +449,8 @@ void node_request_read(struct raftreg_node *node, uint64_t cookie, bool failed)
 	}
 }
 
+/* Once a turn: decide, propose what was gathered, finish what was confirmed, begin the next
+ * read. */
 void node_request_turn(struct raftreg_node *node)
 {
 	struct gather gather = {.node = node};
@@ -484,6 +502,7 @@ void node_request_answered(struct raftreg_node *node, struct slice bytes)
 	}
 }
 
+/* Requests wait in the order of the log, so only the first can be meant. */
 void node_request_applied(struct raftreg_node *node, uint64_t index, uint64_t term, size_t ordinal,
 	const struct state_result *result)
 {
@@ -534,6 +553,7 @@ void node_request_relay_lost(struct raftreg_node *node)
 	node_wake(node);
 }
 
+/* Oldest first; a renewal that timed out did not happen, a command may have. */
 static void expire(
 	struct raftreg_node *node, struct list_node *list, uint64_t now_ms, enum packet_code code)
 {
@@ -568,6 +588,7 @@ void node_request_fini(struct raftreg_node *node)
 	ASSERT(node->request_count == 0);
 }
 
+/* Decided here and now by this leader: never relayed, never repeated (RD-08). */
 bool node_request_propose(struct raftreg_node *node, struct slice command)
 {
 	struct raft_event event = {.kind = RAFT_PROPOSE};

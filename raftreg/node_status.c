@@ -1,4 +1,8 @@
-/* What people see of a replica: JSON and metrics (registry.md 13, 14). */
+/*
+ * What people see of a replica: JSON and metrics (registry.md 13, 14). Reads the state between
+ * two turns, on the registry thread, so everything in one answer is of one moment. Works
+ * without a quorum and with a stopped role: that is when it is needed most (RO-03).
+ */
 #include <stdio.h>
 
 #include "base/mem.h"

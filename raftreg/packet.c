@@ -1,3 +1,9 @@
+/*
+ * The one flat message of sessions, relay and log. Fields that are zero are not written, so
+ * commands in the log stay small and a field that a later version adds reads as zero here.
+ * Items stay encoded inside the frame and are decoded one at a time where they are used: a
+ * REGISTER is scanned once on the worker and never copied into a tree.
+ */
 #include "raftreg/packet.h"
 
 #include <errno.h>
@@ -145,6 +151,8 @@ static void take_bytes(struct packet *frame, const struct pbscan_field *field)
 	}
 }
 
+/* Values out of range become the one that means nothing, and are refused later by what needs
+ * them. */
 static void take_number(struct packet *frame, uint32_t field, uint64_t value)
 {
 	uint64_t *places[] = {[F_EPOCH] = &frame->epoch,
@@ -251,6 +259,7 @@ void item_encode(const struct item *item, struct buf *ret_bytes)
 	put_number(ret_bytes, I_OWNED, item->owned);
 }
 
+/* An unknown operation is malformed: it must not be skipped in a command. */
 int item_decode(struct slice bytes, struct item *ret_item)
 {
 	struct item item = {0};

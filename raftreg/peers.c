@@ -1,3 +1,10 @@
+/*
+ * Connections to other replicas. A lane is one connection with one Raft stream; the control
+ * lane also carries the relay. Messages that find no open lane are lost, which the core
+ * expects; every lane that breaks is told to it once (RT-06). Seeds are peers without an id:
+ * they are asked who they are until this replica belongs to a cluster. Nothing here may step
+ * the core from inside peers_send, for that runs while effects are absorbed.
+ */
 #include "raftreg/peers.h"
 
 #include <errno.h>
@@ -86,6 +93,7 @@ static void free_peer(void *object)
 	mem_free(peer);
 }
 
+/* Told to the core exactly once per transfer. */
 static void abandon_snapshot(struct peer *peer, bool ok)
 {
 	struct raft_event event = {.kind = RAFT_SNAPSHOT_DONE,
@@ -103,6 +111,7 @@ static void abandon_snapshot(struct peer *peer, bool ok)
 	}
 }
 
+/* Marks first, then tells: the core may want to send again at once. */
 static void lane_down(struct lane *lane)
 {
 	struct peer *peer = lane->peer;
@@ -140,6 +149,7 @@ static void close_lane(struct lane *lane)
 	}
 }
 
+/* Unlinked when its last connection has closed; until then it only closes. */
 static void doom(struct peer *peer)
 {
 	abandon_snapshot(peer, false);
@@ -171,6 +181,7 @@ static struct lane *lane_of_call(struct grpc_call *call)
 	return call->owner;
 }
 
+/* The other side introduces itself; a seed gets its id by this. */
 static void on_hello(struct lane *lane, const struct wire_hello *hello)
 {
 	struct peer *peer = lane->peer;
@@ -210,6 +221,7 @@ static void on_half_close(struct grpc_call *call)
 	ASSERT(call->owner);
 }
 
+/* The stream is the lane's purpose: without it the connection goes too. */
 static void on_call_closed(struct grpc_call *call, int status, struct slice text)
 {
 	struct lane *lane = lane_of_call(call);
@@ -267,6 +279,7 @@ static void say_hello(struct lane *lane)
 	mem_free(hello);
 }
 
+/* Hello is the first message on both lanes; the relay opens beside it. */
 static void on_open(struct connection *connection)
 {
 	struct lane *lane = connection_owner(connection);
@@ -376,6 +389,7 @@ static void on_redial(struct timer *timer)
 
 static void on_chunk_timer(struct timer *timer);
 
+/* Dials at once. */
 static struct peer *add_peer(struct peers *peers, const struct state_replica *replica, bool seed)
 {
 	struct peer *peer = mem_zalloc(sizeof *peer);
@@ -413,6 +427,7 @@ struct peers *peers_create(struct raftreg_node *node)
 	return peers;
 }
 
+/* The end of the replica: nothing is told to the core any more. */
 void peers_close(struct peers *peers)
 {
 	peers->closed = true;
@@ -436,6 +451,8 @@ static bool is_same_place(const struct state_replica *a, const struct state_repl
 	return a->port == b->port && strcmp(a->host, b->host) == 0;
 }
 
+/* Those that stay keep their connections: a membership change must not cost a round of
+ * dialling. */
 void peers_set(struct peers *peers, const struct state_replica *replicas, size_t count)
 {
 	LIST_FOR_EACH(node, &peers->list) {
@@ -522,6 +539,7 @@ static unsigned count_snapshots(const struct peers *peers)
 	return count;
 }
 
+/* The file is read by the background thread; chunks begin when it is there. */
 void peers_send_snapshot(
 	struct peers *peers, uint64_t to, uint64_t term, const struct raft_snapshot *snapshot)
 {

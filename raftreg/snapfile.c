@@ -1,3 +1,8 @@
+/*
+ * A snapshot as bytes. The keyed hash at the end covers everything before it, so a file is
+ * either whole or of no use; the chunks' own CRCs only say where the damage is. The same bytes
+ * travel to other replicas, and are checked again before they are written there (RM-19).
+ */
 #include "raftreg/snapfile.h"
 
 #include <errno.h>
@@ -65,6 +70,7 @@ static void put_conf(struct buf *buf, const struct raft_conf *conf)
 	put32(buf, conf->auto_leave ? 1 : 0);
 }
 
+/* Counts are checked before they are believed. */
 static bool take_ids(struct slice *rest, struct raft_ids *ret_ids)
 {
 	uint32_t count;
@@ -85,6 +91,7 @@ static bool take_ids(struct slice *rest, struct raft_ids *ret_ids)
 	return true;
 }
 
+/* The core asserts what a configuration must be; here it is only looked at. */
 static bool take_conf(struct slice bytes, struct raft_conf *ret_conf)
 {
 	*ret_conf = (struct raft_conf){0};
@@ -165,6 +172,7 @@ static int parse_fixed(struct slice file, struct snapfile_meta *meta, uint32_t *
 	return 0;
 }
 
+/* All of them, of the sizes they say, and nothing behind. */
 static bool take_chunks(struct slice rest, struct slice fixed, struct buf *ret_state)
 {
 	uint64_t chunks = bytes_get64(fixed.data + 64);
@@ -210,6 +218,7 @@ int snapfile_parse(struct slice file, struct snapfile_meta *ret_meta, struct buf
 	return 0;
 }
 
+/* In pieces, so that a slow disk is not handed everything in one call. */
 int snapfile_write(struct disk *disk, const char *name, struct slice file)
 {
 	uint64_t offset = 0;

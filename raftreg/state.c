@@ -1,3 +1,9 @@
+/*
+ * The catalog's tables. All changes go through a few functions that keep sums, owners and the
+ * fan-out's list of touched members in step, so that a digest is O(1) per change and never
+ * recomputed. Nothing here depends on the order of a table: the same entries give the same
+ * bytes on every replica.
+ */
 #include "raftreg/state.h"
 
 #include <errno.h>
@@ -8,6 +14,7 @@
 #include "raftreg/bytes.h"
 #include "raftreg/state_internal.h"
 
+/* Counts what is kept, for registry.state_bytes_max. */
 struct slice state_copy(struct state *state, struct slice bytes)
 {
 	state->bytes += bytes.size;
@@ -161,6 +168,7 @@ struct state_member *state_member(const struct state_set *set, struct slice key)
 	return map_get(&set->members, key);
 }
 
+/* With its length, so that neighbouring fields cannot be shifted into each other. */
 static void hash_slice(struct siphash *hash, struct slice bytes)
 {
 	uint8_t size[4];
@@ -207,6 +215,7 @@ void state_member_item(const struct state_member *member, struct item *ret_item)
 		.owned = member->session != NULL};
 }
 
+/* Keys are copied: the member may be gone when the fan-out looks. */
 void state_touch_set(struct state *state, struct state_set *set, struct slice key,
 	enum item_cause cause, uint64_t index)
 {
@@ -256,6 +265,7 @@ void state_refresh_member(
 	state_touch_set(state, member->set, member->key, cause, index);
 }
 
+/* Sums of the session follow its members. */
 static void join_session(
 	struct state *state, struct state_member *member, struct state_session *session)
 {
@@ -286,6 +296,7 @@ static void leave_session(struct state *state, struct state_member *member)
 		state_member_session_digest(state, member->set->name, member->key, member->content);
 }
 
+/* A changed member keeps the index at which it was created. */
 void state_put_member(struct state *state, struct state_set *set, struct state_session *session,
 	const struct item *item)
 {
@@ -390,6 +401,7 @@ struct state_session *state_add_session(struct state *state, const struct packet
 	return session;
 }
 
+/* Its members go with it, each with the cause that watchers are told. */
 void state_drop_session(
 	struct state *state, struct state_session *session, uint64_t index, enum item_cause cause)
 {

@@ -1,4 +1,9 @@
-/* Commands 1 to 6 and 8 (registry.md 7): what they are answered with, and what they change. */
+/*
+ * Commands 1 to 6 and 8 (registry.md 7): what they are answered with, and what they change. The
+ * check is the same function before a proposal and at apply: before, it saves an entry that
+ * would change nothing; at apply it is what counts, for entries may lie in between. It reads
+ * only the state and the command, so every replica answers alike.
+ */
 #include <errno.h>
 
 #include "base/mem.h"
@@ -25,6 +30,7 @@ static struct state_result refuse(enum packet_code code, const char *text)
 	return (struct state_result){.code = code, .text = text};
 }
 
+/* The same start asking again gets the same session; an older one has lost it. */
 static struct state_result check_open(const struct state *state, const struct packet *open)
 {
 	const struct state_session *session = state_session(state, open->session);
@@ -52,6 +58,7 @@ struct tally {
 	uint64_t bytes;
 };
 
+/* The first wrong field by name; then whose it is, then how many there are. */
 static struct state_result check_upsert(
 	const struct state *state, const struct item *item, struct tally *tally)
 {
@@ -92,6 +99,7 @@ static struct state_result check_upsert(
 	return refuse(CODE_OK, NULL);
 }
 
+/* A write may name the version it replaces (RD-02): broker groups change by compare and set. */
 static struct state_result check_record(
 	const struct state *state, const struct item *item, struct tally *tally)
 {
@@ -179,6 +187,7 @@ static struct state_result check_item(
 	return refuse(CODE_INVALID, "item");
 }
 
+/* What a full set does not name is to be deleted. */
 static bool is_listed(const struct packet *command, const struct state_member *member)
 {
 	struct slice rest = command->items;
@@ -250,6 +259,7 @@ static struct state_result check_register(const struct state *state, const struc
 	return refuse(CODE_OK, NULL);
 }
 
+/* Pure: the same answer on every replica at the same index. */
 struct state_result state_check(const struct state *state, const struct packet *command)
 {
 	const struct state_session *session;
@@ -270,6 +280,7 @@ struct state_result state_check(const struct state *state, const struct packet *
 	}
 }
 
+/* An older incarnation's instances go as replaced: its owner is back, nobody guards them. */
 static void apply_open(struct state *state, uint64_t index, const struct packet *open)
 {
 	struct state_session *session = state_session(state, open->session);
@@ -281,6 +292,7 @@ static void apply_open(struct state *state, uint64_t index, const struct packet 
 	session->opened = session->modified = index;
 }
 
+/* Equal content is no change: it keeps its index, so watchers are not told. */
 static void apply_item(
 	struct state *state, uint64_t index, struct state_session *session, const struct item *item)
 {
@@ -346,6 +358,7 @@ static void set_suspect(
 	}
 }
 
+/* A sign of life first, so that what it declares is published as healthy. */
 static void apply_register(struct state *state, uint64_t index, const struct packet *command)
 {
 	struct state_session *session = state_session(state, command->session);
@@ -416,6 +429,7 @@ static void apply_gc(struct state *state, const struct packet *command)
 	}
 }
 
+/* Refusals change nothing and use no seq (RD-02). */
 static int apply_command(struct state *state, uint64_t index, const struct packet *command,
 	struct state_result *ret_result)
 {

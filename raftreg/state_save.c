@@ -1,4 +1,9 @@
-/* The whole state as canonical bytes, and back (registry.md RD-03, RS-06). */
+/*
+ * The whole state as canonical bytes, and back (registry.md RD-03, RS-06): fixed field order,
+ * tables sorted by key. So two replicas with equal states write equal snapshots, and the hash
+ * of these bytes is the state's. Loading trusts nothing: what does not fit is -EBADMSG and the
+ * role does not start.
+ */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -48,6 +53,7 @@ static struct map_entry **sorted(const struct map *map)
 	return list;
 }
 
+/* Volatile fields (deadlines, what is pending) are not part of the state. */
 static void save_session(const struct state_session *session, struct buf *out)
 {
 	size_t mark = pbscan_begin(out, S_SESSION);
@@ -209,6 +215,7 @@ static int load_session(struct state *state, struct slice bytes)
 	return 0;
 }
 
+/* Owners come before members in the file, so they must be there. */
 static int load_member(struct state *state, struct state_set *set, struct slice bytes)
 {
 	struct item item = {.op = ITEM_UPSERT};
@@ -306,6 +313,7 @@ static int load_set(struct state *state, struct slice bytes)
 	return set ? result : -EBADMSG;
 }
 
+/* Into an empty state only; on failure the caller throws it away. */
 int state_load(struct state *state, struct slice bytes)
 {
 	struct pbscan_field field;

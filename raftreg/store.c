@@ -1,3 +1,10 @@
+/*
+ * The two threads that write a replica's files. The disk thread takes every sequence that
+ * waits, writes the newest vote, then all items in order, and syncs once: that is the group
+ * commit. The background thread writes what is large and not urgent (snapshots, spare segments)
+ * and reads what is asked for. After the first error nothing is written any more (RS-15): the
+ * pages in memory may be ahead of the disk, and only a restart finds out by how much.
+ */
 #include "raftreg/store.h"
 
 #include <errno.h>
@@ -50,6 +57,7 @@ static void discard_answer(struct mail *mail)
 	mem_free(answer);
 }
 
+/* After the stop nobody may be called: the owner is being taken apart. */
 static void deliver_answer(struct mail *mail)
 {
 	struct answer *answer = container_of(mail, struct answer, mail);
@@ -138,6 +146,7 @@ static void discard_batch(struct mail *mail)
 	store_batch_free(container_of(mail, struct store_batch, mail));
 }
 
+/* Only gathered: the sync comes when the mailbox is empty. */
 static void deliver_batch(struct mail *mail)
 {
 	struct store_batch *batch = container_of(mail, struct store_batch, mail);
@@ -161,6 +170,7 @@ void store_submit(struct store *store, struct store_batch *batch)
 	(void)mailbox_post(store->disk_box, &batch->mail);
 }
 
+/* Identity and snapshot stay as they are; only the core's part changes. */
 static int write_hard(struct store *store, const struct raft_hard *hard)
 {
 	store->vote.term = hard->term;
@@ -202,6 +212,7 @@ static void add_item(struct items *items, const struct wal_item *item)
 	items->list[items->count++] = *item;
 }
 
+/* Truncation before the entries that replace what it removed. */
 static void add_batch(struct items *items, const struct store_batch *batch)
 {
 	if (batch->truncate_from > 0) {
@@ -221,6 +232,7 @@ static void add_batch(struct items *items, const struct store_batch *batch)
 	}
 }
 
+/* Times the sync: a slow disk is the usual reason for a slow registry (RO-03). */
 static int write_items(struct store *store, struct items *items)
 {
 	uint64_t begin = clock_monotonic_ns();
@@ -243,6 +255,7 @@ static int write_items(struct store *store, struct items *items)
 	return result;
 }
 
+/* An install ends what came before it: that was about a log that is gone. */
 int store_write_gathered(struct store *store)
 {
 	const struct store_batch *last_hard = NULL;
@@ -272,6 +285,7 @@ int store_write_gathered(struct store *store)
 	return result;
 }
 
+/* Reporting the highest sequence is enough (RC-04). */
 static void flush_gathered(struct store *store)
 {
 	uint64_t seq;
@@ -379,6 +393,7 @@ static void run_make(struct job *job)
 	free_job(job);
 }
 
+/* Durable under a name that only an install turns into a snapshot. */
 static void run_stage(struct job *job)
 {
 	struct store *store = job->store;
@@ -390,6 +405,7 @@ static void run_stage(struct job *job)
 	free_job(job);
 }
 
+/* An empty answer says that it could not be read; the transfer then fails and is tried again. */
 static void run_load(struct job *job)
 {
 	struct store *store = job->store;
@@ -490,6 +506,7 @@ static void wake(struct mailbox *mailbox)
 	(void)mailbox_post(mailbox, mail);
 }
 
+/* Sleeps until mail comes; one sync for all of it. */
 static void *run_disk(void *context)
 {
 	struct store *store = context;
@@ -525,6 +542,7 @@ static void *run_background(void *context)
 	return NULL;
 }
 
+/* The background thread first: the disk thread asks it for a spare. */
 int store_start(
 	struct store *store, struct loop *loop, const struct store_events *events, void *owner)
 {

@@ -1,4 +1,9 @@
-/* Recovery of a replica's directory and the birth of its identity (registry.md RS-08, RI-01). */
+/*
+ * Recovery of a replica's directory and the birth of its identity (registry.md RS-08, RI-01).
+ * The order matters: vote, because it says which snapshot counts; snapshot, because it says
+ * where the log may begin; log. Whatever is cut or set aside makes the replica uncertain first,
+ * durably, so that its vote cannot help to forget what it has just lost (RI-06).
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +26,7 @@ struct listing {
 	size_t tmp_count;
 };
 
+/* Sorts the names: ours, left-overs, and everything else, which is not touched. */
 static int visit(void *context, const char *name)
 {
 	struct listing *listing = context;
@@ -68,6 +74,8 @@ static int make_identity(struct store *store)
 	return vote_create(store->disk, &store->vote);
 }
 
+/* RI-05: no vote beside other files means that it was lost, and a new one would be a second
+ * life. */
 static int open_vote(
 	struct store *store, const struct listing *listing, bool *ret_fresh, struct err *err)
 {
@@ -100,6 +108,7 @@ static int open_vote(
 	return result;
 }
 
+/* One that fails its checks is kept for a report and no longer looked at (RS-07). */
 static int try_snapshot(
 	struct store *store, uint64_t index, uint64_t term, struct store_recovered *found)
 {
@@ -204,6 +213,7 @@ static int set_uncertain(struct store *store)
 	return vote_write(store->disk, store->vote_file, &store->vote);
 }
 
+/* The flag, then the cut; a crash between leaves both to be done again. */
 static int repair_log(struct store *store, struct store_recovered *found)
 {
 	struct wal_recovered *log = &found->log;
@@ -236,6 +246,7 @@ static int repair_log(struct store *store, struct store_recovered *found)
 	return result ? result : wal_reset(&store->wal, log->before_index, log->before_term);
 }
 
+/* Without a snapshot the log must begin at 1, or its beginning is lost. */
 static int open_log(struct store *store, struct store_recovered *found, struct err *err)
 {
 	int result;
@@ -304,6 +315,7 @@ void store_recovered_fini(struct store_recovered *recovered)
 	buf_fini(&recovered->state);
 }
 
+/* Only a replica that never wrote an entry can still choose. */
 int store_adopt(struct store *store, const uint8_t uuid[16], uint64_t epoch)
 {
 	ASSERT(store->wal.count == 0 && store->vote.snapshot_index == 0);
@@ -338,6 +350,7 @@ static int visit_old(void *context, const char *name)
 	return visit(context, name);
 }
 
+/* One older stays: should the newest turn out unreadable, it is the way back. */
 int store_drop_old_snapshots(struct store *store)
 {
 	struct listing listing = {.store = store};

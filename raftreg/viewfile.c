@@ -1,3 +1,9 @@
+/*
+ * view.bin (MG-03). One CRC over everything: the file is whole or it is ignored. It holds the
+ * index at which its sets were complete, so that the next start resumes its watches from there
+ * instead of reading everything again. Writing happens on a thread of its own because a sync
+ * may take long and control has an application to look after.
+ */
 #include "raftreg/viewfile.h"
 
 #include <pthread.h>
@@ -91,6 +97,7 @@ void viewfile_encode(const struct client *client, struct buf *ret_file)
 		crc32c(0, ret_file->data + HEADER_SIZE, ret_file->size - HEADER_SIZE));
 }
 
+/* Name and kind stand first; the rest belongs to the set they named. */
 static bool get_set(struct client *client, struct slice bytes)
 {
 	struct client_set *set = NULL;
@@ -154,6 +161,7 @@ bool viewfile_decode(struct client *client, struct slice file)
 	return got == 0;
 }
 
+/* Never an error: without it the sidecar only knows less. */
 void viewfile_load(struct client *client)
 {
 	uint8_t *data = NULL;
@@ -226,6 +234,7 @@ static void start_writer(struct client *client)
 	mem_free(writer);
 }
 
+/* At most one writer, at most once a second. */
 void viewfile_tick(struct client *client, uint64_t now_ms)
 {
 	if (client->writer && atomic_load(&client->writer->done)) {

@@ -1,3 +1,8 @@
+/*
+ * The vote file. A write goes over the slot that does not hold the newest version and is
+ * durable when it returns; a torn write therefore only costs the write itself. Which slot
+ * follows from the version number, so no state outside the file is needed to choose it.
+ */
 #include "raftreg/vote.h"
 
 #include <errno.h>
@@ -33,6 +38,8 @@ void vote_encode(const struct vote *vote, uint8_t ret_slot[VOTE_SLOT_SIZE])
 	bytes_put32(ret_slot + CRC_OFFSET, crc32c(0, ret_slot, CRC_OFFSET));
 }
 
+/* The format is looked at before the rest is believed, but after the CRC: a torn slot has no
+ * format. */
 int vote_decode(const uint8_t slot[VOTE_SLOT_SIZE], struct vote *ret_vote)
 {
 	struct vote vote = {0};
@@ -84,6 +91,7 @@ static int consider(struct disk *disk, int file, uint64_t offset, int known, str
 	return 0;
 }
 
+/* Two good slots differ in version; the higher one was written last. */
 int vote_load(struct disk *disk, struct vote *ret_vote)
 {
 	int file = disk->ops->open(disk, VOTE_FILE, DISK_READ);

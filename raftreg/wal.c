@@ -1,3 +1,9 @@
+/*
+ * Writing the log. Segments are zero-filled before use, so that a sync of an appended batch
+ * writes data and no metadata; batches are gathered into one buffer and written by one call.
+ * The chain makes every record depend on all before it: one that is stale or misplaced cannot
+ * pass. Nothing is ever written over, but for the tail that recovery found torn.
+ */
 #include "raftreg/wal.h"
 
 #include <errno.h>
@@ -125,6 +131,7 @@ static int fill_segment(const struct wal *wal, int file)
 	return result;
 }
 
+/* Under its lock. What an earlier attempt left is no use: it may be half full. */
 static int make_spare(struct wal *wal)
 {
 	struct disk *disk = wal->disk;
@@ -237,6 +244,7 @@ static int open_segment(struct wal *wal, uint64_t first)
 	return 0;
 }
 
+/* Oldest first (RS-05): a crash in between leaves a log that only begins earlier. */
 int wal_delete(struct wal *wal, size_t count)
 {
 	int result = 0;
@@ -273,6 +281,7 @@ int wal_reset(struct wal *wal, uint64_t index, uint64_t term)
 	return result ? result : wal_delete(wal, wal->count - 1);
 }
 
+/* Whole segments only; the one being written stays, whatever it holds. */
 int wal_compact(struct wal *wal, uint64_t index)
 {
 	size_t count = 0;
@@ -358,6 +367,7 @@ static size_t next_batch(
 	return taken;
 }
 
+/* A batch that does not fit the segment seals it; a new one follows the chain. */
 int wal_write(struct wal *wal, const struct wal_item *items, size_t count)
 {
 	int result = 0;

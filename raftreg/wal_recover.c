@@ -1,4 +1,10 @@
-/* Recovery of the log: what is good, what is torn, what is corrupt (registry.md RS-08..RS-11). */
+/*
+ * Recovery of the log: what is good, what is torn, what is corrupt (registry.md RS-08..RS-11).
+ * The difference decides about votes: a torn tail was never acknowledged by this replica, a
+ * corrupt record was. A later record whose `durable` field covers the missing index proves that
+ * it was synced once, and so that the disk lost it. Looking and repairing are two calls,
+ * because the uncertain flag must be durable in between.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +36,7 @@ void wal_recovered_fini(struct wal_recovered *recovered)
 	*recovered = (struct wal_recovered){0};
 }
 
+/* A truncation record met while reading. */
 static void drop_from(struct wal_recovered *found, uint64_t index)
 {
 	while (found->count > 0 && found->entries[found->count - 1].index >= index) {
@@ -60,6 +67,7 @@ static bool header_is_valid(const uint8_t *record)
 	       record[7] == 0 && bytes_get64(record + 56) == 0;
 }
 
+/* The payload reference goes to the list. */
 static void keep_entry(
 	struct wal_recovered *found, const struct raft_entry *entry, struct scan *scan)
 {
@@ -149,6 +157,7 @@ static bool later_record_proves(const struct scan *scan, uint64_t missing)
 	return false;
 }
 
+/* Clean, torn or corrupt (RS-09, RS-10). */
 static void judge_end(struct scan *scan, bool last, size_t index, struct wal_recovered *found)
 {
 	size_t rest = scan->size - scan->offset;
@@ -191,6 +200,8 @@ static bool header_fits(
 				bytes_get32(data + 56) == wal->chain);
 }
 
+/* Reads a whole segment; a read error counts as damage (RS-10), for a retry may return stale
+ * pages. */
 static int scan_segment(struct wal *wal, size_t index, struct wal_recovered *found)
 {
 	struct wal_segment *segment = &wal->segments[index];
@@ -311,6 +322,7 @@ static void place_unreadable(struct wal *wal)
 	}
 }
 
+/* Stops at the first damage: what follows it cannot be trusted to follow. */
 int wal_recover(struct wal *wal, struct wal_recovered *ret_recovered)
 {
 	int result = wal->disk->ops->list(wal->disk, visit_name, wal);
@@ -366,6 +378,7 @@ static int set_aside(struct wal *wal, size_t from)
 	return result ? result : wal->disk->ops->fsync_dir(wal->disk);
 }
 
+/* What was torn must not look like a record at the next recovery. */
 static int zero_tail(struct wal *wal, uint64_t offset)
 {
 	size_t size = (size_t)(wal->segment_size - offset);
@@ -376,6 +389,7 @@ static int zero_tail(struct wal *wal, uint64_t offset)
 	return result ? result : wal->disk->ops->fdatasync(wal->disk, wal->file);
 }
 
+/* In new segments, under the same indexes. */
 static int rewrite_entries(struct wal *wal, const struct wal_recovered *found)
 {
 	struct wal_item *items = mem_alloc((found->count + 1) * sizeof *items);
@@ -410,6 +424,7 @@ static int repair_corrupt(struct wal *wal, const struct wal_recovered *found)
 	return result ? result : wal_delete(wal, old);
 }
 
+/* Leaves the log ready for writing, with a file open or none when the last one was sealed. */
 int wal_repair(struct wal *wal, const struct wal_recovered *found)
 {
 	struct wal_segment *last;

@@ -1,3 +1,8 @@
+/*
+ * Messages between replicas. Indexes of entries follow from the position, so they are
+ * contiguous by form; terms, kinds and bounds are checked here, because the core treats what it
+ * is given as sound and would abort the process on a breach (RC-09, RT-05).
+ */
 #include "raftreg/wire.h"
 
 #include <errno.h>
@@ -138,6 +143,7 @@ void wire_put_chunk(const struct wire_chunk *chunk, struct buf *ret_bytes)
 	pbscan_end(ret_bytes, mark);
 }
 
+/* Which fields are messages, for the scan. */
 static bool nested(const void *context, unsigned depth, uint32_t parent, uint32_t number)
 {
 	(void)context;
@@ -248,6 +254,7 @@ int wire_get_chunk(struct slice inner, struct wire_chunk *ret_chunk)
 	return 0;
 }
 
+/* An empty CONF entry is nothing a leader ever writes. */
 static int get_entry(struct slice bytes, struct raft_entry *ret_entry)
 {
 	struct raft_entry entry = {.kind = RAFT_ENTRY_DATA};
@@ -340,6 +347,7 @@ static bool is_sound(const struct raft_message *message)
 	return message->kind != RAFT_APPEND || message->log_term <= message->term;
 }
 
+/* Numbers first, then the entries: their indexes need the message's. */
 int wire_get_message(struct slice inner, struct raft_message *ret_message, uint64_t *ret_tag)
 {
 	struct raft_message message = {0};
