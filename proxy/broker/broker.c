@@ -352,37 +352,60 @@ enum broker_spool_state broker_spool_state(const struct broker *broker, char ret
 	return BROKER_SPOOL_OK;
 }
 
-/* The numbers are atomics of the disk thread: a scrape never waits for a sync. */
+/* B19-02: how long the disk takes; the bounds reach from a fast device to one that is failing. */
+static void print_syncs(const struct histogram *syncs, struct buf *text)
+{
+	static const struct {
+		uint64_t us;
+		const char *text;
+	} bounds[] = {{100, "0.0001"}, {250, "0.00025"}, {1000, "0.001"}, {2500, "0.0025"},
+		{10000, "0.01"}, {25000, "0.025"}, {100000, "0.1"}, {250000, "0.25"},
+		{1000000, "1"}, {2500000, "2.5"}, {10000000, "10"}};
+
+	counters_begin(text, "spool_sync_seconds", "histogram", "Time of one sync of the spool.");
+	for (size_t i = 0; i < ARRAY_SIZE(bounds); i++) {
+		buf_appendf(text, "pillion_spool_sync_seconds_bucket{le=\"%s\"} %llu\n",
+			bounds[i].text,
+			(unsigned long long)histogram_count_below(syncs, bounds[i].us));
+	}
+	buf_appendf(text,
+		"pillion_spool_sync_seconds_bucket{le=\"+Inf\"} %llu\n"
+		"pillion_spool_sync_seconds_sum %.6f\npillion_spool_sync_seconds_count %llu\n",
+		(unsigned long long)syncs->count, (double)syncs->sum_us / 1e6,
+		(unsigned long long)syncs->count);
+}
+
+/* The numbers are atomics of the disk thread: a scrape never waits for a sync. Without a spool
+ * only its state is shown, for the other numbers would be made up. */
 static void print_spool(const struct broker *broker, struct buf *text)
 {
-	const struct spool_numbers *numbers;
-	const struct histogram *syncs;
+	const struct spool_numbers *numbers =
+		broker->thread ? spool_thread_numbers(broker->thread) : NULL;
 
-	if (!broker->thread) {
-		buf_append_string(text, "pillion_spool_state 2\n");
+	counters_single(text, "spool_state", "gauge", "0: it works, 2: off or failed.",
+		!numbers || atomic_load(&numbers->failed) ? 2 : 0);
+	if (!numbers) {
 		return;
 	}
-	numbers = spool_thread_numbers(broker->thread);
-	syncs = spool_thread_syncs(broker->thread);
-	buf_appendf(text, "pillion_spool_state %d\n", atomic_load(&numbers->failed) ? 2 : 0);
-	buf_appendf(text, "pillion_spool_bytes %llu\n",
-		(unsigned long long)atomic_load(&numbers->total));
-	buf_appendf(text, "pillion_spool_unsynced_bytes %llu\n",
-		(unsigned long long)atomic_load(&numbers->unsynced));
-	buf_appendf(text, "pillion_spool_reclaimed_total %llu\n",
-		(unsigned long long)atomic_load(&numbers->reclaimed));
-	buf_appendf(
-		text, "pillion_spool_sync_seconds_count %llu\n", (unsigned long long)syncs->count);
-	buf_appendf(text, "pillion_spool_sync_seconds_sum %.6f\n", (double)syncs->sum_us / 1e6);
+	counters_single(text, "spool_bytes", "gauge", "Bytes of all segments.",
+		atomic_load(&numbers->total));
+	counters_single(text, "spool_unsynced_bytes", "gauge", "Bytes that a power cut would take.",
+		atomic_load(&numbers->unsynced));
+	counters_single(text, "spool_reclaimed_total", "counter",
+		"Segments that nobody needed any more.", atomic_load(&numbers->reclaimed));
+	print_syncs(spool_thread_syncs(broker->thread), text);
 }
 
 /* Everything here is read without stopping a worker. */
 void broker_metrics(struct broker *broker, struct buf *ret_text)
 {
 	counters_print(&broker->counters, ret_text);
-	buf_appendf(ret_text, "pillion_pubsub_waiting %u\n", atomic_load(&broker->waiting));
-	buf_appendf(ret_text, "pillion_pubsub_pushing %u\n", atomic_load(&broker->pushing));
-	buf_appendf(ret_text, "pillion_pubsub_parked %u\n", atomic_load(&broker->parked));
+	counters_single(ret_text, "pubsub_waiting", "gauge",
+		"Publishes that wait for their commit.", atomic_load(&broker->waiting));
+	counters_single(ret_text, "pubsub_pushing", "gauge", "Open requests to the application.",
+		atomic_load(&broker->pushing));
+	counters_single(ret_text, "pubsub_parked", "gauge", "Fetches that wait for a message.",
+		atomic_load(&broker->parked));
 	print_spool(broker, ret_text);
 }
 

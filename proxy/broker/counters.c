@@ -3,6 +3,7 @@
  */
 #include "broker/counters.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -102,94 +103,176 @@ struct counters_group *counters_group(
 	return entry ? entry : &counters->other_group;
 }
 
-/* Levels are labels, so that a topic that changed its level shows both. */
-static void print_topic(const struct counters_topic *topic, struct buf *text)
+/* The value of the label `reason` of what a damaged disk took; no other loss is known. */
+static const char *lost_word(unsigned lost)
+{
+	(void)lost;
+	return "corrupt";
+}
+
+static const char *death_word(unsigned death)
+{
+	return counters_death_word((enum counters_death)death);
+}
+
+/* B19-01, B19-02: a metric of all groups. Its words stand side by side in the entry. */
+struct family {
+	const char *name, *type, *help;
+	size_t offset;	     /* of the first word */
+	unsigned first, end; /* of the words that are printed */
+	const char *label;   /* NULL: one number without a label of its own */
+	const char *(*word)(unsigned index);
+};
+
+#define COLUMN(column) offsetof(struct counters_group, column), 0, 1, NULL, NULL
+
+static const struct family families[] = {
+	{"group_accepted_total", "counter", "Messages that a group is to get.", COLUMN(accepted)},
+	{"delivered_total", "counter", "Deliveries handed to a member.", COLUMN(delivered)},
+	{"acked_total", "counter", "Messages that the application has settled.", COLUMN(acked)},
+	{"replayed_total", "counter", "Messages that came back by a replay.", COLUMN(replayed)},
+	{"skipped_total", "counter", "Messages that a seek has passed over.", COLUMN(skipped)},
+	{"lost_total", "counter", "Messages that damage to the spool has taken.",
+		offsetof(struct counters_group, lost), 0, 1, "reason", lost_word},
+	{"redelivered_total", "counter", "Deliveries that must be made again, by their outcome.",
+		offsetof(struct counters_group, redelivered), RESULT_APP, RESULT_KINDS, "class",
+		frame_result_word},
+	{"dead_lettered_total", "counter", "Messages moved to the dead-letter topic.",
+		offsetof(struct counters_group, dead), 0, COUNTERS_DEATHS, "reason", death_word},
+	{"dropped_total", "counter", "Messages that left without a delivery.",
+		offsetof(struct counters_group, dropped), 0, COUNTERS_DROPS, "reason", drop_word},
+	{"backlog_messages", "gauge", "Messages that are not settled.", COLUMN(backlog)},
+	{"in_flight", "gauge", "Deliveries without an outcome.", COLUMN(in_flight)},
+	{"retrying", "gauge", "Messages that wait for their next attempt.", COLUMN(retrying)},
+	{"members", "gauge", "Members of a group.", COLUMN(members)},
+};
+
+/* The format wants every family declared once, in front of all of its lines; therefore families
+ * are the outer loop everywhere below, and entries the inner one. */
+void counters_begin(struct buf *text, const char *name, const char *type, const char *help)
+{
+	ASSERT(name != NULL && help[0] != '\0');
+	buf_appendf(text, "# HELP pillion_%s %s\n# TYPE pillion_%s %s\n", name, help, name, type);
+}
+
+static void print_accepted(const struct counters *counters, struct buf *text)
 {
 	static const char *const levels[] = {"fsync", "os"};
 
-	for (unsigned i = 0; i < 2; i++) {
-		buf_appendf(text,
-			"pillion_pubsub_accepted_total{topic=\"%s\",durability=\"%s\"} %llu\n",
-			topic->topic, levels[i], (unsigned long long)topic->accepted[i]);
+	counters_begin(text, "pubsub_accepted_total", "counter",
+		"Publishes answered 200, by the level that they reached.");
+	LIST_FOR_EACH(node, &counters->topics) {
+		const struct counters_topic *topic = LIST_ENTRY(node, struct counters_topic, node);
+
+		/* Levels are labels, so that a topic that changed its level shows both. */
+		for (unsigned i = 0; i < 2; i++) {
+			buf_appendf(text,
+				"pillion_pubsub_accepted_total{topic=\"%s\",durability=\"%s\"} "
+				"%llu\n",
+				topic->topic, levels[i], (unsigned long long)topic->accepted[i]);
+		}
 	}
-	buf_appendf(text, "pillion_pubsub_topic_messages{topic=\"%s\"} %llu\n", topic->topic,
-		(unsigned long long)topic->messages);
-	buf_appendf(text, "pillion_pubsub_topic_bytes{topic=\"%s\"} %llu\n", topic->topic,
-		(unsigned long long)topic->bytes);
 }
 
-/* One line; topics and groups need no escaping, their form allows no quote and no line end. */
-static void print_number(const struct counters_group *group, const char *name, const char *label,
-	const char *value, uint64_t number, struct buf *text)
+static void print_topics(const struct counters *counters, struct buf *text)
 {
-	buf_appendf(text, "pillion_pubsub_%s{topic=\"%s\",group=\"%s\"", name, group->topic,
-		group->group);
-	if (label) {
-		buf_appendf(text, ",%s=\"%s\"", label, value);
+	print_accepted(counters, text);
+	counters_begin(text, "pubsub_topic_messages", "gauge", "Messages in the spool.");
+	LIST_FOR_EACH(node, &counters->topics) {
+		const struct counters_topic *topic = LIST_ENTRY(node, struct counters_topic, node);
+
+		buf_appendf(text, "pillion_pubsub_topic_messages{topic=\"%s\"} %llu\n",
+			topic->topic, (unsigned long long)topic->messages);
 	}
-	buf_appendf(text, "} %llu\n", (unsigned long long)number);
+	counters_begin(text, "pubsub_topic_bytes", "gauge", "Bytes of them.");
+	LIST_FOR_EACH(node, &counters->topics) {
+		const struct counters_topic *topic = LIST_ENTRY(node, struct counters_topic, node);
+
+		buf_appendf(text, "pillion_pubsub_topic_bytes{topic=\"%s\"} %llu\n", topic->topic,
+			(unsigned long long)topic->bytes);
+	}
+}
+
+/* Topics and groups need no escaping, their form allows no quote and no line end. Of the many
+ * words of a labelled family only those that ever counted are worth a line. */
+static void print_group(
+	const struct counters_group *group, const struct family *family, struct buf *text)
+{
+	const _Atomic uint64_t *words =
+		(const void *)((const unsigned char *)group + family->offset);
+
+	for (unsigned i = family->first; i < family->end; i++) {
+		uint64_t number = words[i];
+
+		if (number == 0 && family->end > 1) {
+			continue;
+		}
+		buf_appendf(text, "pillion_pubsub_%s{topic=\"%s\",group=\"%s\"", family->name,
+			group->topic, group->group);
+		if (family->label) {
+			buf_appendf(text, ",%s=\"%s\"", family->label, family->word(i));
+		}
+		buf_appendf(text, "} %llu\n", (unsigned long long)number);
+	}
 }
 
 /* The terms of the law of B1-03, and gauges beside them. */
-static void print_group(const struct counters_group *group, struct buf *text)
+static void print_groups(const struct counters *counters, struct buf *text)
 {
-	print_number(group, "group_accepted_total", NULL, NULL, group->accepted, text);
-	print_number(group, "delivered_total", NULL, NULL, group->delivered, text);
-	print_number(group, "acked_total", NULL, NULL, group->acked, text);
-	print_number(group, "replayed_total", NULL, NULL, group->replayed, text);
-	print_number(group, "skipped_total", NULL, NULL, group->skipped, text);
-	print_number(group, "lost_total", "reason", "corrupt", group->lost, text);
-	for (unsigned i = RESULT_APP; i < RESULT_KINDS; i++) {
-		if (group->redelivered[i] > 0) {
-			print_number(group, "redelivered_total", "class", frame_result_word(i),
-				group->redelivered[i], text);
+	for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
+		char name[64];
+
+		(void)snprintf(name, sizeof name, "pubsub_%s", families[i].name);
+		counters_begin(text, name, families[i].type, families[i].help);
+		LIST_FOR_EACH(node, &counters->groups) {
+			print_group(
+				LIST_ENTRY(node, struct counters_group, node), &families[i], text);
 		}
 	}
-	for (unsigned i = 0; i < COUNTERS_DEATHS; i++) {
-		if (group->dead[i] > 0) {
-			print_number(group, "dead_lettered_total", "reason", counters_death_word(i),
-				group->dead[i], text);
+}
+
+/* Refusals have many reasons, of which a sidecar meets few; answers have few classes, all shown. */
+static void print_verdicts(const struct counters *counters, struct buf *text)
+{
+	counters_begin(text, "pubsub_refused_total", "counter",
+		"Refused publishes and fetches, by reason.");
+	for (unsigned i = 0; i < REASON_COUNT; i++) {
+		uint64_t count = counters->refused[i];
+
+		if (count > 0) {
+			buf_appendf(text, "pillion_pubsub_refused_total{reason=\"%s\"} %llu\n",
+				reason_word((enum reason)i), (unsigned long long)count);
 		}
 	}
-	for (unsigned i = 0; i < COUNTERS_DROPS; i++) {
-		if (group->dropped[i] > 0) {
-			print_number(group, "dropped_total", "reason", drop_word(i),
-				group->dropped[i], text);
-		}
+	counters_begin(text, "pubsub_answers_total", "counter",
+		"Answers of the application to deliveries, by their class.");
+	for (unsigned i = RESULT_ACK; i < RESULT_KINDS; i++) {
+		buf_appendf(text, "pillion_pubsub_answers_total{class=\"%s\"} %llu\n",
+			frame_result_word(i), (unsigned long long)counters->answers[i]);
 	}
-	print_number(group, "backlog_messages", NULL, NULL, group->backlog, text);
-	print_number(group, "in_flight", NULL, NULL, group->in_flight, text);
-	print_number(group, "retrying", NULL, NULL, group->retrying, text);
-	print_number(group, "members", NULL, NULL, group->members, text);
+}
+
+void counters_single(
+	struct buf *text, const char *name, const char *type, const char *help, uint64_t number)
+{
+	counters_begin(text, name, type, help);
+	buf_appendf(text, "pillion_%s %llu\n", name, (unsigned long long)number);
 }
 
 /* The lock keeps the lists; the words themselves are read while workers go on counting. */
 void counters_print(struct counters *counters, struct buf *ret_text)
 {
 	(void)pthread_mutex_lock(&counters->lock);
-	LIST_FOR_EACH(node, &counters->topics) {
-		print_topic(LIST_ENTRY(node, struct counters_topic, node), ret_text);
-	}
-	LIST_FOR_EACH(node, &counters->groups) {
-		print_group(LIST_ENTRY(node, struct counters_group, node), ret_text);
-	}
+	print_topics(counters, ret_text);
+	print_groups(counters, ret_text);
 	(void)pthread_mutex_unlock(&counters->lock);
-	for (unsigned i = 0; i < REASON_COUNT; i++) {
-		uint64_t count = counters->refused[i];
-
-		if (count > 0) {
-			buf_appendf(ret_text, "pillion_pubsub_refused_total{reason=\"%s\"} %llu\n",
-				reason_word((enum reason)i), (unsigned long long)count);
-		}
-	}
-	for (unsigned i = RESULT_ACK; i < RESULT_KINDS; i++) {
-		buf_appendf(ret_text, "pillion_pubsub_answers_total{class=\"%s\"} %llu\n",
-			frame_result_word(i), (unsigned long long)counters->answers[i]);
-	}
-	buf_appendf(ret_text, "pillion_pubsub_link_errors_total %llu\n",
-		(unsigned long long)counters->link_errors);
-	buf_appendf(ret_text, "pillion_pubsub_removed_attributes_total %llu\n",
-		(unsigned long long)counters->removed_attributes);
+	print_verdicts(counters, ret_text);
+	counters_single(ret_text, "pubsub_link_errors_total", "counter",
+		"Links to other sidecars that ended by an error.", counters->link_errors);
+	counters_single(ret_text, "pubsub_removed_attributes_total", "counter",
+		"Attributes of publishes that are not for publishers to set.",
+		counters->removed_attributes);
+	counters_begin(ret_text, "pubsub_denied_total", "counter", "Acts that were not allowed.");
 	buf_appendf(ret_text, "pillion_pubsub_denied_total{act=\"accept\"} %llu\n",
 		(unsigned long long)counters->denied);
 }

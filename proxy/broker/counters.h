@@ -70,7 +70,13 @@ void counters_fini(struct counters *counters);
 struct counters_topic *counters_topic(struct counters *counters, const char *topic);
 struct counters_group *counters_group(
 	struct counters *counters, const char *topic, const char *group);
-/* Prometheus lines. */
+/* Prometheus text 0.0.4: HELP and TYPE of the family, once, before its lines. Names stand without
+ * their `pillion_`. */
+void counters_begin(struct buf *text, const char *name, const char *type, const char *help);
+/* A family with one line and no label. */
+void counters_single(
+	struct buf *text, const char *name, const char *type, const char *help, uint64_t number);
+/* All families of this file; each once. */
 void counters_print(struct counters *counters, struct buf *ret_text);
 
 static inline void counters_add(_Atomic uint64_t *word, uint64_t more)

@@ -353,19 +353,6 @@ static bool take_segment(struct slice *rest, char *ret_text, size_t size)
 	return good;
 }
 
-/* A dead-letter topic is read like any other, by its full name. */
-static enum reason check_topic(struct slice topic)
-{
-	struct slice base, group;
-	enum reason reason = names_topic(topic);
-
-	if (reason == REASON_reserved && names_dead_letter(topic, &base, &group)) {
-		reason = names_topic(base);
-		return reason == REASON_ok ? names_group(group, true) : reason;
-	}
-	return reason;
-}
-
 /* Segments are decoded once and checked afterwards, so that an encoded slash is part of a
  * name and refused there. */
 static enum reason read_path(
@@ -385,7 +372,7 @@ static enum reason read_path(
 	if (!take_segment(&rest, ret_verb, 16) || rest.size > 0) {
 		return REASON_bad_parameter;
 	}
-	reason = check_topic(slice_from_string(path->topic));
+	reason = names_readable_topic(slice_from_string(path->topic));
 	if (reason != REASON_ok) {
 		return reason;
 	}

@@ -333,6 +333,10 @@ static int take_result(struct slice bytes, struct frame *frame)
 /* No NUL inside: these texts become C strings. */
 static int take_text(struct slice bytes, char *ret_text, size_t size)
 {
+	if (bytes.size == 0) {
+		ret_text[0] = '\0';
+		return 0;
+	}
 	if (bytes.size >= size || memchr(bytes.data, 0, bytes.size)) {
 		return -EBADMSG;
 	}

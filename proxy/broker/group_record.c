@@ -76,7 +76,7 @@ bool group_record_decode_member(struct slice value, struct group_record_member *
 	while ((got = pbscan_next(&value, &field)) == 1) {
 		switch (field.number) {
 		case 1:
-			if (field.bytes.size >= sizeof ret_member->host) {
+			if (field.bytes.size == 0 || field.bytes.size >= sizeof ret_member->host) {
 				return false;
 			}
 			memcpy(ret_member->host, field.bytes.data, field.bytes.size);

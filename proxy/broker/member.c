@@ -487,6 +487,11 @@ static void take_item(struct inlet *inlet, const struct frame_item *item)
 		answer(inlet, item->seq, &back);
 		return;
 	}
+	if (remote && !message_valid(item->message)) {
+		back.kind = RESULT_DEAD; /* it could not become a request */
+		answer(inlet, item->seq, &back);
+		return;
+	}
 	/* Sent before the publisher knew of the pause, or beyond what was ever granted. */
 	if (!member->settings || member->desk->plan->draining || member->gone_410 ||
 		desk_now_ms(member->desk) < member->hold_until_ms ||
@@ -515,7 +520,8 @@ static void open_inlet(struct desk *desk, const struct frame *frame)
 	if (inlet) {
 		destroy_inlet(inlet);
 	}
-	if (!member || !member->settings) {
+	if (!member || !member->settings ||
+		names_readable_topic(slice_from_string(frame->topic)) != REASON_ok) {
 		opened->status = 404;
 		(void)snprintf(opened->reason, sizeof opened->reason, "no such member");
 		send_down(desk, &frame->origin, opened);

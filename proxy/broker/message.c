@@ -46,11 +46,24 @@ size_t message_size(const struct message *message)
 	return message->attributes.size + message->body.size + RECORD_HEADER;
 }
 
+static bool field_name(struct slice name)
+{
+	for (size_t i = 0; i < name.size; i++) {
+		uint8_t byte = name.data[i];
+
+		if ((byte < 'a' || byte > 'z') && (byte < '0' || byte > '9') && byte != '-' &&
+			byte != '_') {
+			return false;
+		}
+	}
+	return true;
+}
+
 /* Lower-case letters and digits, or "h:" and a field name. */
 static bool name_valid(struct slice name)
 {
 	if (name.size > 2 && name.data[0] == 'h' && name.data[1] == ':') {
-		return name.size <= 2 + 128;
+		return name.size <= 2 + 128 && field_name(slice_from(name, 2));
 	}
 	for (size_t i = 0; i < name.size; i++) {
 		uint8_t byte = name.data[i];
@@ -101,4 +114,17 @@ bool message_put(struct message *message, struct slice name, struct slice value)
 	}
 	record_put_attribute(&message->attributes, name, value);
 	return true;
+}
+
+bool message_valid(const struct message *message)
+{
+	struct slice rest = buf_slice(&message->attributes), name, value;
+	int got;
+
+	while ((got = record_next_attribute(&rest, &name, &value)) == 1) {
+		if (!name_valid(name) || !value_valid(value)) {
+			return false;
+		}
+	}
+	return got == 0 && message->attributes.size <= UINT16_MAX;
 }

@@ -35,6 +35,9 @@ struct message *message_ref(struct message *message);
 void message_unref(struct message *message); /* NULL allowed */
 struct slice message_attribute(const struct message *message, struct slice name);
 size_t message_size(const struct message *message);
+/* Every name and value keeps the rules of B2-05: for what another sidecar sent, since they become
+ * header fields. */
+bool message_valid(const struct message *message);
 /* Adds with the rules of B2-05; false: bad_event. */
 bool message_put(struct message *message, struct slice name, struct slice value);
 

@@ -97,6 +97,18 @@ bool names_dead_letter(struct slice name, struct slice *ret_topic, struct slice 
 	return false;
 }
 
+enum reason names_readable_topic(struct slice name)
+{
+	struct slice base, group;
+	enum reason reason = names_topic(name);
+
+	if (reason == REASON_reserved && names_dead_letter(name, &base, &group)) {
+		reason = names_topic(base);
+		return reason == REASON_ok ? names_group(group, true) : reason;
+	}
+	return reason;
+}
+
 /* Token by token; a wildcard never stands for `dlq`, so a broad pattern does not drink dead
  * letters. */
 bool names_match(struct slice pattern, struct slice topic)

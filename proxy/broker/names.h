@@ -18,6 +18,8 @@
 
 /* REASON_ok, REASON_bad_topic, or REASON_reserved (a `dlq` token, a first `$` or `~`). */
 enum reason names_topic(struct slice name);
+/* The same for readers: a dead-letter topic is read like any other, by its full name. */
+enum reason names_readable_topic(struct slice name);
 /* As above for a group; a first `~` is an ephemeral one and allowed where `ephemeral`. */
 enum reason names_group(struct slice name, bool ephemeral);
 /* "<topic>.dlq.<group>": the parts; false: another name. */

@@ -199,17 +199,26 @@ const char *live_command(
 	return buf_string(&live->command_json);
 }
 
+/* The first sample that holds `line`; HELP and TYPE name it too, and are passed over. */
 uint64_t live_metric(struct live *live, const char *line)
 {
 	struct buf text;
-	const char *found;
+	const char *all, *found;
 	uint64_t value = 0;
 
 	buf_init(&text);
 	broker_metrics(live->broker, &text);
-	found = strstr(buf_string(&text), line);
-	if (found) {
-		value = strtoull(found + strlen(line), NULL, 10);
+	all = buf_string(&text);
+	for (found = strstr(all, line); found; found = strstr(found + 1, line)) {
+		const char *start = found;
+
+		while (start > all && start[-1] != '\n') {
+			start--;
+		}
+		if (*start != '#') {
+			value = strtoull(found + strlen(line), NULL, 10);
+			break;
+		}
 	}
 	buf_fini(&text);
 	return value;

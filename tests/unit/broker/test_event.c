@@ -20,6 +20,8 @@ static void test_attributes(void **state)
 		{"id", "a1", true},
 		{"id", "again", false},
 		{"h:x-tenant", "7", true},
+		{"h:x y", "7", false},
+		{"h:x\r\ny", "7", false},
 		{"Subject", "x", false},
 		{"", "x", false},
 		{"a-b", "x", false},
@@ -53,6 +55,10 @@ static void test_attributes(void **state)
 	}
 	assert_false(message_put(message, SLICE("onemore"), SLICE("v")));
 	assert_true(slice_equal(message_attribute(message, SLICE("id")), SLICE("a1")));
+	/* What a sidecar sends is looked at again, since it becomes header fields. */
+	assert_true(message_valid(message));
+	record_put_attribute(&message->attributes, SLICE("x"), SLICE("a\r\nb: c"));
+	assert_false(message_valid(message));
 	message_unref(message);
 }
 

@@ -53,6 +53,16 @@ static void test_topics(void **state)
 	}
 }
 
+static void test_readable(void **state)
+{
+	(void)state;
+	assert_int_equal(names_readable_topic(SLICE("a.b")), REASON_ok);
+	assert_int_equal(names_readable_topic(SLICE("a.dlq.g")), REASON_ok);
+	assert_int_equal(names_readable_topic(SLICE("a.dlq")), REASON_reserved);
+	assert_int_equal(names_readable_topic(SLICE("a..b.dlq.g")), REASON_bad_topic);
+	assert_int_equal(names_readable_topic(SLICE("a.dlq.g\r\n")), REASON_bad_topic);
+}
+
 static void test_groups(void **state)
 {
 	(void)state;
@@ -213,6 +223,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_topics),
 		cmocka_unit_test(test_groups),
+		cmocka_unit_test(test_readable),
 		cmocka_unit_test(test_patterns),
 		cmocka_unit_test(test_owner),
 		cmocka_unit_test(test_percent),
