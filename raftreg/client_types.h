@@ -22,6 +22,8 @@ struct client_address {
 	bool configured; /* a seed, or our own replica: never forgotten */
 };
 
+/* An instance or a record as the registry last published it. Guarded ones are gone
+ * from the registry and are kept as suspect for a while (MG-02). */
 struct client_member {
 	struct slice key, content; /* owned */
 	uint64_t created, modified;
@@ -31,6 +33,8 @@ struct client_member {
 
 struct client_set { /* what is known of one service or record set */
 	bool records;
+	/* RW-01: modified is the revision that this copy equals; a delta that does
+	 * not begin there is not applied (RW-07). */
 	struct slice name; /* owned */
 	uint64_t modified, digest;
 	bool known; /* the registry spoke of it in this run; false: from view.bin, or never */
@@ -50,8 +54,12 @@ struct client_sub { /* one name or prefix that somebody watches */
 	struct list_node watches; /* of struct watch */
 };
 
+/* RD-07: the command whose outcome is not known yet. It is repeated with the same
+ * bytes until the answer is definite. */
 enum client_command { COMMAND_NONE, COMMAND_OPEN, COMMAND_DECLARE, COMMAND_RECORD };
 
+/* A write of a record that waits for its turn, or an owned record that a new session
+ * must write again (RD-02: records go with their session). */
 struct client_record_op {
 	struct list_node node;
 	char *set;
