@@ -9,11 +9,15 @@
 #include "base/buf.h"
 #include "upstream/instance.h"
 
+/* RD-02's limits. They hold for what the registry accepts; what it once stored is
+ * only decoded. */
 #define CONTENT_METADATA_MAX  64
 #define CONTENT_ENDPOINTS_MAX 1024
 #define CONTENT_DEF_MAX	      (64u * 1024)
 #define CONTENT_NAME_MAX      253
 
+/* All slices point into the bytes that were decoded, or into the caller's own
+ * memory. */
 struct content_pair {
 	struct slice key, value;
 };
@@ -42,6 +46,8 @@ struct content_endpoint {
 	struct slice name, request, response;
 	bool idempotent;
 };
+/* A definition is a row of endpoints, appended one by one; all instances of a
+ * version share it (RD-01). */
 void content_put_endpoint(struct buf *def, const struct content_endpoint *endpoint);
 /* Takes the next endpoint off; 1, 0 at the end, -EBADMSG. */
 int content_next_endpoint(struct slice *rest, struct content_endpoint *ret_endpoint);
