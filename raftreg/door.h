@@ -29,10 +29,15 @@ enum door_op {
 	DOOR_ACK      /* both ways: u32 bytes of messages taken */
 };
 
+/* Records of one mail follow each other without padding: this head, then `size`
+ * bytes. The generation tells a stream from an earlier one in the same slot, so what
+ * was under way when a stream ended cannot reach its successor. */
 struct door_record {
 	uint32_t slot, generation, op, size;
 };
 
+/* One mail a turn and direction, however many streams: the mailbox's cost is paid
+ * once. */
 struct door_mail {
 	struct mail mail;
 	struct gate *gate;	    /* to the registry */
@@ -40,6 +45,7 @@ struct door_mail {
 	unsigned index;		    /* of that worker */
 	struct buf records;
 };
+/* Whoever creates a mail frees it, unless it was posted: then the other side does. */
 struct door_mail *door_mail_create(void);
 void door_mail_free(struct door_mail *mail);
 void door_mail_add(struct door_mail *mail, const struct door_record *record, const void *bytes);
