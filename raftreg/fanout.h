@@ -8,6 +8,7 @@
 
 #include "raftreg/node.h"
 
+/* One for each replica, whatever its role: watches need no leader (RR-01, RV-07). */
 struct fanout *fanout_create(struct raftreg_node *node);
 void fanout_destroy(struct fanout *fanout);
 
@@ -21,6 +22,8 @@ void fanout_writable(struct fanout *fanout, struct gate_stream *stream);
 void fanout_publish(struct fanout *fanout);
 /* The state was replaced by a snapshot: everything is dirty. */
 void fanout_reset(struct fanout *fanout);
+/* Each NODE_TICK_MS: bookmarks (RW-05) and the end of waiting for a replica that
+ * lags (RW-02). */
 void fanout_tick(struct fanout *fanout, uint64_t now_ms);
 /* Asks every sidecar to go elsewhere, and ends the streams. */
 void fanout_close_all(struct fanout *fanout, const char *why);
