@@ -19,6 +19,9 @@ struct gate_stream {
 	void *owner;	   /* of the gate's user */
 };
 
+/* on_closed is the last event of a stream, and never comes after gate_finish.
+ * on_writable comes once after gate_is_full was seen true. None is called from
+ * inside gate_send. */
 struct gate_events {
 	void (*on_open)(void *owner, struct gate_stream *stream);
 	void (*on_message)(void *owner, struct gate_stream *stream, struct slice message);
@@ -32,6 +35,8 @@ void gate_destroy(struct gate *gate); /* streams are forgotten without an event 
 void gate_post(struct gate *gate, struct door_mail *mail);
 /* Queues; leaves at the end of the turn. */
 void gate_send(struct gate_stream *stream, struct slice message);
+/* RW-04: above the window nothing more should be sent; the gate itself refuses
+ * nothing, so one message may always go over it. */
 bool gate_is_full(const struct gate_stream *stream);
 /* Ends it with a gRPC status; the stream is gone for its user at once. */
 void gate_finish(struct gate_stream *stream, int status, const char *text);
