@@ -9,6 +9,7 @@
 
 struct raftreg_node;
 
+/* One table for all kinds of streams; the kind of a stream decides who owns it. */
 extern const struct gate_events inlet_events; /* their owner is the node */
 
 /* Says hello again to every replica that dialled: this one has a cluster now. */
