@@ -23,6 +23,9 @@ struct resolver;
 struct raftreg_node {
 	struct node_settings settings;
 	struct state_replica self;
+	/* RI-01, RI-02: who this is. The uuid is zero until the replica found or
+	 * founded a cluster; the boot id tells this run from earlier ones of the
+	 * same directory. */
 	uint8_t uuid[16];
 	uint64_t epoch, boot_id, boot_count;
 	bool has_cluster;
@@ -30,10 +33,13 @@ struct raftreg_node {
 	pthread_t thread;
 	struct loop *loop;
 	struct resolver *resolver;
+	/* Where on_change runs: control's loop, by mail, never this thread. */
 	struct loop *control_loop;
 	void (*on_change)(void *owner);
 	void *owner;
 
+	/* The store outlives everything that may still submit to it; see
+	 * destroy_node. */
 	struct disk *disk;
 	struct store *store;
 	struct raft *raft;
@@ -42,14 +48,20 @@ struct raftreg_node {
 	uint64_t applied_term;
 	bool conf_changed;
 	struct state state;
+	/* The three ends of the network: accepted streams, dialled peers, sidecars'
+	 * sessions. */
 	struct gate *gate;
 	struct peers *peers;
 	struct fanout *fanout;
 
+	/* RC-04 (3), RC-05: the last sequence that is durable, and the messages that
+	 * wait for more. */
 	uint64_t persisted;
 	struct list_node held;
 	struct list_node waiting, reading_list, proposed, relayed; /* of struct node_request */
 	size_t request_count;
+	/* Ids of relayed requests and cookies of reads; one row, so that neither is
+	 * mistaken. */
 	uint64_t next_id;
 	uint64_t reading; /* cookie of the read under way; 0: none */
 	bool read_wanted;
@@ -61,6 +73,7 @@ struct raftreg_node {
 
 	bool leading;	 /* an own-term entry is applied: leases count (RN-07) */
 	bool lease_hold; /* after a late turn: no SUSPECT before a confirmed read (RN-08) */
+	/* RN-05: how many sessions may still be judged, earned at expire_per_s. */
 	uint64_t lease_budget_ms;
 	unsigned lease_budget;
 	uint64_t gc_ms;
@@ -70,10 +83,13 @@ struct raftreg_node {
 	size_t known_count;
 	bool known_changed;
 	uint64_t alone_since_ms; /* with-seeds: all seeds were empty since then; 0: not */
+	/* RB-03: replicas that knocked and are not admitted yet. */
 	struct node_candidate candidates[NODE_CANDIDATES_MAX];
 	size_t candidate_count;
 	uint64_t caught_up_since[RAFT_PEERS_MAX]; /* beside caught_up_id */
 	uint64_t caught_up_id[RAFT_PEERS_MAX];
+	/* RB-02: until all seeds of a first start are voters, a client's write could
+	 * be lost with one of them, so no request is taken before. */
 	size_t serve_voters; /* with-seeds: clients are served from that many voters on */
 
 	struct node_incoming incoming;
@@ -85,6 +101,7 @@ struct raftreg_node {
 	uint64_t snapshot_retry_ms;
 	uint64_t compact_index;
 
+	/* RB-05: this process leaves soon; leadership is handed over at stop_ms. */
 	bool stopping;
 	uint64_t stop_ms;
 	uint64_t started_ms;
@@ -101,13 +118,17 @@ struct gate *node_gate(const struct raftreg_node *node);
 /* Control thread: hand leadership over soon, for this process is about to stop (RB-05). */
 void node_post_leave(struct raftreg_node *node);
 
+/* RC-02: CLOCK_BOOTTIME, so that a suspended machine notices that time has passed. */
 uint64_t node_now_ms(const struct raftreg_node *node);
+/* Steps the core and carries out its effects. Must not be called from inside absorb:
+ * the effects of a step are lent only until the next one. */
 enum raft_refusal node_step(struct raftreg_node *node, struct raft_event *event);
 void node_wake(struct raftreg_node *node); /* run a turn soon */
 /* RS-16. */
 void node_stop_role(struct raftreg_node *node, const char *reason);
 bool node_is_leader(const struct raftreg_node *node);
 bool node_has_quorum(const struct raftreg_node *node); /* as far as this replica knows */
+/* Bytes of a peer that said hello as `from`; RT-04 and RT-05 are checked here. */
 void node_receive(struct raftreg_node *node, struct slice bytes, uint64_t from);
 void node_fill_hello(struct raftreg_node *node, struct wire_hello *ret_hello);
 /* Learnt from a Hello which cluster this is; false: it is another one. */
