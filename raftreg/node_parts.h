@@ -16,8 +16,10 @@ void node_request_take(struct raftreg_node *node, struct node_origin *origin, st
 void node_request_forget(struct raftreg_node *node, struct node_origin *origin);
 void node_request_turn(struct raftreg_node *node);
 void node_request_answered(struct raftreg_node *node, struct slice bytes); /* by the leader */
+/* RD-05: the outcome of the command that stands at this place of the log. */
 void node_request_applied(struct raftreg_node *node, uint64_t index, uint64_t term, size_t ordinal,
 	const struct state_result *result);
+/* RM-16: the read with this cookie is confirmed, or failed and is to be asked again. */
 void node_request_read(struct raftreg_node *node, uint64_t cookie, bool failed);
 void node_request_lost(struct raftreg_node *node); /* leadership is gone */
 void node_request_relay_lost(struct raftreg_node *node);
