@@ -16,6 +16,8 @@
 #define NODE_CANDIDATES_MAX 32
 #define NODE_SEEDS_MAX	    64
 
+/* Copied from the configuration at the start: the registry thread keeps no pointer
+ * into a snapshot that a reload replaces. */
 struct node_settings {
 	uint32_t heartbeat_ms, election_ms;
 	uint64_t ttl_ms, renew_ms, bookmark_ms;
@@ -53,7 +55,10 @@ struct node_request {
 	enum node_request_state state;
 	uint64_t number; /* of the origin */
 	uint64_t id;	 /* of the relay */
+	/* RN-03: a renewal counts from its receipt, not from when the read was
+	 * confirmed. */
 	uint64_t deadline_ms, received_ms;
+	/* RD-05: the command is ours only if this very (index, term) is applied. */
 	uint64_t index, term; /* proposed as */
 	size_t ordinal;
 	uint64_t cookie; /* of the read it waits for; 0: the next one */
