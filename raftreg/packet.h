@@ -69,6 +69,8 @@ enum packet_flag {
 #define PACKET_RELAY_MAX (2u * 1024 * 1024)
 #define PACKET_VIEW_MAX	 (16u * 1024 * 1024) /* a whole set, from a replica */
 
+/* One struct for all kinds: a field that a kind does not use is zero and is not
+ * encoded. The table of registry.md 9 says which kind uses what. */
 struct packet {
 	enum packet_kind kind;
 	enum packet_code code;
@@ -109,6 +111,8 @@ enum item_op {
 	ITEM_ADDRESS = 7, /* WELCOME: content = address, set = name; LIST: content = name */
 	ITEM_OP_LAST = 7
 };
+/* RV-05: why a member went decides whether the shrink guard may hold it: only an
+ * expiry is silence, all the others are somebody's word. */
 enum item_cause { CAUSE_DELETED = 0, CAUSE_CLOSED = 1, CAUSE_REPLACED = 2, CAUSE_EXPIRED = 3 };
 
 struct item {
