@@ -22,8 +22,12 @@ void peers_knock(struct peers *peers, bool enabled);
 void peers_send(struct peers *peers, uint64_t to, bool bulk, struct slice bytes);
 /* A client's request for the leader; false: not connected. */
 bool peers_relay(struct peers *peers, uint64_t to, struct slice frame);
+/* RT-08: reads the file first and then sends it in chunks; the end of it, good or
+ * not, is stepped as RAFT_SNAPSHOT_DONE. */
 void peers_send_snapshot(
 	struct peers *peers, uint64_t to, uint64_t term, const struct raft_snapshot *snapshot);
+/* The store has read the file; empty when it is gone, for a newer one took its
+ * place. */
 void peers_loaded(struct peers *peers, uint64_t token, struct slice file);
 bool peers_is_connected(const struct peers *peers, uint64_t id);
 /* RB-02: how many of the seeds said that they are empty voters with these seeds; and whether none
