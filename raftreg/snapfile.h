@@ -10,6 +10,8 @@
 #include "base/disk_ops.h"
 #include "raftreg/core/message.h"
 
+/* RT-08: the same chunks travel to other replicas, so a chunk is also what one
+ * message holds. */
 #define SNAPFILE_CHUNK	   (256u * 1024)
 #define SNAPFILE_NAME_SIZE 80
 
@@ -23,6 +25,7 @@ struct snapfile_meta {
 void snapfile_name(uint64_t index, uint64_t term, char ret_name[SNAPFILE_NAME_SIZE]);
 /* True when the name is one of a snapshot. */
 bool snapfile_parse_name(const char *name, uint64_t *ret_index, uint64_t *ret_term);
+/* RS-06: equal states give equal files, on every replica. */
 void snapfile_build(const struct snapfile_meta *meta, struct slice state, struct buf *ret_file);
 /* Checks every byte. 0, -EBADMSG, -ENOTSUP (newer format). The state is appended to ret_state. */
 int snapfile_parse(struct slice file, struct snapfile_meta *ret_meta, struct buf *ret_state);
