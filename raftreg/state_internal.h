@@ -6,9 +6,13 @@
 
 #include "raftreg/state.h"
 
+/* Every byte that is kept is counted here: registry.state_bytes_max is judged by the
+ * sum. */
 struct slice state_copy(struct state *state, struct slice bytes);
 void state_free(struct state *state, struct slice *bytes);
 struct state_set *state_make_set(struct state *state, bool records, struct slice name);
+/* Keeps the digests of set and session, the touches for the fan-out and the index of
+ * the change in step with the members: nobody else changes a member. */
 void state_put_member(struct state *state, struct state_set *set, struct state_session *session,
 	const struct item *item);
 void state_drop_member(
@@ -17,6 +21,7 @@ void state_touch_set(struct state *state, struct state_set *set, struct slice ke
 	enum item_cause cause, uint64_t index);
 void state_put_def(
 	struct state *state, struct state_set *set, struct slice version, struct slice content);
+/* With its instances and its records (RD-02); the cause travels to every watcher. */
 void state_drop_session(
 	struct state *state, struct state_session *session, uint64_t index, enum item_cause cause);
 void state_drop_set(struct state *state, struct state_set *set); /* an empty one */
