@@ -78,13 +78,17 @@ struct store_batch {
 };
 struct store_batch *store_batch_create(const struct raft_entry *entries, size_t count);
 void store_batch_free(struct store_batch *batch);
+/* In the order of their sequences; several of them may share one sync. */
 void store_submit(struct store *store, struct store_batch *batch);
 
 /* `state` is taken over. Afterwards the log may be cut up to compact_index. */
 void store_make_snapshot(struct store *store, const struct snapfile_meta *meta, struct buf *state,
 	uint64_t compact_index);
+/* RM-19: the file of another replica, written beside the own ones and not yet in
+ * force; an install with the same (index, term) adopts it. `file` is taken over. */
 void store_stage(struct store *store, uint64_t token, const struct raft_snapshot *snapshot,
 	struct buf *file);
+/* For a peer that needs what the log no longer has (RM-09). */
 void store_load(struct store *store, uint64_t token, uint64_t index, uint64_t term);
 
 struct store_figures { /* for metrics; any thread */
