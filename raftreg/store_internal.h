@@ -8,6 +8,7 @@
 
 #include "raftreg/store.h"
 
+/* Both are removed at every start: without the rename they never counted. */
 #define STORE_SNAPSHOT_TMP "snapshot.tmp"
 #define STORE_STAGED_TMP   "staged.tmp"
 #define STORE_FILE_MAX	   (4ull << 30) /* registry.state_bytes_max cannot be higher */
@@ -25,6 +26,7 @@ struct store {
 	struct mailbox *disk_box, *background_box;
 	pthread_t disk_thread, background_thread;
 	bool running;
+	/* Set once and never cleared. failed: RS-15, nothing is written any more. */
 	_Atomic bool stopping;
 	_Atomic bool failed;
 
