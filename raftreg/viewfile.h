@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 
+/* The limit keeps a start from reading a file that cannot be one of ours. */
 #define VIEWFILE_NAME	  "view.bin"
 #define VIEWFILE_MAX	  (256u * 1024 * 1024)
 #define VIEWFILE_EVERY_MS 1000
