@@ -25,6 +25,7 @@ struct vote {
 	bool uncertain;				/* RI-06 */
 };
 
+/* Pure, with every unused byte zero, so that equal facts give equal slots. */
 void vote_encode(const struct vote *vote, uint8_t ret_slot[VOTE_SLOT_SIZE]);
 /* 0; -EBADMSG; -ENOTSUP: written by a newer version. */
 int vote_decode(const uint8_t slot[VOTE_SLOT_SIZE], struct vote *ret_vote);
