@@ -21,6 +21,7 @@
 #define WAL_SPARE	 "spare.tmp"
 #define WAL_NAME_SIZE	 64
 
+/* registry.md 5. A seal ends a segment and holds no index of its own. */
 enum wal_type { WAL_ENTRY = 1, WAL_CONF = 2, WAL_TRUNCATE = 3, WAL_SEAL = 4 };
 
 struct wal_item {
@@ -46,6 +47,7 @@ struct wal {
 	size_t count, capacity;
 	int file; /* of the last segment; -1: none is open */
 	uint64_t offset;
+	/* RS-03: continues from record to record and from segment to segment. */
 	uint32_t chain;
 	uint64_t last_index, last_term;
 	uint64_t durable;   /* last index that a sync covered */
@@ -98,6 +100,7 @@ void wal_encode_record(const struct wal_item *item, uint8_t type, uint8_t flags,
 int wal_begin(struct wal *wal, uint64_t index, uint64_t term);
 /* Deletes the oldest `count` segments. */
 int wal_delete(struct wal *wal, size_t count);
+/* The returned place is valid until the next one is added. */
 struct wal_segment *wal_add_segment(struct wal *wal, const struct wal_segment *segment);
 
 #endif
