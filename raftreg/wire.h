@@ -9,6 +9,7 @@
 #include "base/pbscan.h"
 #include "raftreg/state.h"
 
+/* RT-05: longer messages end the stream with RESOURCE_EXHAUSTED. */
 #define WIRE_CONTROL_MAX (64u * 1024)
 #define WIRE_BULK_MAX	 (2u * 1024 * 1024)
 #define WIRE_FORMAT	 1u
@@ -27,6 +28,7 @@ struct wire_hello {
 	size_t replica_count;
 };
 
+/* RT-08: bound to (term, leader, index); bytes point into the decoded message. */
 struct wire_chunk {
 	uint64_t from, to, tag, term, index, log_term, offset, total;
 	struct slice bytes;
@@ -34,6 +36,7 @@ struct wire_chunk {
 
 /* RT-04: eight bytes that say which cluster a message belongs to. */
 uint64_t wire_tag(const uint8_t uuid[16], uint64_t epoch);
+/* RT-03: the first thing on every stream between replicas. */
 void wire_put_hello(const struct wire_hello *hello, struct buf *ret_bytes);
 void wire_put_message(const struct raft_message *message, uint64_t tag, struct buf *ret_bytes);
 void wire_put_chunk(const struct wire_chunk *chunk, struct buf *ret_bytes);
