@@ -37,6 +37,7 @@ static void access_log_on_done(const struct filter_call *call)
 	exchange_log(call->exchange, call->conf);
 }
 
+/* No plugin: its options stand in `log.access` and control places it first (FL-08, FL-10). */
 const struct filter_ops access_log_filter = {
 	.name = "access_log",
 	.conf_size = sizeof(struct access_options),
