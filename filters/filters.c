@@ -13,12 +13,15 @@ static const struct filter_ops *const filters_list[] = {
 	&translate_filter,
 };
 
+/* For those who build chains or test all filters alike. */
 const struct filter_ops *const *filters_all(size_t *ret_count)
 {
 	*ret_count = ARRAY_SIZE(filters_list);
 	return filters_list;
 }
 
+/* By the word of `use` in a configuration. A linear walk: it happens when a snapshot is built,
+ * never for an exchange. */
 const struct filter_ops *filters_find(struct slice name)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(filters_list); i++) {
@@ -30,6 +33,8 @@ const struct filter_ops *filters_find(struct slice name)
 	return NULL;
 }
 
+/* The tables go to the loader of the configuration, which may not include this room: so the options
+ * of a filter are checked like all others, with line and column (FL-01). */
 size_t filters_plugins(const struct config_filter_plugin **ret_plugins, size_t most)
 {
 	size_t count = 0;
