@@ -19,6 +19,7 @@
 #define HEADERS_PIL_RANGE  1105
 #define HEADERS_PIL_BARRED 1222
 
+/* One direction's operations, as the configuration's reader fills them in. */
 struct headers_edit {
 	CONFIG_LIST_OF(const char *) remove;
 	CONFIG_LIST_OF(struct config_pair) set;
@@ -87,11 +88,13 @@ static const struct config_filter_plugin headers_plugin = {
 	.conf_size = sizeof(struct headers_options),
 };
 
+/* ASCII only: the locale of the process must not decide what a field is called. */
 static uint8_t headers_lower(uint8_t byte)
 {
 	return byte >= 'A' && byte <= 'Z' ? (uint8_t)(byte | 0x20) : byte;
 }
 
+/* RFC 9110 5.6.2. The NUL is asked for first, because strchr finds it at the end of its list. */
 static bool headers_is_tchar(uint8_t byte)
 {
 	uint8_t lower = headers_lower(byte);
@@ -137,6 +140,7 @@ static bool headers_check_name(const char *text, struct err *err)
 	return true;
 }
 
+/* MR-08. Their order is that of the switch in headers_fact. */
 static const struct slice headers_variables[] = {
 	SLICE("trace_id"), SLICE("service"), SLICE("route"), SLICE("peer")};
 
@@ -183,6 +187,8 @@ static bool headers_check_value(const char *text, struct err *err)
 	return true;
 }
 
+/* FL-03: a filter whose edits could not be written by any codec is refused with its file, before an
+ * exchange ever meets it. */
 static bool headers_check_edit(const struct headers_edit *edit, struct err *err)
 {
 	for (size_t i = 0; i < edit->remove.count; i++) {
@@ -217,6 +223,8 @@ static bool headers_configure(void *conf, const void *options, struct err *err)
 					headers_check_edit(&given->response, err));
 }
 
+/* Facts of the exchange and not of the head, so that requests and answers of one exchange say the
+ * same. One that is not known is empty. */
 static struct slice headers_fact(const struct exchange *exchange, int variable)
 {
 	ASSERT(variable >= 0 && (size_t)variable < ARRAY_SIZE(headers_variables));
@@ -294,6 +302,8 @@ static void headers_apply(
 	}
 }
 
+/* FL-06: trailers come through the same slot. They are edited only where the options ask for it,
+ * for a field added to both would be there twice. */
 static enum filter_verdict headers_on_request(
 	const struct filter_call *call, struct head *head, bool end)
 {
@@ -306,6 +316,7 @@ static enum filter_verdict headers_on_request(
 	return FILTER_NEXT;
 }
 
+/* Interim answers (1xx) stay as they are: they are not the answer that the edits speak of. */
 static enum filter_verdict headers_on_response(
 	const struct filter_call *call, struct head *head, bool end)
 {
