@@ -1,12 +1,20 @@
+/*
+ * translate: decides what happens to an exchange and hands it to the two directions. Nothing of
+ * gRPC or JSON is known here; faults become answers here and nowhere else.
+ */
 #include "filters/translate.h"
 
 #include "filters/translate_work.h"
 #include "http/reply.h"
 
+/* FL-01: zeroed by the exchange. Only a pointer, so that exchanges which pass (nearly all) pay for
+ * no more than that (CX-06). */
 struct translate_state { /* of an exchange; a passed one has no work */
 	struct translate_work *work;
 };
 
+/* The codec knows nothing of configuration, and the configuration nothing of the codec (include
+ * table): their options meet here, once per snapshot and not per exchange. */
 static bool translate_configure(void *conf, const void *options, struct err *err)
 {
 	struct translate_conf *own = conf;
@@ -31,6 +39,7 @@ static bool translate_configure(void *conf, const void *options, struct err *err
 	return true;
 }
 
+/* From here on the exchange is only carried: its own answer must not be translated again. */
 enum filter_verdict translate_refuse(struct translate_work *work, const struct reply *reply)
 {
 	work->mode = TRANSLATE_MODE_PASS;
@@ -57,6 +66,9 @@ static enum reason translate_reason(enum codec_fault_kind kind, bool response)
 									: REASON_codec_request;
 }
 
+/* CX-10: a fault of the request leaves the instance blameless. A fault of the answer is said to be
+ * processed, for the application has acted whatever its answer looks like, and nobody may send the
+ * request again because of it. */
 enum filter_verdict translate_fail(
 	struct translate_work *work, bool response, const struct codec_fault *fault)
 {
@@ -95,6 +107,8 @@ static void translate_reset(struct translate_work *work)
 	work->more = false;
 }
 
+/* Made when the first decision is not to pass, in the arena of the exchange; a retry finds the one
+ * of the attempt before. */
 static struct translate_work *translate_work_of(const struct filter_call *call)
 {
 	struct translate_state *state = call->state;
@@ -114,6 +128,8 @@ static struct translate_work *translate_work_of(const struct filter_call *call)
 	return work;
 }
 
+/* CX-02: all that a decision may rest on. The body is not among it, since it has not come yet. An
+ * unknown method is remembered for control, which may fetch the schema anew (RF-04). */
 static void translate_look(struct exchange *exchange, const struct translate_conf *conf,
 	struct translate_worker *worker, const struct head *head,
 	struct translate_decision *ret_decision)
@@ -149,6 +165,8 @@ static enum filter_verdict translate_wait(struct translate_work *work)
 	return FILTER_WAIT;
 }
 
+/* Does what was decided, at once or after a wait. The pool in force is taken along by reference: an
+ * exchange ends with the schema it began with, also when a new one comes in between (DS-10). */
 static enum filter_verdict translate_act(
 	struct translate_work *work, const struct translate_decision *decision)
 {
@@ -183,6 +201,9 @@ static enum filter_verdict translate_act(
 	return translate_request_begin(work);
 }
 
+/* The exchange may have been cancelled, or run into its deadline, while it waited: then it has its
+ * answer, and only the state is put right. The head is looked at again, because the schema that
+ * came may lack the method. */
 void translate_resume(struct translate_work *work)
 {
 	struct translate_decision decision;
@@ -198,12 +219,15 @@ void translate_resume(struct translate_work *work)
 	}
 }
 
+/* Neither passed nor waiting nor failed: only such exchanges have their bodies looked at. */
 static bool translate_is_active(const struct translate_state *state)
 {
 	return state->work != NULL && (state->work->mode == TRANSLATE_MODE_TO_GRPC ||
 					      state->work->mode == TRANSLATE_MODE_TO_JSON);
 }
 
+/* FL-05: this filter is one of the service, so it runs again for every attempt and lets go of what
+ * the attempt before has left. */
 static enum filter_verdict translate_on_request(
 	const struct filter_call *call, struct head *head, bool end)
 {
@@ -235,6 +259,7 @@ static enum filter_verdict translate_on_request(
 	return translate_act(work, &decision);
 }
 
+/* CX-06: bytes of a passed exchange are not so much as counted. */
 static enum filter_verdict translate_on_request_body(
 	const struct filter_call *call, struct chain *body, bool end)
 {
@@ -246,6 +271,8 @@ static enum filter_verdict translate_on_request_body(
 	return translate_request_body(state->work, body, end);
 }
 
+/* An interim head says nothing about the call; gRPC has none, and JSON clients may see those of the
+ * application. */
 static enum filter_verdict translate_on_response(
 	const struct filter_call *call, struct head *head, bool end)
 {
@@ -269,6 +296,8 @@ static enum filter_verdict translate_on_response_body(
 	return translate_response_body(state->work, body, end);
 }
 
+/* FL-05: on every path, also out of the waiting list, so that no schema that comes later resumes an
+ * exchange which is gone. */
 static void translate_on_done(const struct filter_call *call)
 {
 	struct translate_state *state = call->state;
