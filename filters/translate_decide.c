@@ -1,3 +1,7 @@
+/*
+ * translate_decide: the table of CX-05 as code. It asks nobody and changes nothing, so that its
+ * test is a table too.
+ */
 #include "filters/translate_decide.h"
 
 #include "base/assert.h"
@@ -9,12 +13,15 @@ static struct slice decide_media_type(struct slice value)
 	return slice_trim(value);
 }
 
+/* Media types compare without case (CX-02). */
 static bool decide_starts_fold(struct slice text, struct slice prefix)
 {
 	return text.size >= prefix.size &&
 	       slice_equal_fold(slice_make(text.data, prefix.size), prefix);
 }
 
+/* CX-03: the whole type is compared, so `application/grpcx` is opaque, and so are codecs of gRPC
+ * that are none of ours. */
 bool translate_decide_grpc_type(struct slice content_type)
 {
 	struct slice type = decide_media_type(content_type);
@@ -23,6 +30,7 @@ bool translate_decide_grpc_type(struct slice content_type)
 	       slice_equal_fold(type, SLICE("application/grpc+proto"));
 }
 
+/* CX-02: every structured suffix counts, for its body is a JSON value whatever it means. */
 bool translate_decide_json_type(struct slice content_type)
 {
 	struct slice type = decide_media_type(content_type);
@@ -42,6 +50,8 @@ bool translate_decide_json_type(struct slice content_type)
 	       slice_equal_fold(slice_from(type, type.size - suffix.size), suffix);
 }
 
+/* CX-02: no content type counts as JSON, as that is what people send by hand. The body is never
+ * asked: a format that is guessed can be forged. */
 enum translate_format translate_decide_format(const struct head *head)
 {
 	struct slice type = head_value(head, TOKEN_content_type);
@@ -62,6 +72,8 @@ struct decide_list {
 	enum translate_format target; /* OPAQUE: there is none */
 };
 
+/* The order of the list says what is preferred, so the first entry is the target; `opaque` is never
+ * one, because nothing can be translated into it. */
 static void decide_add(struct decide_list *list, enum translate_format format)
 {
 	switch (format) {
@@ -80,6 +92,7 @@ static void decide_add(struct decide_list *list, enum translate_format format)
 	}
 }
 
+/* `auto` stands alone or not at all; the configuration's own check has seen to it. */
 static void decide_read_list(const struct config_translation *options, struct decide_list *ret_list)
 {
 	*ret_list = (struct decide_list){.target = TRANSLATE_OPAQUE};
@@ -100,11 +113,13 @@ static void decide_read_list(const struct config_translation *options, struct de
 	}
 }
 
+/* CX-04: an absent list is `auto` too. */
 static bool decide_is_auto(const struct config_translation *options)
 {
 	return options->app.count == 0 || options->app.items[0] == CONFIG_FORMAT_AUTO;
 }
 
+/* The one place that makes a refusal, so that no refusal lacks its reason (ER-03). */
 static void decide_refuse(
 	struct translate_decision *decision, enum reason reason, int http, const char *message)
 {
@@ -129,6 +144,7 @@ static bool decide_passes(const struct decide_list *list, enum translate_format 
 	return true;
 }
 
+/* CX-05 (4): the client is told what it may send instead (RFC 9110 15.5.16). */
 static void decide_refuse_type(struct translate_decision *decision)
 {
 	decide_refuse(decision, REASON_codec_type, 415,
@@ -169,6 +185,8 @@ static bool decide_refuses_call(const struct translate_facts *facts, enum transl
 	return decision->action == TRANSLATE_REFUSE;
 }
 
+/* CX-05 (3). An unknown method comes before a wrong type or HTTP method: who asks for what is not
+ * there should not be taught how to ask (CX-08). */
 static void decide_by_schema(const struct translate_facts *facts, const struct decide_list *list,
 	enum translate_format format, struct translate_decision *decision)
 {
@@ -218,6 +236,8 @@ static bool decide_auto(const struct translate_facts *facts, enum translate_form
 	return true;
 }
 
+/* CX-05, in its order. Passing is the default of the result, so that a branch which decides nothing
+ * leaves the bytes alone (CX-06). */
 void translate_decide(const struct translate_facts *facts, struct translate_decision *ret_decision)
 {
 	enum translate_format format = translate_decide_format(facts->head);
