@@ -1,3 +1,7 @@
+/*
+ * translate_fields: four directions, each one walk over a head and a predicate that says what
+ * goes.
+ */
 #include "filters/translate_fields.h"
 
 #include <stdio.h>
@@ -5,6 +9,8 @@
 #include "base/buf.h"
 #include "codec/codec_base64.h"
 
+/* JG-02, JG-04. By the first a client names metadata that HTTP would not let through under its own
+ * name; by the second the trailers of an answer reach a client that cannot read trailers. */
 #define FIELDS_RENAMED "grpc-metadata-"
 #define FIELDS_TRAILER "grpc-trailer-"
 
@@ -27,6 +33,7 @@ static const struct slice fields_of_wishes[] = {
 static const struct slice fields_trusted[] = {SLICE("x-pillion-"), SLICE("x-forwarded-"),
 	SLICE("forwarded"), SLICE("x-real-ip"), SLICE("via")};
 
+/* Names in heads are lower case already, so the comparison is exact. */
 static bool fields_in(struct slice name, const struct slice *list, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
@@ -37,6 +44,7 @@ static bool fields_in(struct slice name, const struct slice *list, size_t count)
 	return false;
 }
 
+/* They speak of this connection, which ends here. */
 static bool fields_is_framing(struct slice name)
 {
 	return fields_in(name, fields_of_framing, ARRAY_SIZE(fields_of_framing));
@@ -49,6 +57,8 @@ static bool fields_is_consumed(struct slice name)
 	       fields_in(name, fields_of_body, ARRAY_SIZE(fields_of_body));
 }
 
+/* Prefixes, for whole families are meant. Only a renamed field is asked this: one that came under
+ * its own name has passed the sidecar's own checks. */
 static bool fields_is_trusted(struct slice name)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(fields_trusted); i++) {
@@ -73,6 +83,7 @@ static bool fields_is_key(struct slice name)
 	return name.size > 0;
 }
 
+/* GR-07: printable ASCII. Anything else a gRPC peer would answer with an error of its own. */
 static bool fields_is_value(struct slice value)
 {
 	for (size_t i = 0; i < value.size; i++) {
@@ -83,11 +94,13 @@ static bool fields_is_value(struct slice value)
 	return true;
 }
 
+/* GR-07: the suffix alone says so; there is no other mark. */
 static bool fields_is_binary(struct slice name)
 {
 	return slice_ends_with(name, SLICE("-bin"));
 }
 
+/* A walk removes in place, so what must come back under another form waits in `again`. */
 struct fields_walk {
 	struct head *head;
 	struct field *again; /* to be added once the walk is over */
@@ -97,6 +110,7 @@ struct fields_walk {
 	bool failed;
 };
 
+/* As many as the head has fields are always enough; the arena frees them with the exchange. */
 static void fields_again(struct fields_walk *walk, struct slice name, struct slice value)
 {
 	if (walk->again == NULL) {
@@ -179,6 +193,8 @@ static bool fields_drop_to_metadata(const struct field *field, void *context)
 	return false;
 }
 
+/* JG-02. First all removals, then the additions: a head that grows under the walk would show the
+ * walk its own work. */
 bool translate_fields_to_metadata(
 	struct head *head, uint64_t *ret_dropped, struct codec_fault *ret_fault)
 {
@@ -242,6 +258,8 @@ static bool fields_drop_from_metadata(const struct field *field, void *context)
 	return false;
 }
 
+/* GJ-01: names stay, because an HTTP application reads metadata as plain header fields. Framing
+ * names are counted, as no honest gRPC client sends them. */
 bool translate_fields_from_metadata(
 	struct head *head, uint64_t *ret_dropped, struct codec_fault *ret_fault)
 {
@@ -252,18 +270,21 @@ bool translate_fields_from_metadata(
 	return !walk.failed;
 }
 
+/* JG-04: `grpc-*` is consumed, and what framed or described the old body goes with it (CX-09). */
 static bool fields_drop_answer(const struct field *field, void *context)
 {
 	(void)context;
 	return fields_is_consumed(field->name) || fields_is_framing(field->name);
 }
 
+/* What is set afterwards by this filter stands alone: metadata never overrides it (JG-04). */
 void translate_fields_answer_from_metadata(struct head *head)
 {
 	ASSERT(head->kind == HEAD_RESPONSE);
 	head_remove_if(head, fields_drop_answer, NULL);
 }
 
+/* JG-04: an HTTP/1.1 client would never see them as trailers, so they are shown as fields. */
 void translate_fields_add_trailers(struct head *head, const struct head *trailers)
 {
 	const struct slice prefix = SLICE(FIELDS_TRAILER);
@@ -284,6 +305,8 @@ void translate_fields_add_trailers(struct head *head, const struct head *trailer
 	}
 }
 
+/* The fault of a bad `-bin` value is not kept here: an answer that is good apart from one field is
+ * better than an error. */
 static bool fields_drop_answer_to_metadata(const struct field *field, void *context)
 {
 	struct fields_walk *walk = context;
@@ -305,6 +328,7 @@ static bool fields_drop_answer_to_metadata(const struct field *field, void *cont
 	return true;
 }
 
+/* GJ-02: headers become leading metadata, HTTP trailers trailing metadata, by the same rule. */
 void translate_fields_answer_to_metadata(struct head *head, uint64_t *ret_dropped)
 {
 	struct codec_fault unused;
