@@ -7,6 +7,8 @@
 
 #define PIECE_COPIED 1024 /* smaller pieces are copied together instead of pinned */
 
+/* FL-04: gathered bytes are credited at once and charged to the worker's budget instead. Held back,
+ * a message larger than the window would never become whole (EN-07). */
 static void gather_credit(struct translate_work *work, size_t size)
 {
 	ASSERT(work->mode == TRANSLATE_MODE_TO_GRPC || work->mode == TRANSLATE_MODE_TO_JSON);
@@ -17,6 +19,8 @@ static void gather_credit(struct translate_work *work, size_t size)
 	}
 }
 
+/* Large pieces move by reference. Small ones are copied together, because each would pin a whole
+ * block: a sender of single bytes could otherwise hold thousands of blocks. */
 static void gather_take(struct translate_work *work, struct chain *body)
 {
 	struct block_pool *pool = exchange_pool(work->exchange);
@@ -37,12 +41,15 @@ static void gather_take(struct translate_work *work, struct chain *body)
 	gather_credit(work, size);
 }
 
+/* LM-04, with the one text for all who run out. */
 static bool gather_no_memory(struct codec_fault *ret_fault)
 {
 	codec_fault_set(ret_fault, CODEC_FAULT_MEMORY, "no room to gather the message");
 	return false;
 }
 
+/* LM-01: the limit is asked before anything is taken or charged, so that what is refused costs
+ * nothing. */
 bool translate_gather_body(
 	struct translate_work *work, struct chain *body, size_t max, struct codec_fault *ret_fault)
 {
@@ -63,6 +70,8 @@ bool translate_gather_body(
 	return true;
 }
 
+/* For the body of an error answer, of which the beginning is enough (ER-04). No room is no fault
+ * here: an error never becomes another error. */
 void translate_gather_part(struct translate_work *work, struct chain *body, size_t max)
 {
 	size_t room = work->gathered.size < max ? max - work->gathered.size : 0;
@@ -101,6 +110,8 @@ static bool gather_frame_fault(struct codec_fault *ret_fault, const char *text)
 	return false;
 }
 
+/* GR-01: flag and length are judged as soon as they are there, before the bytes they announce may
+ * fill the budget. A frame that is not whole yet is good so far. */
 bool translate_gather_check_frame(
 	const struct translate_work *work, bool *ret_more, struct codec_fault *ret_fault)
 {
@@ -154,6 +165,8 @@ static bool gather_open(struct translate_work *work, enum compress_coding coding
 	return true;
 }
 
+/* GR-02, at the end of the body: exactly one whole frame. That no second one follows has been seen
+ * by translate_gather_check_frame. */
 bool translate_gather_frame(
 	struct translate_work *work, struct slice *ret_message, struct codec_fault *ret_fault)
 {
@@ -174,6 +187,7 @@ bool translate_gather_frame(
 		work->conf->codec.max_message, ret_message, ret_fault);
 }
 
+/* JG-03: `max_json` holds for the inflated text as well (LM-01, LM-03). */
 bool translate_gather_text(
 	struct translate_work *work, struct slice *ret_text, struct codec_fault *ret_fault)
 {
@@ -185,6 +199,8 @@ bool translate_gather_text(
 	return gather_open(work, work->coding, work->conf->codec.max_json, ret_text, ret_fault);
 }
 
+/* LM-04 counts gathered plus converted bytes, so for a moment both are charged; then the gathered
+ * ones go. */
 bool translate_gather_replace(struct translate_work *work, struct slice message,
 	struct chain *target, struct codec_fault *ret_fault)
 {
