@@ -33,6 +33,8 @@ static enum filter_verdict request_refuse_grpc_encoding(struct translate_work *w
 	return translate_refuse(work, &reply);
 }
 
+/* JG-01: bindings of query parameters are not offered, and to ignore a query would be a call with
+ * half of its arguments. */
 static void request_fail_query(struct codec_fault *ret_fault)
 {
 	codec_fault_set(ret_fault, CODEC_FAULT_QUERY,
@@ -89,6 +91,8 @@ static enum filter_verdict request_begin_json(struct translate_work *work)
 	return FILTER_NEXT;
 }
 
+/* ER-08: the head is held until the message is translated. A fault is then answered without the
+ * application having seen anything, and content-length and deadline can be true. */
 enum filter_verdict translate_request_begin(struct translate_work *work)
 {
 	struct head *head = work->request;
@@ -134,6 +138,7 @@ static bool request_to_grpc(
 	return translate_gather_replace(work, buf_slice(output), body, ret_fault);
 }
 
+/* GJ-01: the length is known by now, so the application is spared a body of unknown length. */
 static bool request_to_json(
 	struct translate_work *work, struct chain *body, struct codec_fault *ret_fault)
 {
@@ -170,6 +175,8 @@ static bool request_take_frame(
 	return !more;
 }
 
+/* LM-01: JSON is bounded while it is gathered. A frame says its length itself, so gathering has no
+ * bound there but the one that check_frame holds against it. */
 enum filter_verdict translate_request_body(
 	struct translate_work *work, struct chain *body, bool end)
 {
