@@ -15,12 +15,16 @@
 
 /* ---- gRPC application, JSON client ---- */
 
+/* All that is wrong with an answer as such, and not with its message. */
 static bool response_fault(struct codec_fault *ret_fault, const char *text)
 {
 	codec_fault_set(ret_fault, CODEC_FAULT_FRAME, text);
 	return false;
 }
 
+/* ER-02: another status than 200 does not come from a gRPC server but from something in front of
+ * it; its body is text for the error. A Trailers-Only answer has its status in the head and needs
+ * no content type. */
 static bool response_begin_json(
 	struct translate_work *work, struct head *head, struct codec_fault *ret_fault)
 {
@@ -117,6 +121,8 @@ static bool response_foreign_json(
 	return good;
 }
 
+/* JG-04: the status in the trailers was 0, so the message counts. Two messages are INTERNAL and not
+ * the first of them, for nobody can say which one was meant (GR-02). */
 static bool response_message_json(
 	struct translate_work *work, const struct head *trailers, struct codec_fault *ret_fault)
 {
@@ -162,6 +168,8 @@ static bool response_finish_json(
 
 /* ---- JSON application, gRPC client ---- */
 
+/* GJ-02. The coding of an error answer is not judged: where its body cannot be read the status
+ * alone must do (ER-04). */
 static bool response_begin_grpc(
 	struct translate_work *work, const struct head *head, struct codec_fault *ret_fault)
 {
@@ -236,6 +244,8 @@ static void response_edit_grpc(struct translate_work *work, enum body_kind body)
 	head_set(head, TOKEN_content_type, work->client_type);
 }
 
+/* GR-05: message, then trailers of our own with status 0; those of an HTTP application, if it has
+ * any, go along as trailing metadata (GJ-02). */
 static bool response_message_grpc(
 	struct translate_work *work, const struct head *trailers, struct codec_fault *ret_fault)
 {
@@ -332,6 +342,7 @@ static void response_failed_grpc(struct translate_work *work)
 	buf_fini(&details);
 }
 
+/* The gathered body has been read into the error by now, or was never wanted. */
 static bool response_finish_grpc(
 	struct translate_work *work, const struct head *trailers, struct codec_fault *ret_fault)
 {
@@ -349,6 +360,8 @@ static bool response_finish_grpc(
 
 /* ---- both ---- */
 
+/* Once per answer, whichever of trailers, last bytes or a head that ends comes to say that it is
+ * whole. */
 static bool response_finish(
 	struct translate_work *work, const struct head *trailers, struct codec_fault *ret_fault)
 {
@@ -360,6 +373,9 @@ static bool response_finish(
 	return good;
 }
 
+/* JG-04: the head is held, so that its status can still become that of the trailers. The charge of
+ * the request is given back here: its bytes are with the application, and a retry would gather them
+ * anew (CX-10). */
 enum filter_verdict translate_response_begin(
 	struct translate_work *work, struct head *head, bool end)
 {
@@ -418,6 +434,8 @@ static bool response_take(
 	return true;
 }
 
+/* Nothing leaves before the end: the translated answer waits in `output` and takes the place of the
+ * last piece. */
 enum filter_verdict translate_response_body(
 	struct translate_work *work, struct chain *body, bool end)
 {
@@ -439,6 +457,8 @@ enum filter_verdict translate_response_body(
 	return FILTER_NEXT;
 }
 
+/* For a JSON client these decide; behind an answer that is done already they have nothing more to
+ * say. */
 enum filter_verdict translate_response_trailers(struct translate_work *work, struct head *trailers)
 {
 	struct codec_fault fault;
