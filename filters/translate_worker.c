@@ -1,8 +1,13 @@
+/*
+ * translate_worker: what exchanges of one worker share. No locks: control reaches it by mailbox.
+ */
 #include "base/mem.h"
 #include "base/rng.h"
 #include "filters/translate_work.h"
 #include "http/reply.h"
 
+/* EN-04: the key of the hashes is drawn for each worker, so that nobody can prepare keys which
+ * collide. Until control says otherwise the schema is on its way (RF-04). */
 struct translate_worker *translate_worker_create(uint64_t memory_max)
 {
 	struct translate_worker *worker = mem_zalloc(sizeof(*worker));
@@ -18,6 +23,7 @@ struct translate_worker *translate_worker_create(uint64_t memory_max)
 	return worker;
 }
 
+/* The two assertions are the law of the budget: what was charged has been given back. */
 void translate_worker_destroy(struct translate_worker *worker)
 {
 	if (worker == NULL) {
@@ -33,6 +39,7 @@ void translate_worker_destroy(struct translate_worker *worker)
 	mem_free(worker);
 }
 
+/* DS-10: exchanges under way hold references to the old pool, which ends with the last of them. */
 void translate_worker_set_schema(struct translate_worker *worker, enum translate_schema state,
 	const struct descriptor_pool *pool, bool grpc_app)
 {
@@ -52,6 +59,8 @@ void translate_worker_set_schema(struct translate_worker *worker, enum translate
 	}
 }
 
+/* RF-04: a request waits for schema_wait at most, whatever its own deadline. Each one has its own
+ * time, since per-service options differ; so the whole list is walked. */
 void translate_worker_expire(struct translate_worker *worker, uint64_t now_ns)
 {
 	LIST_FOR_EACH_SAFE(node, &worker->waiting) {
@@ -70,6 +79,8 @@ void translate_worker_expire(struct translate_worker *worker, uint64_t now_ns)
 	}
 }
 
+/* Asked and cleared in one, so that one burst of unknown methods is one wish; how often a wish is
+ * granted is control's to limit (RF-04). */
 bool translate_worker_take_unknown(struct translate_worker *worker)
 {
 	bool unknown = worker->unknown;
@@ -78,6 +89,8 @@ bool translate_worker_take_unknown(struct translate_worker *worker)
 	return unknown;
 }
 
+/* A scrape may read while the worker counts: sums that are behind by one are good enough, and no
+ * lock stands in the way of an exchange. */
 void translate_worker_totals(const struct translate_worker *worker, struct translate_totals *totals)
 {
 	const struct translate_totals *own = &worker->totals;
@@ -95,6 +108,8 @@ void translate_worker_totals(const struct translate_worker *worker, struct trans
 	totals->faults_response += own->faults_response;
 }
 
+/* LM-04 as one sum: big messages share the budget; small ones are weighed only beyond their
+ * reserve, so that a flood of big ones never turns small calls away. */
 bool translate_worker_charge(struct translate_work *work, size_t size)
 {
 	struct translate_worker *worker = work->worker;
@@ -136,6 +151,7 @@ void translate_worker_count(
 	worker->totals.slow_path = codec_context_slow_paths(worker->context);
 }
 
+/* EN-07: one huge message must not keep its size for the life of the worker. */
 struct buf *translate_worker_scratch(struct buf *scratch)
 {
 	if (scratch->capacity > TRANSLATE_KEPT) {
