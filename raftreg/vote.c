@@ -19,6 +19,7 @@
 #define CRC_OFFSET     (VOTE_SLOT_SIZE - 4)
 #define FLAG_UNCERTAIN 1u
 
+/* registry.md 5 has the offsets. The peers' part stays zero until RI-04 is in force. */
 void vote_encode(const struct vote *vote, uint8_t ret_slot[VOTE_SLOT_SIZE])
 {
 	ASSERT(vote->id != 0);
@@ -111,6 +112,7 @@ int vote_load(struct disk *disk, struct vote *ret_vote)
 	return result;
 }
 
+/* RS-01: complete, synced and renamed before the id in it is used by anybody. */
 int vote_create(struct disk *disk, const struct vote *vote)
 {
 	uint8_t *slots = mem_zalloc(2 * VOTE_SLOT_SIZE);
@@ -124,11 +126,14 @@ int vote_create(struct disk *disk, const struct vote *vote)
 	return result;
 }
 
+/* O_DSYNC: the write is the sync, so no vote can be sent between the two (RC-04). */
 int vote_open(struct disk *disk)
 {
 	return disk->ops->open(disk, VOTE_FILE, DISK_WRITE | DISK_DSYNC);
 }
 
+/* RS-01, RS-15: an error means the role stops; the older slot still holds the last
+ * good facts. */
 int vote_write(struct disk *disk, int file, struct vote *vote)
 {
 	uint8_t slot[VOTE_SLOT_SIZE];
