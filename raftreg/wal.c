@@ -20,6 +20,7 @@
 
 enum { FLAG_FIRST = 1, FLAG_LAST = 2 };
 
+/* Records start at multiples of 8, so that recovery can look for later ones (RS-09). */
 static size_t padded(size_t length)
 {
 	return (length + 7) / 8 * 8;
@@ -30,6 +31,7 @@ static size_t item_size(const struct wal_item *item)
 	return WAL_RECORD_SIZE + (item->payload ? padded(item->payload->length) : 0);
 }
 
+/* Touches no file; the limits of a segment are set once, tests use small ones. */
 void wal_init(struct wal *wal, struct disk *disk, uint64_t segment_size)
 {
 	*wal = (struct wal){.disk = disk,
@@ -40,6 +42,7 @@ void wal_init(struct wal *wal, struct disk *disk, uint64_t segment_size)
 	ASSERT(wal->segment_size % 8 == 0 && wal->segment_size > 2 * WAL_HEADER_SIZE);
 }
 
+/* Syncs nothing: whatever wal_write returned 0 for is durable already. */
 void wal_fini(struct wal *wal)
 {
 	if (wal->file >= 0) {
@@ -52,6 +55,8 @@ void wal_fini(struct wal *wal)
 	wal->count = wal->capacity = 0;
 }
 
+/* RS-02: headers name uuid and replica, so a segment of another directory is
+ * noticed. */
 void wal_identify(struct wal *wal, const uint8_t uuid[16], uint64_t id)
 {
 	ASSERT(wal->count == 0 && id != 0);
@@ -59,6 +64,8 @@ void wal_identify(struct wal *wal, const uint8_t uuid[16], uint64_t id)
 	wal->id = id;
 }
 
+/* Kept in the order of numbers by the callers; next_number follows the highest ever
+ * seen. */
 struct wal_segment *wal_add_segment(struct wal *wal, const struct wal_segment *segment)
 {
 	if (wal->count == wal->capacity) {
@@ -72,6 +79,8 @@ struct wal_segment *wal_add_segment(struct wal *wal, const struct wal_segment *s
 	return &wal->segments[wal->count++];
 }
 
+/* RS-02, RS-03: the chain's seed ties the segment to the one before it, so a missing
+ * or swapped segment shows. */
 void wal_encode_header(const struct wal *wal, const struct wal_segment *segment, uint32_t chain,
 	uint8_t ret_header[WAL_HEADER_SIZE])
 {
@@ -87,6 +96,8 @@ void wal_encode_header(const struct wal *wal, const struct wal_segment *segment,
 	bytes_put32(ret_header + WAL_HEADER_SIZE - 4, crc32c(0, ret_header, WAL_HEADER_SIZE - 4));
 }
 
+/* RS-09 rests on `durable`: a later record proves which earlier ones a sync had
+ * covered. */
 void wal_encode_record(const struct wal_item *item, uint8_t type, uint8_t flags, uint32_t *chain,
 	const uint64_t commit_durable[2], uint8_t ret_record[WAL_RECORD_SIZE])
 {
@@ -154,6 +165,8 @@ static int make_spare(struct wal *wal)
 	return result;
 }
 
+/* RS-02: zeroing 16 MiB takes long, so it happens off the disk thread; the lock only
+ * matters when the disk thread runs out first and makes one itself. */
 int wal_prepare_spare(struct wal *wal)
 {
 	int result;
@@ -262,6 +275,7 @@ int wal_delete(struct wal *wal, size_t count)
 	return result;
 }
 
+/* The new segment starts a chain of its own: nothing before it is needed to read it. */
 int wal_begin(struct wal *wal, uint64_t index, uint64_t term)
 {
 	wal->last_index = wal->durable = index;
@@ -274,6 +288,8 @@ int wal_begin(struct wal *wal, uint64_t index, uint64_t term)
 	return open_segment(wal, index + 1);
 }
 
+/* RS-05: the new segment is durable before the old log goes, so a crash finds one of
+ * them. */
 int wal_reset(struct wal *wal, uint64_t index, uint64_t term)
 {
 	int result = wal_begin(wal, index, term);
