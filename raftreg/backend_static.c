@@ -25,24 +25,34 @@ struct backend {
 	bool started;
 };
 
+/* The call's own token says what was asked, so that one queue serves every kind of
+ * question. */
 enum { TOKEN_REGISTER = 1, TOKEN_LIST, TOKEN_RECORD, TOKEN_GET };
 
+/* Completions must not run inside the call that asks (registry.md 12); the question
+ * waits here. */
 struct asked {
 	struct list_node node;
 	char *name;
 	struct registry_call *call;
 };
 
+/* The interface's registry is the first member, so the two pointers are the same
+ * place. */
 static struct backend *backend_of(struct registry *registry)
 {
 	return (struct backend *)registry;
 }
 
+/* Text lives in the set's own memory: readers keep a set alive longer than its
+ * configuration. */
 static char *copy_text(struct instance_set *set, const char *text)
 {
 	return text ? instance_set_string(set, text) : NULL;
 }
 
+/* What the file names is UP and never suspect: there is no lease behind it, only
+ * active checks and outlier verdicts of this sidecar can take it out of use. */
 static void fill_instance(
 	struct instance_set *set, const struct config_instance *from, struct instance *instance)
 {
@@ -70,6 +80,9 @@ static void fill_instance(
 	instance->metadata_count = (uint32_t)from->metadata.count;
 }
 
+/* Sets without instances are never built: find_set makes the absent one for every
+ * other name, so that "configured but empty" and "not configured" look the same to
+ * callers. */
 static struct instance_set *build_set(const struct config_service *service, uint64_t index)
 {
 	uint32_t count = (uint32_t)service->instances.count;
@@ -121,6 +134,8 @@ static void answer(struct backend *backend, struct asked *asked)
 		}
 		result.names = names;
 	} else if (call->token == TOKEN_RECORD) {
+		/* RG-02: what a back end cannot do is said at once; brokers then
+		 * live without records. */
 		result.code = REGISTRY_UNAVAILABLE;
 		result.text = "a static registry keeps no records";
 	}
@@ -157,6 +172,7 @@ static void run(struct task *task)
 	}
 }
 
+/* Workers may still hold these sets; only our own reference goes. */
 static void drop_sets(struct backend *backend)
 {
 	MAP_FOR_EACH(entry, &backend->sets)
@@ -196,6 +212,8 @@ static void configure(struct registry *registry, const struct config *config)
 	loop_queue(backend->loop, &backend->task);
 }
 
+/* Nothing here can fail: the configuration has been checked before it is handed
+ * over. */
 static int start(
 	struct registry *registry, const struct registry_settings *settings, struct err *err)
 {
@@ -209,6 +227,8 @@ static int start(
 	return 0;
 }
 
+/* registry.md 12: no completion runs afterwards. Questions that are still waiting
+ * are dropped without an answer, which is what their owners expect of a stop. */
 static void stop(struct registry *registry, bool leave)
 {
 	struct backend *backend = backend_of(registry);
@@ -243,6 +263,8 @@ static void ask(
 	loop_queue(backend->loop, &backend->task);
 }
 
+/* RG-01: accepted and ignored. An operator wrote the file; a sidecar does not change
+ * it. */
 static void register_service(struct registry *registry, const struct registry_service *services,
 	size_t count, struct registry_call *call)
 {
@@ -272,6 +294,7 @@ static void put_record(struct registry *registry, const char *set,
 	ask(backend_of(registry), TOKEN_RECORD, NULL, call);
 }
 
+/* The first set arrives from the loop, never inside this call (registry.md 12). */
 static int watch_service(struct registry *registry, struct watch *watch)
 {
 	struct backend *backend = backend_of(registry);
@@ -289,6 +312,7 @@ static void unwatch_service(struct registry *registry, struct watch *watch)
 	list_unlink(&watch->node);
 }
 
+/* A file is always reachable and never older than its last reload. */
 static void status(const struct registry *registry, struct registry_status *ret_status)
 {
 	ASSERT(registry);
@@ -322,6 +346,8 @@ struct registry *raftreg_static_create(void)
 	return &backend->registry;
 }
 
+/* Takes NULL and a backend that was never started; its watches belong to their
+ * owners. */
 void raftreg_static_destroy(struct registry *registry)
 {
 	if (registry) {
