@@ -87,7 +87,7 @@ static void plan_step(struct rng *rng, const struct model *before, struct step *
 
 static struct store_batch *make_batch(const struct step *step, uint64_t seq)
 {
-	struct raft_entry entries[8];
+	struct raft_entry entries[8] = {0};
 	struct store_batch *batch;
 	uint64_t first = step->truncate_from ? step->truncate_from : step->before.last + 1;
 	size_t count = 0;
