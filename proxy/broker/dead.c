@@ -177,6 +177,10 @@ void dead_drop(struct topic *dead, uint64_t seq)
 {
 	struct group *cursor = dead_cursor(dead);
 
+	/* Numbers before the first that is left were settled long ago. */
+	if (cursor && dead->count > 0) {
+		cursor_raise(&cursor->cursor, dead->entries[dead->first].at.seq - 1);
+	}
 	if (cursor && topic_at(dead, seq) && seq > cursor->cursor.floor &&
 		seq - cursor->cursor.floor <= CURSOR_WINDOW) {
 		group_done(cursor, seq);

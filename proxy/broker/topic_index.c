@@ -7,6 +7,7 @@
 #include "broker/group.h"
 
 #define HISTORY_LEAST_MS 10000
+#define DROP_SCAN_MAX	 65536 /* what was dropped and still waits for its cursors is passed */
 #define DEAD_AGE_MS	 UINT64_C(604800000) /* 7 d (B10-10) */
 
 void topic_add(struct topic *topic, const struct topic_entry *entry)
@@ -159,7 +160,11 @@ static bool may_go(struct topic *topic, const struct topic_entry *entry, unsigne
 	enum fate fate = judge(topic, entry);
 
 	if (topic->dead_letters) {
-		return fate != FATE_STAYS && (dead_done(topic, entry) || age > DEAD_AGE_MS);
+		if (age > DEAD_AGE_MS) {
+			dead_drop(
+				topic, entry->at.seq); /* counted, and gone when that is durable */
+		}
+		return fate != FATE_STAYS && dead_done(topic, entry);
 	}
 	switch (fate) {
 	case FATE_STAYS:
@@ -211,33 +216,42 @@ void topic_release(struct topic *topic, unsigned relief)
 	counters_set(&topic->counters->bytes, topic->bytes);
 }
 
-/* Only by on_full: drop_oldest, counted for each group that loses something. */
+/* For one group; true: something was dropped. */
+static bool drop_for(struct group *group, const struct topic_entry *entry)
+{
+	uint64_t seq = entry->at.seq;
+	struct pending *pending = group_pending(group, seq);
+
+	if (group->hidden || cursor_done(&group->cursor, seq) ||
+		seq - group->cursor.floor > CURSOR_WINDOW ||
+		(pending && pending->state != PENDING_WAITS)) {
+		return false;
+	}
+	if (pending) {
+		group_pending_free(group, pending);
+	}
+	if (!group_wants(group, entry)) {
+		group_pass(group, seq);
+		return false;
+	}
+	counters_add(&group->counters->dropped[COUNTERS_DROP_FULL], 1);
+	group_done(group, seq);
+	return true;
+}
+
+/* Only by on_full: drop_oldest, counted for each group that loses something. The cursors pass them;
+ * they leave the disk when those cursors are on it. */
 void topic_drop_oldest(struct topic *topic, uint64_t bytes)
 {
 	uint64_t freed = 0;
 
-	/* The cursors pass them; they leave the disk when those cursors are on it. */
-	for (size_t i = 0; i < topic->count && freed < bytes; i++) {
-		struct topic_entry *entry = &topic->entries[topic->first + i];
+	for (size_t i = 0; i < topic->count && i < DROP_SCAN_MAX && freed < bytes; i++) {
+		const struct topic_entry *entry = &topic->entries[topic->first + i];
+		bool dropped = false;
 
-		freed += record_padded(entry->at.length);
 		LIST_FOR_EACH(node, &topic->groups) {
-			struct group *group = LIST_ENTRY(node, struct group, node);
-			struct pending *pending = group_pending(group, entry->at.seq);
-
-			if (group->hidden || cursor_done(&group->cursor, entry->at.seq) ||
-				(pending && pending->state != PENDING_WAITS)) {
-				continue;
-			}
-			if (pending) {
-				group_pending_free(group, pending);
-			}
-			if (group_wants(group, entry)) {
-				counters_add(&group->counters->dropped[COUNTERS_DROP_FULL], 1);
-				group_done(group, entry->at.seq);
-			} else {
-				group_pass(group, entry->at.seq);
-			}
+			dropped = drop_for(LIST_ENTRY(node, struct group, node), entry) || dropped;
 		}
+		freed += dropped ? record_padded(entry->at.length) : 0;
 	}
 }

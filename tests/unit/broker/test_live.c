@@ -227,6 +227,85 @@ static void test_restart(void **state)
 	live_fini(&live);
 }
 
+/* B4-03, B3-03: a removed subscription leaves its durable group, which keeps what comes; a new one
+ * gets it. groups-rm then throws the rest away. */
+static void test_reload(void **state)
+{
+	struct config *none = live_config("{}"), *again = live_config(PUSH);
+	struct live live;
+	const char *json;
+	int status;
+
+	(void)state;
+	live_init(&live, 1);
+	live_start(&live, PUSH);
+	broker_set_app_ready(live.broker, true);
+	assert_int_equal(live_status(&live, "/v1/pub/orders.placed", "{}"), 200);
+	LIVE_UNTIL(&live, live_metric(&live, ACKED) == 1);
+	broker_set_config(live.broker, none);
+	config_destroy(none);
+	for (int i = 0; i < 10; i++) {
+		live_turn(&live);
+	}
+	assert_int_equal(live_status(&live, "/v1/pub/orders.placed", "{}"), 200);
+	for (int i = 0; i < 30; i++) {
+		live_turn(&live);
+	}
+	assert_int_equal(live.rig.origins[0].requests, 1);
+	assert_int_equal(live_metric(&live, BACKLOG), 1);
+	broker_set_config(live.broker, again);
+	config_destroy(again);
+	LIVE_UNTIL(&live, live_metric(&live, ACKED) == 2);
+	live.rig.origins[0].behave = "/status/503";
+	assert_int_equal(live_status(&live, "/v1/pub/orders.placed", "{}"), 200);
+	json = live_command(&live, "groups-rm", "orders.placed/billing", NULL, &status);
+	assert_int_equal(status, 200);
+	assert_string_equal(json, "{\"removed\":1}");
+	LIVE_UNTIL(&live, live_metric(&live, BACKLOG) == 0);
+	assert_int_equal(live_metric(&live, "dropped_total{topic=\"orders.placed\",group="
+					    "\"billing\",reason=\"group_removed\"} "),
+		1);
+	(void)live_command(&live, "groups-rm", "orders.placed/billing", NULL, &status);
+	assert_int_equal(status, 404);
+	live_stop(&live);
+	live_fini(&live);
+}
+
+/* B9-09: at the quota of the topic the publisher is told, or the oldest go and are counted. */
+static void test_full(void **state)
+{
+	static const char *const policies[] = {
+		"{\"topics\":{\"t\":{\"bytes\":\"1MiB\"}},\"subscriptions\":[{\"name\":\"s\","
+		"\"topic\":\"t\",\"group\":\"g\",\"push\":\"/x\"}]}",
+		"{\"topics\":{\"t\":{\"bytes\":\"1MiB\",\"on_full\":\"drop_oldest\"}},"
+		"\"subscriptions\":[{\"name\":\"s\",\"topic\":\"t\",\"group\":\"g\","
+		"\"push\":\"/x\"}]}",
+	};
+	char *body = mem_zalloc(300001);
+
+	(void)state;
+	memset(body, 'x', 300000);
+	for (int i = 0; i < 2; i++) {
+		struct live live;
+		int status = 0;
+
+		live_init(&live, 1);
+		live_start(&live, policies[i]);
+		for (int j = 0; j < 6; j++) {
+			status = live_status(&live, "/v1/pub/t", body);
+		}
+		assert_int_equal(status, i == 0 ? 507 : 200);
+		if (i == 1) {
+			assert_true(
+				live_metric(&live, "dropped_total{topic=\"t\",group=\"g\",reason="
+						   "\"full\"} ") >= 2);
+		}
+		live_stop(&live);
+		live_fini(&live);
+	}
+	mem_free(body);
+}
+
 /* BT-21 in small: an application that is away, busy or wrong costs no attempt. */
 static void test_budget(void **state)
 {
@@ -263,6 +342,8 @@ int main(void)
 		cmocka_unit_test(test_fetch),
 		cmocka_unit_test(test_restart),
 		cmocka_unit_test(test_budget),
+		cmocka_unit_test(test_reload),
+		cmocka_unit_test(test_full),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
