@@ -15,64 +15,9 @@
 #include "raftreg/node.h"
 #include "raftreg/viewfile.h"
 
-#define ASK_MS 2000
-
 static void on_redial(struct timer *timer)
 {
 	client_connect(container_of(timer, struct client, redial));
-}
-
-/* RV-01: without a replica the local view answers; a name that was never watched here is
- * unknown to it, which is said as such. */
-static void answer_locally(struct client *client, struct client_ask *ask)
-{
-	struct registry_result result = {.index = client->highest};
-	struct instance_set *set = NULL;
-	const char **names = NULL;
-
-	list_unlink(&ask->node);
-	if (ask->kind == PACKET_MEMBERS) {
-		ask->done(ask->owner, 503, SLICE("{\"error\":\"unavailable\"}"));
-	} else if (ask->kind == PACKET_GET) {
-		const struct client_set *known =
-			client_view_set(client, false, slice_from_string(ask->name));
-
-		if (!known || (!known->has_data && !known->known)) {
-			result.code =
-				client->highest > 0 ? REGISTRY_NOT_FOUND : REGISTRY_UNAVAILABLE;
-		} else if (known->members.count + known->guarded.count == 0) {
-			result.code = REGISTRY_NOT_FOUND;
-		} else {
-			set = client_view_instances(known);
-			result.sets = &set;
-			result.set_count = 1;
-		}
-		ask->call->done(ask->call, &result);
-	} else {
-		names = mem_alloc((client->sets.count + 1) * sizeof(*names));
-		MAP_FOR_EACH(entry, &client->sets)
-		{
-			const struct client_set *known = entry->value;
-			char *name;
-
-			if (known->records || known->members.count + known->guarded.count == 0) {
-				continue;
-			}
-			name = mem_alloc(known->name.size + 1);
-			memcpy(name, known->name.data, known->name.size);
-			name[known->name.size] = '\0';
-			names[result.name_count++] = name;
-		}
-		result.names = names;
-		ask->call->done(ask->call, &result);
-	}
-	for (size_t i = 0; i < result.name_count; i++) {
-		mem_free((void *)(uintptr_t)names[i]);
-	}
-	mem_free(names);
-	instance_set_unref(set);
-	mem_free(ask->name);
-	mem_free(ask);
 }
 
 /* Everything that must not happen inside a call of the interface. */
@@ -84,13 +29,7 @@ static void run_deliver(struct task *task)
 		return;
 	}
 	client_view_publish(client);
-	LIST_FOR_EACH_SAFE(place, &client->asks) {
-		struct client_ask *ask = LIST_ENTRY(place, struct client_ask, node);
-
-		if (ask->local) {
-			answer_locally(client, ask);
-		}
-	}
+	client_ask_answer_locally(client);
 	client_session_pump(client);
 	client_check_status(client);
 }
@@ -148,6 +87,7 @@ static void add_configured(struct client *client, const struct registry_settings
 	}
 }
 
+/* Nothing is waited for: the sidecar serves from view.bin until the registry answers (RV-03). */
 static int start(
 	struct registry *registry, const struct registry_settings *settings, struct err *err)
 {
@@ -211,6 +151,8 @@ static void stop(struct registry *registry, bool leave)
 	}
 }
 
+/* Accepted at any time; without a registry it waits there, as one set, for the first chance
+ * (RV-07). */
 static void register_service(struct registry *registry, const struct registry_service *services,
 	size_t count, struct registry_call *call)
 {
@@ -222,26 +164,6 @@ static void register_service(struct registry *registry, const struct registry_se
 	}
 }
 
-/* A question to the connected replica. It is answered locally when there is none, or when it
- * takes too long. */
-static void ask(struct client *client, struct client_ask *ask)
-{
-	struct packet frame = {.kind = ask->kind, .name = slice_from_string(ask->name)};
-	struct buf bytes;
-
-	frame.number = ask->number = ++client->next_number;
-	ask->deadline_ms = client_now_ms(client) + ASK_MS;
-	list_init(&ask->node);
-	list_push_back(&client->asks, &ask->node);
-	buf_init(&bytes);
-	packet_encode(&frame, &bytes);
-	ask->local = !client->greeted || !client_send(client, buf_slice(&bytes));
-	buf_fini(&bytes);
-	if (ask->local) {
-		loop_queue(client->loop, &client->deliver);
-	}
-}
-
 static void get_service(struct registry *registry, const char *name, struct registry_call *call)
 {
 	struct client_ask *question = mem_zalloc(sizeof *question);
@@ -249,7 +171,7 @@ static void get_service(struct registry *registry, const char *name, struct regi
 	question->kind = PACKET_GET;
 	question->name = mem_strdup(name);
 	question->call = call;
-	ask(client_of(registry), question);
+	client_ask_start(client_of(registry), question);
 }
 
 static void list_services(struct registry *registry, struct registry_call *call)
@@ -258,7 +180,7 @@ static void list_services(struct registry *registry, struct registry_call *call)
 
 	question->kind = PACKET_LIST;
 	question->call = call;
-	ask(client_of(registry), question);
+	client_ask_start(client_of(registry), question);
 }
 
 void raftreg_client_members(struct registry *registry,
@@ -269,7 +191,7 @@ void raftreg_client_members(struct registry *registry,
 	question->kind = PACKET_MEMBERS;
 	question->done = done;
 	question->owner = owner;
-	ask(client_of(registry), question);
+	client_ask_start(client_of(registry), question);
 }
 
 static int watch_service(struct registry *registry, struct watch *watch)
@@ -348,6 +270,8 @@ struct registry *raftreg_client_create(struct raftreg_node *node)
 	return &client->registry;
 }
 
+/* The connection closes from the loop and nowhere else, so the loop is turned a few times here;
+ * nothing of the owner's runs meanwhile, because the client is stopped. */
 void raftreg_client_destroy(struct registry *registry)
 {
 	struct client *client = registry ? client_of(registry) : NULL;

@@ -124,6 +124,8 @@ void client_disconnect(struct client *client, const char *why)
 	}
 }
 
+/* What replicas told before makes room for what they tell now: a member that left must not be
+ * dialled for ever, but the way back (the configured ones) always stays. */
 static void take_addresses(struct client *client, const struct packet *welcome)
 {
 	struct slice rest = welcome->items;
@@ -378,6 +380,8 @@ void client_connect(struct client *client)
 	client->connection = connection_dial(&options, &target);
 }
 
+/* Asked before anything is started, with the same reader that the start uses: so both believe
+ * the same file. */
 bool client_knows_replicas(const char *data_dir)
 {
 	struct client *client = mem_zalloc(sizeof *client);

@@ -122,8 +122,19 @@ void client_view_cluster_changed(struct client *client);
 struct client_set *client_view_set(struct client *client, bool records, struct slice name);
 struct client_set *client_view_make(struct client *client, bool records, struct slice name);
 void client_view_put(struct client_set *set, struct map *map, const struct item *item);
-struct instance_set *client_view_instances(const struct client_set *set);
 void client_view_free_set(struct client_set *set);
 void client_view_init_set(struct client_set *set, bool records, struct slice name);
+
+/* client_ask.c */
+void client_ask_start(struct client *client, struct client_ask *ask); /* takes it over */
+void client_ask_answered(struct client *client, const struct packet *answer);
+void client_ask_answer_locally(struct client *client);
+void client_ask_tick(struct client *client, uint64_t now_ms);
+void client_ask_fini(struct client *client);
+enum registry_code client_session_code(enum packet_code code);
+
+/* client_publish.c: with one reference. */
+struct instance_set *client_publish_instances(const struct client_set *set);
+struct record_set *client_publish_records(const struct client_set *set);
 
 #endif

@@ -42,6 +42,8 @@ static void store_session(struct client *client)
 	disk_close_directory(disk);
 }
 
+/* With a data directory a restarted sidecar is the same session with a higher incarnation, and
+ * what it left behind goes at once instead of by its lease. */
 static void load_session(struct client *client, const uint8_t instance_id[16])
 {
 	uint8_t *bytes = NULL;
@@ -88,21 +90,13 @@ static void free_op(struct client_record_op *op)
 	mem_free(op);
 }
 
-static void free_ask(struct client_ask *ask)
-{
-	list_unlink(&ask->node);
-	mem_free(ask->name);
-	mem_free(ask);
-}
-
+/* Calls that wait are the caller's memory; they are only let go. */
 void client_session_fini(struct client *client)
 {
 	while (!list_empty(&client->records)) {
 		free_op(LIST_ENTRY(client->records.next, struct client_record_op, node));
 	}
-	while (!list_empty(&client->asks)) {
-		free_ask(LIST_ENTRY(client->asks.next, struct client_ask, node));
-	}
+	client_ask_fini(client);
 	MAP_FOR_EACH(entry, &client->owned_records)
 	{
 		free_op(entry->value);
@@ -244,6 +238,8 @@ void client_session_pump(struct client *client)
 	}
 }
 
+/* The next one is drawn now, also when the answer never comes: a lost renewal costs one
+ * interval, and a ttl has at least three of them. */
 static void renew(struct client *client)
 {
 	const struct packet frame = {.kind = PACKET_RENEW,
@@ -276,7 +272,9 @@ void client_session_welcome(struct client *client)
 	client_session_pump(client);
 }
 
-static enum registry_code code_of(enum packet_code code)
+/* What the users of the interface see. Unchanged and already are successes: what was wanted is
+ * what is. */
+enum registry_code client_session_code(enum packet_code code)
 {
 	switch (code) {
 	case CODE_OK:
@@ -315,7 +313,7 @@ static enum registry_code code_of(enum packet_code code)
 static void finish_call(struct registry_call *call, const struct packet *answer)
 {
 	char text[256];
-	const struct registry_result result = {.code = code_of(answer->code),
+	const struct registry_result result = {.code = client_session_code(answer->code),
 		.index = answer->index,
 		.text = answer->text.size > 0 ? text : NULL};
 
@@ -332,7 +330,7 @@ static void finish_declared(struct client *client, const struct packet *answer)
 {
 	struct list_node done;
 	struct list_node *place;
-	bool accepted = code_of(answer->code) == REGISTRY_OK;
+	bool accepted = client_session_code(answer->code) == REGISTRY_OK;
 
 	list_init(&done);
 	list_move_all(&done, &client->calls_in_flight);
@@ -449,7 +447,7 @@ static void finish_record(struct client *client, const struct packet *answer)
 	struct registry_call *call = op->call;
 
 	ASSERT(!list_empty(&client->records));
-	if (op->owned && code_of(answer->code) != REGISTRY_OK) {
+	if (op->owned && client_session_code(answer->code) != REGISTRY_OK) {
 		forget_owned(client, op->set, op->key);
 	}
 	free_op(op);
@@ -526,6 +524,8 @@ static uint64_t session_digest(const struct client *client)
 	return digest;
 }
 
+/* A renewal tells three things: the session lives, the registry can write, and what it has of
+ * us. */
 static void on_renewed(struct client *client, const struct packet *answer)
 {
 	client->renew_number = 0;
@@ -549,64 +549,6 @@ static void on_renewed(struct client *client, const struct packet *answer)
 	}
 }
 
-/* Lists and sets are copied into what the caller of the interface knows. */
-static void finish_ask(struct client *client, struct client_ask *ask, const struct packet *answer)
-{
-	struct registry_result result = {.code = code_of(answer->code), .index = answer->index};
-	const char **names = NULL;
-	struct instance_set *set = NULL;
-	struct client_set found;
-	struct slice rest = answer->items;
-	struct slice bytes;
-	struct item item;
-
-	list_unlink(&ask->node);
-	if (ask->kind == PACKET_MEMBERS) {
-		ask->done(ask->owner, answer->code == CODE_OK ? 200 : 503,
-			answer->code == CODE_OK ? answer->text
-						: SLICE("{\"error\":\"unavailable\"}"));
-		free_ask(ask);
-		return;
-	}
-	client_view_init_set(&found, false, slice_from_string(ask->name ? ask->name : "*"));
-	found.known = true;
-	found.modified = answer->index;
-	while (packet_next_item(&rest, &bytes)) {
-		if (item_decode(bytes, &item) < 0) {
-			continue;
-		}
-		if (ask->kind == PACKET_GET && item.op == ITEM_UPSERT) {
-			client_view_put(&found, &found.members, &item);
-		} else if (ask->kind == PACKET_LIST && item.op == ITEM_ADDRESS) {
-			names = mem_realloc(names, (result.name_count + 1) * sizeof(*names));
-			char *copy = mem_alloc(item.content.size + 1);
-
-			memcpy(copy, item.content.data, item.content.size);
-			copy[item.content.size] = '\0';
-			names[result.name_count++] = copy;
-		}
-	}
-	result.names = names;
-	if (ask->kind == PACKET_GET && result.code == REGISTRY_OK) {
-		if (answer->flags & PACKET_ABSENT) {
-			result.code = REGISTRY_NOT_FOUND;
-		} else {
-			set = client_view_instances(&found);
-			result.sets = &set;
-			result.set_count = 1;
-		}
-	}
-	ask->call->done(ask->call, &result);
-	for (size_t i = 0; i < result.name_count; i++) {
-		mem_free((void *)(uintptr_t)names[i]);
-	}
-	mem_free(names);
-	instance_set_unref(set);
-	client_view_free_set(&found);
-	free_ask(ask);
-	(void)client;
-}
-
 /* By number: the command, the renewal, or one of the questions; anything else is late and
  * dropped. */
 void client_session_answer(struct client *client, const struct packet *answer)
@@ -621,40 +563,13 @@ void client_session_answer(struct client *client, const struct packet *answer)
 		client_session_pump(client);
 		return;
 	}
-	LIST_FOR_EACH_SAFE(place, &client->asks) {
-		struct client_ask *ask = LIST_ENTRY(place, struct client_ask, node);
-
-		if (ask->number == answer->number) {
-			finish_ask(client, ask, answer);
-			return;
-		}
-	}
-}
-
-/* A replica that does not answer is not waited for longer than a person would. */
-static void expire_asks(struct client *client, uint64_t now_ms)
-{
-	const struct packet late = {.kind = PACKET_ANSWER, .code = CODE_UNAVAILABLE};
-
-	LIST_FOR_EACH_SAFE(place, &client->asks) {
-		struct client_ask *ask = LIST_ENTRY(place, struct client_ask, node);
-
-		if (ask->local || now_ms < ask->deadline_ms) {
-			continue;
-		}
-		if (ask->kind == PACKET_MEMBERS) {
-			finish_ask(client, ask, &late);
-		} else {
-			ask->local = true; /* RV-01: then the local view answers */
-			loop_queue(client->loop, &client->deliver);
-		}
-	}
+	client_ask_answered(client, answer);
 }
 
 /* A replica that is connected but silent is left: another one may do better. */
 void client_session_tick(struct client *client, uint64_t now_ms)
 {
-	expire_asks(client, now_ms);
+	client_ask_tick(client, now_ms);
 	if (!client->greeted) {
 		return;
 	}
@@ -758,6 +673,8 @@ static void declare_one(
 	mem_free(content);
 }
 
+/* The whole set replaces the one before, also while that one is still under way: then it is the
+ * next command, and calls of both are answered in order. */
 void client_session_declare(struct client *client, const struct registry_service *services,
 	size_t count, struct registry_call *call)
 {

@@ -13,16 +13,16 @@
 #include "base/pbscan.h"
 
 enum {
-	C_SERVICE = 1,
-	C_VERSION,
-	C_ID,
-	C_HOST,
-	C_PORT,
-	C_PROTOCOL,
-	C_WEIGHT,
-	C_HEALTH,
-	C_ZONE,
-	C_METADATA
+	C_SERVICE = 1, /* lower case */
+	C_VERSION,     /* of the application */
+	C_ID,	       /* 32 hex digits for sidecars */
+	C_HOST,	       /* IP literal or name */
+	C_PORT,	       /* always written */
+	C_PROTOCOL,    /* what the application speaks: http, grpc */
+	C_WEIGHT,      /* 0: never chosen */
+	C_HEALTH,      /* enum instance_health, by its own sidecar */
+	C_ZONE,	       /* where it runs */
+	C_METADATA,    /* repeated, sorted by key */
 };
 enum { P_KEY = 1, P_VALUE };
 enum { E_ENDPOINT = 1, E_NAME = 1, E_REQUEST, E_RESPONSE, E_IDEMPOTENT };
@@ -48,6 +48,7 @@ static void put_text(struct buf *buf, uint32_t field, struct slice text)
 	}
 }
 
+/* Numbers are always written and empty texts never: one spelling for each content. */
 void content_encode(struct content *content, struct buf *ret_bytes)
 {
 	ASSERT(content->metadata_count <= CONTENT_METADATA_MAX);
@@ -93,6 +94,8 @@ static bool take_pair(struct slice bytes, struct content *content)
 	return got == 0;
 }
 
+/* A later field of the same number wins here; the check refuses such bytes, for they are not
+ * canonical. */
 static bool take_field(const struct pbscan_field *field, struct content *content)
 {
 	switch (field->number) {
@@ -194,6 +197,7 @@ static bool is_text(struct slice text, size_t most)
 	return true;
 }
 
+/* Bounded one by one and together, since every watcher of the service keeps a copy (RD-02). */
 static const char *check_metadata(const struct content *content)
 {
 	size_t total = 0;
@@ -274,6 +278,7 @@ void content_put_endpoint(struct buf *def, const struct content_endpoint *endpoi
 	pbscan_end(def, mark);
 }
 
+/* Methods of a version, one at a time: they are walked more often than they are kept. */
 int content_next_endpoint(struct slice *rest, struct content_endpoint *ret_endpoint)
 {
 	struct content_endpoint endpoint = {0};

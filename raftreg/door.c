@@ -114,6 +114,7 @@ static void run_flush(struct task *task)
 	gate_post(node_gate(worker->door->node), mail);
 }
 
+/* Gathered; the task of the write stage posts it. */
 static void add_record(struct door_call *call, enum door_op op, const void *bytes, size_t size)
 {
 	struct door_worker *worker = call->worker;
@@ -190,6 +191,7 @@ static int scan(const struct door_call *call, struct slice message)
 	return -EBADMSG;
 }
 
+/* Posted as it is; decoding is the registry thread's, which alone knows what to do with it. */
 static void on_message(struct grpc_call *grpc, struct slice message)
 {
 	struct door_call *call = grpc->owner;
@@ -302,6 +304,8 @@ static void take_ack(struct door_call *call, struct slice bytes)
 	}
 }
 
+/* From the registry. What is meant for a call that is gone is dropped; it has been told
+ * already. */
 void door_deliver(struct door_mail *mail)
 {
 	struct door_worker *worker = mail->worker;
@@ -351,6 +355,7 @@ static bool find_slot(struct door_worker *worker, uint32_t *ret_slot)
 	return true;
 }
 
+/* Exact names: nothing else below these prefixes is served. */
 static bool kind_of(struct slice path, enum door_kind *ret_kind)
 {
 	static const struct {
@@ -430,6 +435,7 @@ static void on_open(void *context, const struct endpoint_request *request)
 	grpc_call_accept(&call->call, request->stream, &options);
 }
 
+/* Also without a replica: then it says so, instead of leaving the path to somebody else. */
 struct raftreg_door *raftreg_door_create(
 	struct raftreg_node *node, struct loop *const *worker_loops, unsigned workers)
 {
@@ -447,6 +453,7 @@ struct raftreg_door *raftreg_door_create(
 	return door;
 }
 
+/* The workers have ended: their streams are closed, so what is left here is only memory. */
 void raftreg_door_destroy(struct raftreg_door *door)
 {
 	if (!door) {

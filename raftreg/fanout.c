@@ -68,6 +68,7 @@ struct fanout *fanout_create(struct raftreg_node *node)
 	return fanout;
 }
 
+/* Requests under way lose their origin; commands among them go on (RD-07). */
 static void free_subscriber(struct subscriber *subscriber)
 {
 	node_request_forget(subscriber->fanout->node, &subscriber->origin);
@@ -290,6 +291,8 @@ static void welcome(struct subscriber *subscriber)
 	buf_fini(&bytes);
 }
 
+/* A replica that is behind what the client has seen waits a moment, then sends it elsewhere
+ * (RW-02). */
 static bool on_hello(struct subscriber *subscriber, const struct packet *hello)
 {
 	struct raftreg_node *node = subscriber->fanout->node;

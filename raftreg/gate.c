@@ -26,6 +26,7 @@ struct gate {
 	struct task flush;
 };
 
+/* One mail a worker and turn, however many streams and frames. */
 static void run_flush(struct task *task)
 {
 	struct gate *gate = container_of(task, struct gate, flush);
@@ -79,6 +80,7 @@ struct gate *gate_create(struct loop *loop, const struct gate_events *events, vo
 	return gate;
 }
 
+/* The registry thread has ended; the workers before it. Nobody is told any more. */
 void gate_destroy(struct gate *gate)
 {
 	if (!gate) {

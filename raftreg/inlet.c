@@ -32,6 +32,7 @@ static void on_reply(struct node_origin *origin, struct packet *answer)
 	buf_fini(&bytes);
 }
 
+/* A stopped role takes nothing in (RS-16); the other side tries elsewhere. */
 static void on_open(void *owner, struct gate_stream *stream)
 {
 	struct raftreg_node *node = owner;
@@ -170,6 +171,7 @@ static void on_hello(struct inlet *inlet, const struct wire_hello *hello)
 	answer_hello(inlet);
 }
 
+/* After the first Hello every further one is ignored; a replica that has news dials anew. */
 static void on_peer_message(struct inlet *inlet, struct slice message)
 {
 	struct slice inner;
@@ -193,6 +195,7 @@ static void on_peer_message(struct inlet *inlet, struct slice message)
 	mem_free(hello);
 }
 
+/* By the kind that the path said when the stream was opened. */
 static void on_message(void *owner, struct gate_stream *stream, struct slice message)
 {
 	struct raftreg_node *node = owner;

@@ -67,6 +67,7 @@ static void add_session(struct buf *command, const struct state_session *session
 	buf_fini(&bytes);
 }
 
+/* Proposed once: while its outcome is under way the renewal simply waits. */
 bool lease_revive(struct raftreg_node *node, struct state_session *session)
 {
 	const struct packet frame = {.kind = PACKET_REVIVE};
@@ -192,6 +193,8 @@ static void collect(struct raftreg_node *node)
 	buf_fini(&command);
 }
 
+/* Late turns move all deadlines and demand a confirmed read, for whoever slept may be deposed
+ * by now (RN-08). */
 void lease_tick(struct raftreg_node *node, uint64_t now_ms)
 {
 	uint64_t late = node->tick_due_ms > 0 && now_ms > node->tick_due_ms

@@ -89,6 +89,7 @@ static void drop_held(struct raftreg_node *node)
 	}
 }
 
+/* RS-16. The process goes on: its data plane needs no registry, and a restart reads the disk. */
 void node_stop_role(struct raftreg_node *node, const char *reason)
 {
 	if (atomic_exchange(&node->role_stopped, true)) {
@@ -283,6 +284,8 @@ static void on_result(void *owner, size_t ordinal, const struct state_result *re
 	node_request_applied(apply->node, apply->index, apply->term, ordinal, result);
 }
 
+/* Takes effect when applied (RM-20), in the same order on every replica, so no truncation can
+ * bring an older configuration back. */
 static void apply_conf(struct raftreg_node *node, const struct raft_entry *entry)
 {
 	struct raft_change change;
@@ -466,6 +469,7 @@ static void on_persisted(void *owner, uint64_t seq)
 	(void)node_step(node, &event);
 }
 
+/* One that could not be written is no reason to stop: the log still has everything (RS-14). */
 static void on_snapshot(void *owner, const struct raft_snapshot *snapshot, uint64_t bytes)
 {
 	struct raftreg_node *node = owner;

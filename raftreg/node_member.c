@@ -54,6 +54,7 @@ static bool adopt(struct raftreg_node *node, const struct wire_hello *hello)
 	return true;
 }
 
+/* Called for every Hello, in either direction, before anything else of it is believed. */
 bool node_meet(struct raftreg_node *node, const struct wire_hello *hello)
 {
 	if (!node->has_cluster && !is_zero(hello->uuid) && !adopt(node, hello)) {
@@ -228,6 +229,8 @@ static uint64_t *caught_up_slot(struct raftreg_node *node, uint64_t id)
 	return NULL;
 }
 
+/* Answers of the last moment count, not the mark of the quorum check, which is cleared in every
+ * period. */
 static bool is_caught_up(
 	struct raftreg_node *node, const struct raft_peer_status *peer, uint64_t now_ms)
 {

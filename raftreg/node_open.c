@@ -238,6 +238,7 @@ static int decide_birth(struct raftreg_node *node, enum config_bootstrap bootstr
 	return 0;
 }
 
+/* Only replicas need one; a client works from memory, and is told so by control. */
 static int open_directory(const char *data_dir, struct disk **ret_disk, struct err *err)
 {
 	char path[4200];
@@ -348,6 +349,7 @@ static int open_node(
 	return result ? result : decide_birth(node, options->config->registry.bootstrap, err);
 }
 
+/* All or nothing: what was opened is closed again, and err says why. */
 int raftreg_node_start(
 	const struct raftreg_node_options *options, struct raftreg_node **ret_node, struct err *err)
 {
@@ -418,6 +420,7 @@ static void discard_ask(struct mail *mail)
 	finish_ask(container_of(mail, struct ask, mail));
 }
 
+/* Between two turns, so the answer is of one moment. */
 static void deliver_ask(struct mail *mail)
 {
 	struct ask *ask = container_of(mail, struct ask, mail);

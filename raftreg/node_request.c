@@ -100,6 +100,7 @@ static void answer_set(
 	buf_fini(&items);
 }
 
+/* Names that have instances now; empty ones are kept for resuming watches, not for people. */
 static void answer_list(
 	struct raftreg_node *node, struct node_origin *origin, const struct packet *ask)
 {
@@ -364,6 +365,7 @@ static void decide(struct gather *gather, struct node_request *request)
 	}
 }
 
+/* RN-06: a session whose SUSPECT or EXPIRE is in the log is answered by what comes of it. */
 static void finish_renewal(struct raftreg_node *node, struct node_request *request)
 {
 	struct state_session *session = state_session(&node->state, request->frame.session);
@@ -476,6 +478,8 @@ void node_request_turn(struct raftreg_node *node)
 	start_read(node);
 }
 
+/* Relayed requests are answered about in the order in which they were sent: the first few are
+ * looked at. */
 void node_request_answered(struct raftreg_node *node, struct slice bytes)
 {
 	struct packet answer;

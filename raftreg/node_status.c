@@ -49,6 +49,7 @@ static const struct raft_peer_status *peer_of(const struct raft_status *status, 
 	return NULL;
 }
 
+/* Match and contact are known to the leader alone; others say what they know of themselves. */
 static void put_peer(const struct raftreg_node *node, const struct raft_status *status,
 	const struct state_replica *replica, struct buf *json)
 {
@@ -98,6 +99,7 @@ static void put_leader(const struct raftreg_node *node, struct buf *json)
 	put_text(json, "leader", slice_from_string(text));
 }
 
+/* The keys are those that `pillion raft status` prints; more are for whoever reads JSON. */
 void node_status_json(const struct raftreg_node *node, struct buf *ret_json)
 {
 	struct raft_status *status = mem_alloc(sizeof *status);
@@ -138,6 +140,8 @@ void node_status_json(const struct raftreg_node *node, struct buf *ret_json)
 	mem_free(status);
 }
 
+/* By address: sessions and replicas are told apart in the protocol, but share it on one
+ * sidecar. */
 static const char *member_role(const struct raftreg_node *node, const struct state_session *session)
 {
 	char host[256];
@@ -154,6 +158,7 @@ static const char *member_role(const struct raftreg_node *node, const struct sta
 	return "client";
 }
 
+/* Every session is a sidecar, with or without instances (registry.md 13). */
 void node_status_members(const struct raftreg_node *node, struct buf *ret_json)
 {
 	uint64_t now = node_now_ms(node);
@@ -193,6 +198,7 @@ static void put_metric(struct buf *text, const char *name, const char *kind, dou
 		text, "# TYPE pillion_raft_%s %s\npillion_raft_%s %.6g\n", name, kind, name, value);
 }
 
+/* Counters since the start of this process; gauges of this moment (RO-01). */
 void node_status_metrics(const struct raftreg_node *node, struct buf *ret_text)
 {
 	struct raft_status *status = mem_alloc(sizeof *status);

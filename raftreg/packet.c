@@ -10,44 +10,44 @@
 
 /* Field numbers of the flat message. */
 enum {
-	F_KIND = 1,
-	F_UUID,
-	F_EPOCH,
-	F_INDEX,
-	F_NUMBER,
-	F_CODE,
-	F_NAME,
-	F_FLAGS,
-	F_SESSION,
-	F_INCARNATION,
-	F_SEQ,
-	F_DIGEST,
-	F_TTL,
-	F_IDENTITY,
-	F_HOST,
-	F_PORT,
-	F_ZONE,
-	F_VERSION,
-	F_ITEM,
-	F_TEXT,
-	F_FROM,
-	F_RETRY,
-	F_BOOT
+	F_KIND = 1,    /* enum packet_kind */
+	F_UUID,	       /* cluster, 16 bytes */
+	F_EPOCH,       /* fixed64 */
+	F_INDEX,       /* cursor, applied index, or that of the entry */
+	F_NUMBER,      /* request or subscription, drawn by the client */
+	F_CODE,	       /* enum packet_code */
+	F_NAME,	       /* of a set */
+	F_FLAGS,       /* enum packet_flag */
+	F_SESSION,     /* 16 bytes */
+	F_INCARNATION, /* rises with each start of a sidecar */
+	F_SEQ,	       /* of a REGISTER; in DELTA the applied index */
+	F_DIGEST,      /* fixed64, of a set or a session */
+	F_TTL,	       /* ms */
+	F_IDENTITY,    /* name of the sidecar, for people */
+	F_HOST,	       /* advertised by the sidecar */
+	F_PORT,	       /* of its mesh listener */
+	F_ZONE,	       /* where it runs */
+	F_VERSION,     /* of its program */
+	F_ITEM,	       /* repeated: an item, see below */
+	F_TEXT,	       /* field path, explanation, address of the leader */
+	F_FROM,	       /* index at which a DELTA begins */
+	F_RETRY,       /* ms to wait before a repetition */
+	F_BOOT,	       /* fixed64: this start of the sidecar */
 };
 
 /* And of an item. */
 enum {
-	I_OP = 1,
-	I_SET,
-	I_KEY,
-	I_CONTENT,
-	I_EXPECTED,
-	I_CREATED,
-	I_MODIFIED,
-	I_NUMBER,
-	I_GENERATION,
-	I_SUSPECT,
-	I_OWNED
+	I_OP = 1,     /* enum item_op */
+	I_SET,	      /* service or record set */
+	I_KEY,	      /* of the member in it */
+	I_CONTENT,    /* canonical bytes, value, session id */
+	I_EXPECTED,   /* modified + 1 of what is replaced; 0: any */
+	I_CREATED,    /* index */
+	I_MODIFIED,   /* index */
+	I_NUMBER,     /* incarnation, or cause of a delete */
+	I_GENERATION, /* of a lease */
+	I_SUSPECT,    /* the owner's session is */
+	I_OWNED,      /* goes with its session */
 };
 
 #define DEPTH_MAX	6 /* RT-05 */
@@ -75,6 +75,7 @@ static void put_bytes(struct buf *buf, uint32_t field, struct slice bytes)
 	}
 }
 
+/* In the order of the numbers: equal frames are equal bytes, in the log too. */
 void packet_encode(const struct packet *frame, struct buf *ret_bytes)
 {
 	ASSERT(frame->kind >= PACKET_HELLO && frame->kind <= PACKET_KIND_LAST);
@@ -115,10 +116,13 @@ void packet_copy(const struct packet *frame, struct buf *ret_bytes)
 
 	packet_encode(frame, ret_bytes);
 	while (packet_next_item(&rest, &item)) {
-		packet_add_item(ret_bytes, item);
+		/* Whatever came from outside goes on as it is, an empty one too: who applies it
+		 * refuses it. */
+		pbscan_put_bytes(ret_bytes, F_ITEM, item);
 	}
 }
 
+/* Slices into the caller's bytes; nothing is copied here. */
 static void take_bytes(struct packet *frame, const struct pbscan_field *field)
 {
 	switch (field->number) {
@@ -179,6 +183,7 @@ static void take_number(struct packet *frame, uint32_t field, uint64_t value)
 	}
 }
 
+/* Ids are of one size or absent, so that nobody below has to ask. */
 int packet_decode(struct slice bytes, struct packet *ret_frame)
 {
 	struct packet frame = {.items = bytes};
@@ -243,6 +248,7 @@ const char *packet_code_word(enum packet_code code)
 	return words[code];
 }
 
+/* Like a packet: zero fields are not written. */
 void item_encode(const struct item *item, struct buf *ret_bytes)
 {
 	ASSERT(item->op >= ITEM_UPSERT && item->op <= ITEM_OP_LAST);

@@ -200,6 +200,7 @@ static void on_hello(struct lane *lane, const struct wire_hello *hello)
 	node_wake(node);
 }
 
+/* The other side only ever says hello on these streams; all else is for later versions. */
 static void on_message(struct grpc_call *call, struct slice message)
 {
 	struct lane *lane = lane_of_call(call);
@@ -264,6 +265,7 @@ static int open_call(struct lane *lane, struct grpc_call *call, struct slice pat
 	return grpc_call_open(call, connection_codec(lane->connection), &request, options);
 }
 
+/* First on every stream: who we are, which start this is, and where our log ends. */
 static void say_hello(struct lane *lane)
 {
 	struct wire_hello *hello = mem_alloc(sizeof *hello);
@@ -322,6 +324,8 @@ static void on_stream(struct connection *connection, struct stream *stream)
 	ASSERT(connection && stream && false); /* clients get no requests */
 }
 
+/* The only place that arms the next attempt. A lane that worked begins again with the shortest
+ * wait. */
 static void on_closed(struct connection *connection, enum reason why, const char *detail)
 {
 	struct lane *lane = connection_owner(connection);
@@ -355,6 +359,7 @@ static void on_closed(struct connection *connection, enum reason why, const char
 
 static const struct connection_events events = {on_open, on_stream, on_change, on_closed};
 
+/* By literal address at once, by name through the resolver, which never blocks this thread. */
 static void dial(struct lane *lane)
 {
 	struct peers *peers = lane->peer->peers;
@@ -480,6 +485,8 @@ void peers_set(struct peers *peers, const struct state_replica *replicas, size_t
 	}
 }
 
+/* Seeds stay dialled until somebody counts us in, then they are let go: members are dialled by
+ * their records. */
 void peers_knock(struct peers *peers, bool enabled)
 {
 	const struct node_settings *settings = &peers->node->settings;
@@ -628,6 +635,8 @@ bool peers_is_connected(const struct peers *peers, uint64_t id)
 	return peer && peer->lanes[LANE_CONTROL].open;
 }
 
+/* Every one of them, or none: a seed that is silent may belong to a cluster that we do not see
+ * (RB-02). */
 bool peers_all_empty(const struct peers *peers, uint64_t seeds_digest, const char *self,
 	bool *ret_lowest, size_t *ret_others)
 {

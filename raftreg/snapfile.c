@@ -196,6 +196,7 @@ static bool take_chunks(struct slice rest, struct slice fixed, struct buf *ret_s
 	return rest.size == 0 && ret_state->size - before == total;
 }
 
+/* Hash first, structure afterwards: what is parsed is what somebody wrote. */
 int snapfile_parse(struct slice file, struct snapfile_meta *ret_meta, struct buf *ret_state)
 {
 	struct snapfile_meta meta = {0};

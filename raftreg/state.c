@@ -56,6 +56,7 @@ static void free_touches(struct state_set *set)
 	set->defs_touched = false;
 }
 
+/* Members first: they still point at their set. */
 static void free_set(struct state *state, struct state_set *set)
 {
 	MAP_FOR_EACH(entry, &set->members)
@@ -84,6 +85,7 @@ static void free_session(struct state *state, struct state_session *session)
 	mem_free(session);
 }
 
+/* Sets before sessions, for members unlink themselves from their session's list. */
 void state_fini(struct state *state)
 {
 	MAP_FOR_EACH(entry, &state->sets)
@@ -130,6 +132,7 @@ bool state_set_is_known(const struct state_set *set)
 	return set && set->members.count > 0;
 }
 
+/* The caller has checked the name's length; nothing else can go wrong. */
 struct state_set *state_make_set(struct state *state, bool records, struct slice name)
 {
 	struct state_set *set = state_set(state, records, name);
@@ -280,6 +283,7 @@ static void join_session(
 		state_member_session_digest(state, member->set->name, member->key, member->content);
 }
 
+/* The reverse of join_session, also for a member that changes owners. */
 static void leave_session(struct state *state, struct state_member *member)
 {
 	struct state_session *session = member->session;
@@ -346,6 +350,7 @@ static void drop_unused_defs(struct state *state, struct state_set *set)
 	}
 }
 
+/* Touched before it is freed: the key is copied into the list. */
 void state_drop_member(
 	struct state *state, struct state_member *member, uint64_t index, enum item_cause cause)
 {
@@ -364,6 +369,7 @@ void state_drop_member(
 	}
 }
 
+/* One for all instances of a version; the last one to say something is right. */
 void state_put_def(
 	struct state *state, struct state_set *set, struct slice version, struct slice content)
 {
@@ -381,6 +387,7 @@ void state_put_def(
 	set->defs_touched = true;
 }
 
+/* Generation 1 and seq 0, whatever an older incarnation had reached. */
 struct state_session *state_add_session(struct state *state, const struct packet *open)
 {
 	struct state_session *session = mem_zalloc(sizeof *session);
@@ -415,7 +422,14 @@ void state_drop_session(
 }
 
 /* Replica records: id, incarnation, name, host, port, voter. */
-enum { R_ID = 1, R_INCARNATION, R_NAME, R_HOST, R_PORT, R_VOTER };
+enum {
+	R_ID = 1,      /* fixed64, never reused (RI-01) */
+	R_INCARNATION, /* of its data directory */
+	R_NAME,	       /* for people */
+	R_HOST,	       /* where to dial it */
+	R_PORT,	       /* its mesh listener */
+	R_VOTER,       /* was started as one (RB-03) */
+};
 
 void state_encode_replica(const struct state_replica *replica, struct buf *ret_bytes)
 {
@@ -438,6 +452,7 @@ static void copy_text(char *place, size_t size, struct slice text)
 	place[length] = '\0';
 }
 
+/* From messages, log and snapshot alike; texts are cut to their size, never refused. */
 bool state_decode_replica(struct slice bytes, struct state_replica *ret_replica)
 {
 	struct state_replica replica = {0};
@@ -487,6 +502,7 @@ const struct state_replica *state_replica(const struct state *state, uint64_t id
 	return NULL;
 }
 
+/* New records first, then everything that the configuration no longer names is dropped. */
 void state_apply_replicas(struct state *state, struct slice records, const struct raft_conf *conf)
 {
 	struct pbscan_field field;

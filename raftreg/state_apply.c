@@ -129,6 +129,7 @@ static struct state_result check_record(
 	return refuse(CODE_OK, NULL);
 }
 
+/* Bounded like the rest: a version's methods travel to everyone who watches the service. */
 static struct state_result check_def(
 	const struct state *state, const struct item *item, struct tally *tally)
 {
@@ -158,6 +159,7 @@ static struct state_result check_def(
 	return refuse(CODE_OK, NULL);
 }
 
+/* Operations that only replicas use are refused when a client sends them. */
 static struct state_result check_item(
 	const struct state *state, const struct item *item, struct tally *tally)
 {
@@ -467,6 +469,7 @@ static int apply_command(struct state *state, uint64_t index, const struct packe
 	return 0;
 }
 
+/* All commands of the entry, in order, each against the state that the one before it left. */
 int state_apply(struct state *state, uint64_t index, struct slice payload,
 	void (*on_result)(void *owner, size_t ordinal, const struct state_result *result),
 	void *owner)

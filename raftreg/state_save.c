@@ -11,27 +11,48 @@
 #include "base/siphash.h"
 #include "raftreg/state_internal.h"
 
-enum { S_APPLIED = 1, S_HORIZON, S_HORIZON_MS, S_WALL, S_REPLICA, S_SESSION, S_SET };
 enum {
-	N_ID = 1,
-	N_INCARNATION,
-	N_BOOT,
-	N_IDENTITY,
-	N_HOST,
-	N_PORT,
-	N_ZONE,
-	N_VERSION,
-	N_TTL,
-	N_SUSPECT,
-	N_GEN,
-	N_SEQ,
-	N_INDEX,
-	N_OPENED,
-	N_MODIFIED
+	S_APPLIED = 1, /* index that all of this is of */
+	S_HORIZON,     /* tombstones up to here are forgotten */
+	S_HORIZON_MS,  /* wall time of that command */
+	S_WALL,	       /* of the last entry */
+	S_REPLICA,     /* repeated: state_encode_replica */
+	S_SESSION,     /* repeated, by id */
+	S_SET,	       /* repeated, by kind and name; after the sessions */
 };
-enum { T_NAME = 1, T_RECORDS, T_MODIFIED, T_EMPTIED, T_DEF, T_MEMBER };
+enum {
+	N_ID = 1,      /* 16 bytes */
+	N_INCARNATION, /* of the sidecar's start */
+	N_BOOT,	       /* tells a repetition from a clone */
+	N_IDENTITY,    /* for people */
+	N_HOST,	       /* advertised */
+	N_PORT,	       /* advertised */
+	N_ZONE,	       /* advertised */
+	N_VERSION,     /* of its program */
+	N_TTL,	       /* ms */
+	N_SUSPECT,     /* lease ran out */
+	N_GEN,	       /* of the lease */
+	N_SEQ,	       /* last REGISTER applied (RD-05) */
+	N_INDEX,       /* its index */
+	N_OPENED,      /* index */
+	N_MODIFIED,    /* index */
+};
+enum {
+	T_NAME = 1, /* first: the rest belongs to it */
+	T_RECORDS,  /* second */
+	T_MODIFIED, /* index of any change, deletes too */
+	T_EMPTIED,  /* wall time, for the forgetting */
+	T_DEF,	    /* repeated, by version */
+	T_MEMBER,   /* repeated, by key */
+};
 enum { D_VERSION = 1, D_CONTENT };
-enum { M_KEY = 1, M_CONTENT, M_SESSION, M_CREATED, M_MODIFIED };
+enum {
+	M_KEY = 1,  /* version NUL id, or a record's key */
+	M_CONTENT,  /* canonical bytes, or a value */
+	M_SESSION,  /* owner; none: a record of nobody's */
+	M_CREATED,  /* index */
+	M_MODIFIED, /* index */
+};
 
 static int compare_entries(const void *a, const void *b)
 {
@@ -84,6 +105,7 @@ static int compare_defs(const void *a, const void *b)
 	return slice_compare(left->version, right->version);
 }
 
+/* Sorted in a copy: the table keeps its own order. */
 static void save_defs(const struct state_set *set, struct buf *out)
 {
 	struct state_def *defs;
@@ -103,6 +125,7 @@ static void save_defs(const struct state_set *set, struct buf *out)
 	mem_free(defs);
 }
 
+/* Digests are not written: they follow from the members. */
 static void save_set(const struct state_set *set, struct buf *out)
 {
 	struct map_entry **members = sorted(&set->members);
@@ -130,6 +153,7 @@ static void save_set(const struct state_set *set, struct buf *out)
 	mem_free(members);
 }
 
+/* Sessions before sets, for members name their owners. */
 void state_save(const struct state *state, struct buf *ret_bytes)
 {
 	struct map_entry **sessions = sorted(&state->sessions);
@@ -168,6 +192,7 @@ uint64_t state_hash(const struct state *state)
 	return hash;
 }
 
+/* As an OPEN, and then the rest of what it had become. */
 static int load_session(struct state *state, struct slice bytes)
 {
 	struct packet open = {.kind = PACKET_OPEN};
@@ -251,6 +276,7 @@ static int load_member(struct state *state, struct state_set *set, struct slice 
 	return 0;
 }
 
+/* Methods of a version without instances would be dropped by the next change anyway. */
 static int load_def(struct state *state, struct state_set *set, struct slice bytes)
 {
 	struct slice version = {0};

@@ -424,6 +424,7 @@ static void run_load(struct job *job)
 	free_job(job);
 }
 
+/* On the background thread; the disk thread never waits for any of these. */
 static void deliver_job(struct mail *mail)
 {
 	struct job *job = container_of(mail, struct job, mail);
@@ -582,6 +583,7 @@ void store_stop(struct store *store)
 	}
 }
 
+/* After store_stop and the last turn of the loop: answers that were under way point here. */
 void store_destroy(struct store *store)
 {
 	if (!store) {

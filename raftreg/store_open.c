@@ -275,6 +275,7 @@ static int open_log(struct store *store, struct store_recovered *found, struct e
 	return 0;
 }
 
+/* Nothing is written before the vote was read: a directory that cannot be used stays as it is. */
 int store_open(const struct store_options *options, struct store **ret_store,
 	struct store_recovered *ret_recovered, struct err *err)
 {

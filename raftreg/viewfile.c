@@ -21,8 +21,20 @@
 #define MAGIC	    "PLNVIEW1"
 #define HEADER_SIZE 16
 
-enum { V_UUID = 1, V_EPOCH, V_INDEX, V_ADDRESS, V_SET };
-enum { W_NAME = 1, W_RECORDS, W_MODIFIED, W_DIGEST, W_ITEM };
+enum {
+	V_UUID = 1, /* of the cluster */
+	V_EPOCH,    /* fixed64 */
+	V_INDEX,    /* up to which all sets are complete */
+	V_ADDRESS,  /* repeated: where replicas are */
+	V_SET,	    /* repeated */
+};
+enum {
+	W_NAME = 1, /* first */
+	W_RECORDS,  /* second: the set begins */
+	W_MODIFIED, /* where its next delta must start */
+	W_DIGEST,   /* fixed64 */
+	W_ITEM,	    /* repeated: members and methods */
+};
 
 struct viewfile_writer {
 	pthread_t thread;
@@ -46,6 +58,7 @@ static void put_item(struct buf *out, const struct client_member *member, enum i
 	pbscan_end(out, mark);
 }
 
+/* Methods before members, as in the frames of the registry. */
 static void put_set(struct buf *out, const struct client_set *set)
 {
 	size_t mark = pbscan_begin(out, V_SET);
@@ -65,6 +78,7 @@ static void put_set(struct buf *out, const struct client_set *set)
 	pbscan_end(out, mark);
 }
 
+/* Guarded instances are left out: at the next start the registry speaks for itself. */
 void viewfile_encode(const struct client *client, struct buf *ret_file)
 {
 	uint8_t *header = buf_reserve(ret_file, HEADER_SIZE);
@@ -132,6 +146,8 @@ static bool get_set(struct client *client, struct slice bytes)
 	return got == 0 && set;
 }
 
+/* The CRC covers all of it, so what follows is what was written; the shapes are checked all the
+ * same. */
 bool viewfile_decode(struct client *client, struct slice file)
 {
 	struct pbscan_field field;
@@ -184,6 +200,8 @@ void viewfile_load(struct client *client)
 	free(data);
 }
 
+/* A failure is one line in the log: the sidecar works, it only would start knowing less
+ * (MG-04). */
 static void *run_writer(void *context)
 {
 	struct viewfile_writer *writer = context;
@@ -216,6 +234,7 @@ static void join_writer(struct client *client)
 	}
 }
 
+/* Encoded here, on control's thread, so that the writer shares nothing with it. */
 static void start_writer(struct client *client)
 {
 	struct viewfile_writer *writer = mem_zalloc(sizeof *writer);

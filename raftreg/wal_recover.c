@@ -235,6 +235,7 @@ static int scan_segment(struct wal *wal, size_t index, struct wal_recovered *fou
 	return 0;
 }
 
+/* Names that are not ours are none of our business. */
 static int visit_name(void *context, const char *name)
 {
 	struct wal *wal = context;

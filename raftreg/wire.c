@@ -13,35 +13,49 @@
 #include "raftreg/bytes.h"
 
 enum {
-	H_UUID = 1,
-	H_EPOCH,
-	H_BOOT_ID,
-	H_BOOT_COUNT,
-	H_TERM,
-	H_LAST,
-	H_LEADER,
-	H_SEEDS,
-	H_FORMAT,
-	H_FLAGS,
-	H_SELF,
-	H_REPLICA
+	H_UUID = 1,   /* zero: belongs to no cluster yet */
+	H_EPOCH,      /* fixed64 */
+	H_BOOT_ID,    /* this start of the replica */
+	H_BOOT_COUNT, /* rises with each */
+	H_TERM,	      /* as known there */
+	H_LAST,	      /* where its log ends (RM-15) */
+	H_LEADER,     /* as known there */
+	H_SEEDS,      /* digest of its seeds (RB-02) */
+	H_FORMAT,     /* of these messages */
+	H_FLAGS,      /* see below */
+	H_SELF,	      /* its own record */
+	H_REPLICA,    /* repeated: whom it knows */
 };
 enum {
-	G_KIND = 1,
-	G_FROM,
-	G_TO,
-	G_TAG,
-	G_TERM,
-	G_INDEX,
-	G_LOG_TERM,
-	G_COMMIT,
-	G_HINT,
-	G_CONTEXT,
-	G_FLAGS,
-	G_ENTRY
+	G_KIND = 1, /* enum raft_message_kind */
+	G_FROM,	    /* fixed64 */
+	G_TO,	    /* fixed64 */
+	G_TAG,	    /* fixed64: which cluster (RT-04) */
+	G_TERM,	    /* of the sender, or of its request */
+	G_INDEX,    /* see raft_message */
+	G_LOG_TERM, /* term at that index */
+	G_COMMIT,   /* of the sender */
+	G_HINT,	    /* hint_index */
+	G_CONTEXT,  /* of reads */
+	G_FLAGS,    /* see below */
+	G_ENTRY,    /* repeated, contiguous from index + 1 */
 };
-enum { Y_TERM = 1, Y_KIND, Y_PAYLOAD };
-enum { K_FROM = 1, K_TO, K_TAG, K_TERM, K_INDEX, K_LOG_TERM, K_OFFSET, K_TOTAL, K_BYTES };
+enum {
+	Y_TERM = 1, /* of the entry */
+	Y_KIND,	    /* enum raft_entry_kind */
+	Y_PAYLOAD,  /* none: an empty entry */
+};
+enum {
+	K_FROM = 1, /* the leader */
+	K_TO,	    /* who lags */
+	K_TAG,	    /* which cluster */
+	K_TERM,	    /* of the leader: another one starts over */
+	K_INDEX,    /* of the snapshot */
+	K_LOG_TERM, /* term at that index */
+	K_OFFSET,   /* of these bytes in the file */
+	K_TOTAL,    /* size of the file */
+	K_BYTES,    /* at most a chunk */
+};
 enum { FLAG_REJECT = 1, FLAG_TRANSFER = 2, FLAG_UNCERTAIN = 4 };
 enum { FLAG_WITH_SEEDS = 1, FLAG_HELLO_UNCERTAIN = 2 };
 
@@ -57,6 +71,7 @@ uint64_t wire_tag(const uint8_t uuid[16], uint64_t epoch)
 	return siphash24(uuid, bytes, sizeof bytes);
 }
 
+/* Small and seldom: every field is written, so that a zero is said and not left out. */
 void wire_put_hello(const struct wire_hello *hello, struct buf *ret_bytes)
 {
 	size_t mark = pbscan_begin(ret_bytes, WIRE_HELLO);
@@ -93,6 +108,7 @@ static void put_number(struct buf *buf, uint32_t field, uint64_t value)
 	}
 }
 
+/* The hot one: zero fields are left out, payloads go in as they lie in the log. */
 void wire_put_message(const struct raft_message *message, uint64_t tag, struct buf *ret_bytes)
 {
 	size_t mark = pbscan_begin(ret_bytes, WIRE_MESSAGE);
@@ -179,6 +195,8 @@ enum wire_kind wire_peek(struct slice bytes, struct slice *ret_inner)
 	return (enum wire_kind)0;
 }
 
+/* Replicas beyond the table are refused, not cut: a list that is too long is no list of a
+ * cluster. */
 int wire_get_hello(struct slice inner, struct wire_hello *ret_hello)
 {
 	struct wire_hello hello = {0};
@@ -223,6 +241,7 @@ int wire_get_hello(struct slice inner, struct wire_hello *ret_hello)
 	return 0;
 }
 
+/* Inside the total that it announces, or it is nothing. */
 int wire_get_chunk(struct slice inner, struct wire_chunk *ret_chunk)
 {
 	struct wire_chunk chunk = {0};
@@ -295,6 +314,7 @@ void wire_free_message(struct raft_message *message)
 	message->entry_count = 0;
 }
 
+/* Payloads are created here and owned by the message until it is freed. */
 static int take_entries(struct slice inner, struct raft_message *message)
 {
 	struct raft_entry *entries = NULL;
