@@ -33,6 +33,7 @@ enum { E_ENDPOINT = 1, E_NAME = 1, E_REQUEST, E_RESPONSE, E_IDEMPOTENT };
 #define METADATA_BYTES_MAX 8192
 #define WEIGHT_MAX	   1000
 
+/* RD-03: sorted bytewise, so that neither locale nor the order of declaration shows. */
 static int compare_pairs(const void *a, const void *b)
 {
 	const struct content_pair *left = a;
@@ -41,6 +42,7 @@ static int compare_pairs(const void *a, const void *b)
 	return slice_compare(left->key, right->key);
 }
 
+/* Empty fields are left out: there is one encoding of "nothing", not two. */
 static void put_text(struct buf *buf, uint32_t field, struct slice text)
 {
 	if (text.size > 0) {
@@ -264,6 +266,7 @@ void content_key(const struct content *content, struct buf *ret_key)
 	buf_append_slice(ret_key, content->id);
 }
 
+/* Only what is said is written; a method is not idempotent unless its owner says so. */
 void content_put_endpoint(struct buf *def, const struct content_endpoint *endpoint)
 {
 	size_t mark = pbscan_begin(def, E_ENDPOINT);
