@@ -66,6 +66,8 @@ struct raftreg_door {
 	struct door_worker list[DOOR_WORKERS_MAX];
 };
 
+/* Mails are made per turn and freed by the other thread: neither side waits for the
+ * other. */
 struct door_mail *door_mail_create(void)
 {
 	struct door_mail *mail = mem_zalloc(sizeof *mail);
@@ -86,6 +88,7 @@ void door_mail_add(struct door_mail *mail, const struct door_record *record, con
 	buf_append(&mail->records, bytes, record->size);
 }
 
+/* The head is copied out, for records are packed without regard to alignment. */
 bool door_mail_next(struct slice *rest, struct door_record *ret_record, struct slice *ret_bytes)
 {
 	if (rest->size < sizeof *ret_record) {
@@ -168,6 +171,8 @@ static void release(struct door_call *call)
 	}
 }
 
+/* The registry is told unless it already knows; a status other than OK counts as a
+ * reset. */
 static void end_call(struct door_call *call, int status, struct slice text)
 {
 	grpc_call_finish(&call->call, status, text);
@@ -210,6 +215,7 @@ static void on_message(struct grpc_call *grpc, struct slice message)
 	}
 }
 
+/* A peer that has said everything wants no more answers: the call ends well. */
 static void on_half_close(struct grpc_call *grpc)
 {
 	end_call(grpc->owner, GRPC_OK, (struct slice){0});
@@ -224,6 +230,8 @@ static void on_closed(struct grpc_call *grpc, int status, struct slice text)
 	release(call);
 }
 
+/* Counts only what the stream really took: the registry's window then follows the
+ * reader. */
 static void acknowledge(struct door_call *call, size_t bytes)
 {
 	uint8_t taken[4];
@@ -293,6 +301,7 @@ static void finish(struct door_call *call, struct slice bytes)
 	}
 }
 
+/* The registry took these bytes off its mailbox; the peer may send again. */
 static void take_ack(struct door_call *call, struct slice bytes)
 {
 	size_t taken = bytes_get32(bytes.data);
@@ -477,6 +486,7 @@ void raftreg_door_destroy(struct raftreg_door *door)
 	mem_free(door);
 }
 
+/* Only inbound: the outbound side of a mesh port never serves the registry. */
 unsigned raftreg_door_endpoints(struct raftreg_door *door, struct endpoint ret[RAFTREG_ENDPOINTS])
 {
 	ret[0] = (struct endpoint){.prefix = SLICE("/pillion.v1.Raft/"),
