@@ -59,6 +59,8 @@ struct delta {
 	struct buf bytes; /* one DELTA frame */
 };
 
+/* Publication starts with the state as it is: what was applied before has no
+ * subscriber. */
 struct fanout *fanout_create(struct raftreg_node *node)
 {
 	struct fanout *fanout = mem_zalloc(sizeof *fanout);
@@ -107,6 +109,7 @@ static void send_frame(struct subscriber *subscriber, const struct packet *frame
 	buf_fini(&bytes);
 }
 
+/* The subscriber is freed first: gate_finish makes the stream unusable for it. */
 static void end_subscriber(struct subscriber *subscriber, int status, const char *why)
 {
 	struct gate_stream *stream = subscriber->stream;
@@ -153,6 +156,7 @@ static bool matches(const struct subscription *subscription, bool records, struc
 				    : slice_equal(name, subscription->name);
 }
 
+/* Linear, for most sidecars watch a handful of names; the limit of 1,024 bounds it. */
 static bool is_subscribed(const struct subscriber *subscriber, const struct state_set *set)
 {
 	LIST_FOR_EACH(node, &subscriber->subscriptions) {
@@ -173,6 +177,8 @@ static void add_member(struct buf *bytes, const struct item *item)
 	buf_fini(&encoded);
 }
 
+/* All versions at once: a definition has no digest of its own, so they go as a
+ * whole. */
 static void add_defs(struct buf *bytes, const struct state_set *set)
 {
 	for (size_t i = 0; i < set->def_count; i++) {
@@ -331,6 +337,7 @@ static bool note_invalid(struct subscriber *subscriber, const struct packet *fra
 	return true;
 }
 
+/* Numbers are the client's own and only have to be unique on its stream. */
 static struct subscription *find_subscription(const struct subscriber *subscriber, uint64_t number)
 {
 	LIST_FOR_EACH(node, &subscriber->subscriptions) {
@@ -371,6 +378,8 @@ static void on_subscribe(struct subscriber *subscriber, const struct packet *fra
 	sync_subscription(subscriber, subscription, from);
 }
 
+/* RW-10: an unknown number is the client's mistake and is counted against it. Names
+ * in the dirty set stay there: sending one set too many is harmless. */
 static void on_unsubscribe(struct subscriber *subscriber, const struct packet *frame)
 {
 	struct subscription *subscription = find_subscription(subscriber, frame->number);
@@ -443,6 +452,8 @@ void fanout_message(struct fanout *fanout, struct gate_stream *stream, struct sl
 	}
 }
 
+/* RW-04: names only, never bytes. However slow the reader is, it costs a replica no
+ * more than the number of sets it watches. */
 static void mark_dirty(struct subscriber *subscriber, const struct state_set *set)
 {
 	uint8_t bytes[STATE_SET_NAME_MAX + 1];
@@ -578,6 +589,8 @@ static bool tick_subscriber(struct subscriber *subscriber, uint64_t now_ms)
 	return true;
 }
 
+/* Publishing first, so that the bookmarks of this tick are behind everything they
+ * cover (RW-05). */
 void fanout_tick(struct fanout *fanout, uint64_t now_ms)
 {
 	fanout_publish(fanout);
@@ -586,6 +599,8 @@ void fanout_tick(struct fanout *fanout, uint64_t now_ms)
 	}
 }
 
+/* RB-05: GOAWAY before the end, so that a sidecar knows that this is no failure and
+ * goes elsewhere without backing off. */
 void fanout_close_all(struct fanout *fanout, const char *why)
 {
 	LIST_FOR_EACH_SAFE(node, &fanout->subscribers) {
