@@ -43,6 +43,7 @@ static void run_flush(struct task *task)
 	}
 }
 
+/* Runs on the worker: a gate_stream must not be touched here. */
 static void deliver_to_worker(struct mail *mail)
 {
 	door_deliver(container_of(mail, struct door_mail, mail));
@@ -69,6 +70,8 @@ static void add_record(struct gate_stream *stream, enum door_op op, const void *
 	door_mail_add(worker->out, &record, bytes);
 }
 
+/* Workers introduce themselves with their first mail; until then a worker has no
+ * door. */
 struct gate *gate_create(struct loop *loop, const struct gate_events *events, void *owner)
 {
 	struct gate *gate = mem_zalloc(sizeof *gate);
@@ -101,6 +104,8 @@ void gate_destroy(struct gate *gate)
 	mem_free(gate);
 }
 
+/* The generation must match: a slot is given to a new stream as soon as the old one
+ * ended. */
 static struct gate_stream *find(struct gate_worker *worker, const struct door_record *record)
 {
 	struct gate_stream *stream =
@@ -109,6 +114,8 @@ static struct gate_stream *find(struct gate_worker *worker, const struct door_re
 	return stream && stream->generation == record->generation ? stream : NULL;
 }
 
+/* Only this side's memory: the worker's stream ends by the record that was added
+ * before. */
 static void forget(struct gate_stream *stream)
 {
 	struct gate_worker *worker = &stream->gate->workers[stream->worker];
@@ -162,6 +169,8 @@ static void take_message(struct gate *gate, struct gate_worker *worker,
 	gate->events->on_message(gate->owner, stream, bytes);
 }
 
+/* The edge is told, not the level: users that found the gate full are waiting for
+ * just this. */
 static void take_ack(struct gate *gate, struct gate_stream *stream, struct slice bytes)
 {
 	bool was_full = gate_is_full(stream);
@@ -204,6 +213,8 @@ static void deliver(struct mail *mail)
 	door_mail_free(door);
 }
 
+/* The loop ended before the mail was read: its streams end with the worker's
+ * connections. */
 static void discard(struct mail *mail)
 {
 	door_mail_free(container_of(mail, struct door_mail, mail));
@@ -217,6 +228,7 @@ void gate_post(struct gate *gate, struct door_mail *mail)
 	(void)mailbox_post(loop_mailbox(gate->loop), &mail->mail);
 }
 
+/* RW-04: counted as unacknowledged from now on, before the worker has even seen it. */
 void gate_send(struct gate_stream *stream, struct slice message)
 {
 	stream->unacked += message.size;
@@ -228,6 +240,7 @@ bool gate_is_full(const struct gate_stream *stream)
 	return stream->unacked > DOOR_WINDOW;
 }
 
+/* Text beyond the buffer is cut: it is for people and for logs. */
 void gate_finish(struct gate_stream *stream, int status, const char *text)
 {
 	char bytes[256];
@@ -242,6 +255,7 @@ void gate_finish(struct gate_stream *stream, int status, const char *text)
 	forget(stream);
 }
 
+/* visit may finish the stream it is given, but no other one. */
 void gate_each(
 	struct gate *gate, void (*visit)(void *context, struct gate_stream *stream), void *context)
 {
