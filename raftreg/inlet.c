@@ -21,6 +21,8 @@ struct inlet {
 	uint64_t id, boot_id;
 };
 
+/* RD-08: the answer goes back over the stream the request was relayed on, under the
+ * number that the other replica gave it. */
 static void on_reply(struct node_origin *origin, struct packet *answer)
 {
 	struct inlet *inlet = container_of(origin, struct inlet, origin);
@@ -55,6 +57,8 @@ static void on_open(void *owner, struct gate_stream *stream)
 	stream->owner = inlet;
 }
 
+/* Relayed requests lose whom to answer; their sidecars repeat them elsewhere
+ * (RD-07). */
 static void free_inlet(struct inlet *inlet)
 {
 	node_request_forget(inlet->node, &inlet->origin);
@@ -75,6 +79,7 @@ struct older {
 	struct gate_stream *found;
 };
 
+/* One at a time, for the table changes when a stream is finished. */
 static void find_older(void *context, struct gate_stream *stream)
 {
 	struct older *older = context;
@@ -117,6 +122,7 @@ static void answer_hello(struct inlet *inlet)
 	mem_free(hello);
 }
 
+/* Only control streams answer Hello: bulk ones carry nothing back (RT-02). */
 static void greet_again(void *context, struct gate_stream *stream)
 {
 	const struct inlet *inlet = stream->owner;
@@ -214,6 +220,7 @@ static void on_message(void *owner, struct gate_stream *stream, struct slice mes
 	}
 }
 
+/* RT-07's reset hint is not in force: how the stream ended makes no difference yet. */
 static void on_closed(void *owner, struct gate_stream *stream, bool reset)
 {
 	struct raftreg_node *node = owner;
@@ -226,6 +233,8 @@ static void on_closed(void *owner, struct gate_stream *stream, bool reset)
 	}
 }
 
+/* Only sessions wait for room; messages between replicas are lost and repeated
+ * (RC-10). */
 static void on_writable(void *owner, struct gate_stream *stream)
 {
 	struct raftreg_node *node = owner;
