@@ -37,6 +37,8 @@ void lease_begin(struct raftreg_node *node)
 	node->gc_ms = now + GC_INTERVAL_MS;
 }
 
+/* RN-03: from the receipt, and never backwards: an older renewal that is confirmed
+ * late must not shorten what a newer one gave. */
 void lease_extend(struct raftreg_node *node, struct state_session *session, uint64_t received_ms)
 {
 	ASSERT(session);
@@ -47,6 +49,8 @@ void lease_extend(struct raftreg_node *node, struct state_session *session, uint
 	atomic_fetch_add(&node->renewals, 1);
 }
 
+/* RN-08: a quorum answered after we woke up, so this replica still leads and may
+ * judge again. */
 void lease_confirmed(struct raftreg_node *node)
 {
 	node->lease_hold = false;
