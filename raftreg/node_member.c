@@ -19,6 +19,7 @@
 #define ALONE_MS	    1000 /* RB-02: all seeds empty for that long */
 #define VOTERS_AT_REST_MAX  5
 
+/* A zero uuid is a replica without a cluster, which is never an enemy. */
 static bool is_zero(const uint8_t uuid[16])
 {
 	static const uint8_t none[16];
@@ -26,6 +27,8 @@ static bool is_zero(const uint8_t uuid[16])
 	return memcmp(uuid, none, sizeof none) == 0;
 }
 
+/* RI-02: a person must hear of a foreign replica, for nothing repairs that by
+ * itself. */
 static void complain(const struct wire_hello *hello, const char *text)
 {
 	char address[300];
@@ -119,6 +122,8 @@ void node_member_update_peers(struct raftreg_node *node)
 	peers_knock(node->peers, !member);
 }
 
+/* What an operator may change between two starts; the id is the same by
+ * construction. */
 static bool same_record(const struct state_replica *a, const struct state_replica *b)
 {
 	return a->port == b->port && a->voter == b->voter && strcmp(a->host, b->host) == 0 &&
@@ -174,6 +179,8 @@ static enum raft_refusal change(struct raftreg_node *node, const struct raft_ope
 	return refusal;
 }
 
+/* RB-03: newcomers become learners; for a member only its record changes (address,
+ * name, role). */
 enum raft_refusal node_member_add(
 	struct raftreg_node *node, const struct state_replica *replica, bool learner)
 {
@@ -303,6 +310,9 @@ static void look_at_seeds(struct raftreg_node *node, uint64_t now_ms)
 	}
 }
 
+/* RB-02: who has no cluster looks at the seeds, if the configuration allows it; who
+ * has one and leads it lets candidates in. Promotion waits for an own-term entry,
+ * without which the configuration could still be another leader's. */
 void node_member_tick(struct raftreg_node *node, uint64_t now_ms)
 {
 	if (!node->has_cluster) {
