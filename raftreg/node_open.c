@@ -32,6 +32,8 @@
 #define STOP_TURNS_MS	   20
 #define ASK_MS		   1000 /* control waits that long for the registry thread */
 
+/* ZC-02: only looked at, before anything is opened, so that --bootstrap on such a
+ * directory rejoins instead of founding a second cluster. */
 bool raftreg_has_identity(const char *data_dir, bool *ret_replica)
 {
 	char path[4200];
@@ -301,6 +303,9 @@ static void destroy_node(struct raftreg_node *node)
 	mem_free(node);
 }
 
+/* RI-01: name and address are labels that may change; the id comes from the file
+ * vote. The boot id is drawn per start, so peers can tell late messages of an
+ * earlier life (RT-03). */
 static void describe_self(struct raftreg_node *node, const struct raftreg_node_options *options)
 {
 	(void)snprintf(node->self.name, sizeof node->self.name, "%s",
@@ -483,6 +488,7 @@ void raftreg_node_metrics(const struct raftreg_node *node, struct buf *ret_text)
 	ask_node(node, ASK_METRICS, ret_text);
 }
 
+/* Three flags and a reason behind its own lock: no mail, no waiting (RS-16). */
 void raftreg_node_health(const struct raftreg_node *node, struct raftreg_node_health *ret_health)
 {
 	pthread_mutex_t *lock = (pthread_mutex_t *)(uintptr_t)&node->reason_lock;
@@ -504,6 +510,7 @@ struct verb {
 	struct registry_result result;
 };
 
+/* On control, where the call's owner lives. */
 static void deliver_answer(struct mail *mail)
 {
 	struct verb *verb = container_of(mail, struct verb, mail);
@@ -522,6 +529,8 @@ static void deliver_verb(struct mail *mail)
 	(void)mailbox_post(loop_mailbox(verb->node->control_loop), mail);
 }
 
+/* Texts are copied: the caller's request may be gone before the registry thread
+ * reads them. */
 void raftreg_node_command(struct raftreg_node *node, const char *name, const char *argument,
 	struct registry_call *call)
 {
