@@ -16,6 +16,7 @@
 #define PAYLOAD_MAX  (RAFT_ENTRY_BYTES_MAX - 4096) /* gathered commands, and their frame */
 #define PAYLOADS_MAX 16				   /* a turn */
 
+/* From whatever lists it is in; the origin keeps no pointer to it afterwards. */
 static void free_request(struct raftreg_node *node, struct node_request *request)
 {
 	list_unlink(&request->node);
@@ -60,6 +61,7 @@ static void reply(
 	free_request(node, request);
 }
 
+/* The index tells a client how far this replica is, whatever the outcome (RA-01). */
 static void reply_code(struct raftreg_node *node, struct node_request *request,
 	enum packet_code code, const char *text)
 {
@@ -260,6 +262,8 @@ struct gather {
 	bool refused; /* the core takes nothing more this turn */
 };
 
+/* RD-04: the wall clock is for display and for GC's age, written once by the leader
+ * so that every replica applies the same. */
 static void begin_gather(struct gather *gather)
 {
 	buf_clear(&gather->payload);
@@ -571,6 +575,8 @@ static void expire(
 	}
 }
 
+/* RD-07: what was certainly not proposed gets NO_QUORUM and may be repeated as
+ * anything; what may be in the log gets MAYBE and must be repeated as it was. */
 void node_request_tick(struct raftreg_node *node, uint64_t now_ms)
 {
 	expire(node, &node->waiting, now_ms, CODE_NO_QUORUM);
@@ -579,6 +585,7 @@ void node_request_tick(struct raftreg_node *node, uint64_t now_ms)
 	expire(node, &node->proposed, now_ms, CODE_MAYBE);
 }
 
+/* Nobody is answered: the streams are gone before the requests. */
 void node_request_fini(struct raftreg_node *node)
 {
 	struct list_node *lists[] = {
