@@ -10,6 +10,8 @@
 #include "raftreg/fanout.h"
 #include "raftreg/node.h"
 
+/* One form everywhere (brackets around IPv6), since addresses are compared as text
+ * (RB-02). */
 void node_status_address(const struct state_replica *replica, char ret_text[300])
 {
 	(void)snprintf(ret_text, 300, strchr(replica->host, ':') ? "[%s]:%u" : "%s:%u",
@@ -17,6 +19,7 @@ void node_status_address(const struct state_replica *replica, char ret_text[300]
 	ASSERT(ret_text[0] != '\0');
 }
 
+/* Names come from other machines: always escaped. */
 static void put_text(struct buf *json, const char *key, struct slice text)
 {
 	buf_appendf(json, "\"%s\":\"", key);
@@ -32,6 +35,8 @@ static void put_uuid(struct buf *json, const uint8_t uuid[16])
 	}
 }
 
+/* By the applied configuration, not by what a replica was started as: the two differ
+ * until it is promoted (RB-03). */
 static const char *role_of(const struct raft_conf *conf, uint64_t id)
 {
 	return member_conf_is_voter(conf, id) ? "voter"
@@ -39,6 +44,7 @@ static const char *role_of(const struct raft_conf *conf, uint64_t id)
 					      : "candidate";
 }
 
+/* Only a leader has progress to show; others show what the configuration says. */
 static const struct raft_peer_status *peer_of(const struct raft_status *status, uint64_t id)
 {
 	for (size_t i = 0; i < status->peer_count; i++) {
@@ -192,6 +198,7 @@ void node_status_members(const struct raftreg_node *node, struct buf *ret_json)
 	buf_appendf(ret_json, "],\"index\":%llu}", (unsigned long long)node->state.applied);
 }
 
+/* Six digits are enough for a graph; exact numbers are in the JSON. */
 static void put_metric(struct buf *text, const char *name, const char *kind, double value)
 {
 	buf_appendf(
