@@ -54,6 +54,8 @@ enum {
 #define FIELDS_MAX	65536
 #define VIEW_FIELDS_MAX (1u << 19) /* 10,000 instances in one answer */
 
+/* Zero is the default and is not written: one encoding for each value, as in
+ * protobuf's own rule for scalars. */
 static void put_number(struct buf *buf, uint32_t field, uint64_t value)
 {
 	if (value != 0) {
@@ -61,6 +63,7 @@ static void put_number(struct buf *buf, uint32_t field, uint64_t value)
 	}
 }
 
+/* Fixed width for what is random anyway (digests, epochs): a varint would be longer. */
 static void put_fixed(struct buf *buf, uint32_t field, uint64_t value)
 {
 	if (value != 0) {
@@ -103,12 +106,15 @@ void packet_encode(const struct packet *frame, struct buf *ret_bytes)
 	put_fixed(ret_bytes, F_BOOT, frame->boot);
 }
 
+/* An item without bytes would decode as none: it is our own bug. */
 void packet_add_item(struct buf *bytes, struct slice item)
 {
 	ASSERT(item.size > 0);
 	pbscan_put_bytes(bytes, F_ITEM, item);
 }
 
+/* Items are copied as bytes: what this version does not know inside them survives a
+ * relay. */
 void packet_copy(const struct packet *frame, struct buf *ret_bytes)
 {
 	struct slice rest = frame->items;
@@ -227,6 +233,8 @@ static bool nested(const void *context, unsigned depth, uint32_t parent, uint32_
 	return depth == 0 && number == F_ITEM;
 }
 
+/* RT-05: views are the exception to the number of fields, since a whole service of
+ * 10,000 instances is one frame, and it comes from a replica. */
 int packet_scan(struct slice bytes, size_t bytes_max)
 {
 	const struct pbscan_limits limits = {.bytes_max = bytes_max,
