@@ -74,6 +74,7 @@ struct peers {
 
 static void dial(struct lane *lane);
 
+/* A peer's memory goes only after both connections reported that they are closed. */
 static bool is_alive(const struct peer *peer)
 {
 	for (int i = 0; i < LANE_COUNT; i++) {
@@ -84,6 +85,7 @@ static bool is_alive(const struct peer *peer)
 	return false;
 }
 
+/* Runs from the loop's graveyard: callbacks below may still be on the stack. */
 static void free_peer(void *object)
 {
 	struct peer *peer = object;
@@ -140,6 +142,7 @@ static void lane_down(struct lane *lane)
 	}
 }
 
+/* The core and the relay learn at once; the connection itself ends from the loop. */
 static void close_lane(struct lane *lane)
 {
 	lane_down(lane);
@@ -164,6 +167,7 @@ static void doom(struct peer *peer)
 	}
 }
 
+/* Id 0 is a seed that has not said who it is: nobody can be sent to there. */
 static struct peer *find_peer(const struct peers *peers, uint64_t id)
 {
 	LIST_FOR_EACH(node, &peers->list) {
@@ -241,6 +245,8 @@ static void on_call_closed(struct grpc_call *call, int status, struct slice text
 
 static const struct grpc_call_ops lane_ops = {on_message, on_half_close, on_call_closed, NULL};
 
+/* RT-05: scanned like everything else; a malformed answer is as good as a lost one
+ * (RD-07). */
 static void on_relay_message(struct grpc_call *call, struct slice message)
 {
 	struct lane *lane = lane_of_call(call);
@@ -383,6 +389,7 @@ static void dial(struct lane *lane)
 	lane->connection = connection_dial(&options, &target);
 }
 
+/* The timer may fire after the peer was doomed in the same turn. */
 static void on_redial(struct timer *timer)
 {
 	struct lane *lane = container_of(timer, struct lane, redial);
@@ -420,6 +427,7 @@ static struct peer *add_peer(struct peers *peers, const struct state_replica *re
 	return peer;
 }
 
+/* Dials nobody: peers_set and peers_knock say whom. */
 struct peers *peers_create(struct raftreg_node *node)
 {
 	struct peers *peers = mem_zalloc(sizeof *peers);
@@ -441,6 +449,8 @@ void peers_close(struct peers *peers)
 	}
 }
 
+/* peers_close and some turns of the loop came before: every connection reported its
+ * end. */
 void peers_destroy(struct peers *peers)
 {
 	if (!peers) {
@@ -513,6 +523,8 @@ void peers_knock(struct peers *peers, bool enabled)
 	}
 }
 
+/* RC-10: what cannot be sent is lost, and the core copes. Only the failure counts
+ * (RT-06). */
 void peers_send(struct peers *peers, uint64_t to, bool bulk, struct slice bytes)
 {
 	struct peer *peer = find_peer(peers, to);
@@ -529,6 +541,8 @@ void peers_send(struct peers *peers, uint64_t to, bool bulk, struct slice bytes)
 	}
 }
 
+/* RD-08: over the control connection's relay stream; false keeps the request waiting
+ * here. */
 bool peers_relay(struct peers *peers, uint64_t to, struct slice frame)
 {
 	struct peer *peer = find_peer(peers, to);
@@ -536,6 +550,7 @@ bool peers_relay(struct peers *peers, uint64_t to, struct slice frame)
 	return peer && peer->relay_open && grpc_call_send(&peer->relay, frame) == 0;
 }
 
+/* RT-08: the bound is on all peers together: they share one disk and one uplink. */
 static unsigned count_snapshots(const struct peers *peers)
 {
 	unsigned count = 0;
@@ -574,6 +589,8 @@ void peers_send_snapshot(
 	store_load(peers->node->store, outgoing->token, snapshot->index, snapshot->term);
 }
 
+/* An empty file fails at the timer, where every other reason to give up is looked at
+ * too. */
 void peers_loaded(struct peers *peers, uint64_t token, struct slice file)
 {
 	LIST_FOR_EACH(node, &peers->list) {
