@@ -21,12 +21,15 @@
 #define CONF_MAX    2048u
 #define WRITE_PIECE (1024u * 1024) /* so that a slow disk is not asked for everything at once */
 
+/* Twenty digits, so that names sort like indexes. */
 void snapfile_name(uint64_t index, uint64_t term, char ret_name[SNAPFILE_NAME_SIZE])
 {
 	(void)snprintf(ret_name, SNAPFILE_NAME_SIZE, "%020llu-%llu.snap", (unsigned long long)index,
 		(unsigned long long)term);
 }
 
+/* Strict: a file with nearly such a name is somebody else's, and is neither read nor
+ * deleted. */
 bool snapfile_parse_name(const char *name, uint64_t *ret_index, uint64_t *ret_term)
 {
 	size_t length = strlen(name);
@@ -61,6 +64,7 @@ static void put_ids(struct buf *buf, const struct raft_ids *ids)
 	}
 }
 
+/* All four sets, since a snapshot may lie in the middle of a joint change (RM-20). */
 static void put_conf(struct buf *buf, const struct raft_conf *conf)
 {
 	put_ids(buf, &conf->voters);
