@@ -22,6 +22,8 @@ struct slice state_copy(struct state *state, struct slice bytes)
 			      : (struct slice){0};
 }
 
+/* The counterpart of state_copy: the sum must come back to zero, and asserts that it
+ * can. */
 void state_free(struct state *state, struct slice *bytes)
 {
 	ASSERT(state->bytes >= bytes->size);
@@ -30,6 +32,8 @@ void state_free(struct state *state, struct slice *bytes)
 	*bytes = (struct slice){0};
 }
 
+/* The uuid keys every digest, so equal content of two clusters has different
+ * digests. */
 void state_init(struct state *state, const uint8_t uuid[16])
 {
 	*state = (struct state){0};
@@ -47,6 +51,7 @@ static void free_member(struct state *state, struct state_member *member)
 	mem_free(member);
 }
 
+/* Keys of touches are copies outside state_copy's sum: they live for one turn only. */
 static void free_touches(struct state_set *set)
 {
 	for (size_t i = 0; i < set->touch_count; i++) {
@@ -101,6 +106,7 @@ void state_fini(struct state *state)
 	ASSERT(list_empty(&state->dirty));
 }
 
+/* The length is checked here because ids come straight from frames. */
 struct state_session *state_session(const struct state *state, struct slice id)
 {
 	return id.size == 16 ? map_get(&state->sessions, id) : NULL;
@@ -127,6 +133,7 @@ struct state_set *state_set(const struct state *state, bool records, struct slic
 	return set_key(records, name, bytes, &key) ? map_get(&state->sets, key) : NULL;
 }
 
+/* An empty set exists only as the tombstone of its last change (RW-03). */
 bool state_set_is_known(const struct state_set *set)
 {
 	return set && set->members.count > 0;
@@ -154,6 +161,7 @@ struct state_set *state_make_set(struct state *state, bool records, struct slice
 	return set;
 }
 
+/* Only GC (command 8) and only empty sets: the horizon then stands for them. */
 void state_drop_set(struct state *state, struct state_set *set)
 {
 	uint8_t bytes[STATE_SET_NAME_MAX + 1];
@@ -181,6 +189,8 @@ static void hash_slice(struct siphash *hash, struct slice bytes)
 	siphash_update(hash, bytes.data, bytes.size);
 }
 
+/* RN-04: over what the owner declared, and nothing the registry adds, so that the
+ * sidecar can compute it from its own set. */
 uint64_t state_member_session_digest(
 	const struct state *state, struct slice set, struct slice key, struct slice content)
 {
@@ -193,6 +203,8 @@ uint64_t state_member_session_digest(
 	return siphash_final(&hash);
 }
 
+/* RD-03, RW-07: over what watchers see, with the revision and the suspicion. Sums of
+ * such digests change in O(1) and do not depend on order. */
 uint64_t state_published_digest(const uint8_t uuid[16], const struct item *member)
 {
 	struct siphash hash;
@@ -207,6 +219,8 @@ uint64_t state_published_digest(const uint8_t uuid[16], const struct item *membe
 	return siphash_final(&hash);
 }
 
+/* Suspicion is the session's and is published with each instance; records are never
+ * suspect, for nobody routes to them. */
 void state_member_item(const struct state_member *member, struct item *ret_item)
 {
 	*ret_item = (struct item){.op = member->set->records ? ITEM_PUT : ITEM_UPSERT,
@@ -241,6 +255,7 @@ void state_touch_set(struct state *state, struct state_set *set, struct slice ke
 	touch->cause = cause;
 }
 
+/* The next delta starts from here: `published` becomes its `from` (RW-01). */
 void state_clear_touches(struct state *state, struct state_set *set)
 {
 	(void)state;
@@ -260,6 +275,8 @@ static void update_digest(struct state *state, struct state_member *member)
 	member->set->digest += member->digest;
 }
 
+/* The member as published has changed, though its content may be the same (SUSPECT,
+ * REVIVE). */
 void state_refresh_member(
 	struct state *state, struct state_member *member, uint64_t index, enum item_cause cause)
 {
@@ -431,6 +448,7 @@ enum {
 	R_VOTER,       /* was started as one (RB-03) */
 };
 
+/* RI-03: what the configuration binds to an id, and what Hello says of its sender. */
 void state_encode_replica(const struct state_replica *replica, struct buf *ret_bytes)
 {
 	ASSERT(replica->id != 0);
@@ -442,6 +460,8 @@ void state_encode_replica(const struct state_replica *replica, struct buf *ret_b
 	pbscan_put_varint(ret_bytes, R_VOTER, replica->voter);
 }
 
+/* Cut rather than refused: these are labels for people (RI-01), but the port and id
+ * are checked. */
 static void copy_text(char *place, size_t size, struct slice text)
 {
 	size_t length = text.size < size - 1 ? text.size : size - 1;
@@ -492,6 +512,7 @@ bool state_decode_replica(struct slice bytes, struct state_replica *ret_replica)
 	return true;
 }
 
+/* A few dozen at most: a walk is faster than a map. */
 const struct state_replica *state_replica(const struct state *state, uint64_t id)
 {
 	for (size_t i = 0; i < state->replica_count; i++) {
