@@ -13,18 +13,24 @@
 enum { ENTRY_FORMAT = 1, ENTRY_WALL, ENTRY_COMMAND };
 #define FORMAT 1
 
+/* RD-04: the format comes first, so that an older replica stops before it misreads
+ * anything. */
 void state_begin_entry(struct buf *payload, uint64_t wall_ms)
 {
 	pbscan_put_varint(payload, ENTRY_FORMAT, FORMAT);
 	pbscan_put_varint(payload, ENTRY_WALL, wall_ms);
 }
 
+/* Commands follow each other as nested frames; their order in the entry is their
+ * order of effect. */
 void state_add_command(struct buf *payload, struct slice command)
 {
 	ASSERT(payload->size > 0 && command.size > 0);
 	pbscan_put_bytes(payload, ENTRY_COMMAND, command);
 }
 
+/* RD-02: a refusal changes nothing and uses no seq. Its text is the path of the
+ * field. */
 static struct state_result refuse(enum packet_code code, const char *text)
 {
 	return (struct state_result){.code = code, .text = text};
@@ -332,6 +338,8 @@ static void apply_item(
 	}
 }
 
+/* Command 2, full: what the owner no longer lists is deleted by its own word, not
+ * expired. */
 static void drop_unlisted(struct state *state, uint64_t index, struct state_session *session,
 	const struct packet *command)
 {
