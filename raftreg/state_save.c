@@ -54,6 +54,7 @@ enum {
 	M_MODIFIED, /* index */
 };
 
+/* RD-03: bytewise, like everything that must be equal on all replicas. */
 static int compare_entries(const void *a, const void *b)
 {
 	const struct map_entry *const *left = a;
@@ -179,6 +180,8 @@ void state_save(const struct state *state, struct buf *ret_bytes)
 	mem_free(sets);
 }
 
+/* RD-03: the hash of what a snapshot would hold, so replay and restore can be
+ * compared. */
 uint64_t state_hash(const struct state *state)
 {
 	struct buf bytes;
