@@ -52,6 +52,7 @@ static int visit(void *context, const char *name)
 	return 0;
 }
 
+/* Leftovers of a crash: a .tmp was never renamed, so nothing refers to it (RS-05). */
 static int list_files(struct store *store, struct listing *listing)
 {
 	int result = store->disk->ops->list(store->disk, visit, listing);
@@ -204,6 +205,7 @@ static void trim_log(struct store_recovered *found)
 	log->before_known = true;
 }
 
+/* RI-06: once only, for the flag is already durable when it is set. */
 static int set_uncertain(struct store *store)
 {
 	if (store->vote.uncertain) {
@@ -326,6 +328,9 @@ int store_adopt(struct store *store, const uint8_t uuid[16], uint64_t epoch)
 	return vote_write(store->disk, store->vote_file, &store->vote);
 }
 
+/* RB-01. A crash between the two writes leaves a log but no uuid in the vote slot:
+ * the directory still belongs to no cluster, and the segment, whose header names
+ * another uuid, is set aside at the next start (RS-10). */
 int store_bootstrap(
 	struct store *store, const uint8_t uuid[16], uint64_t epoch, struct raft_payload *payload)
 {
