@@ -43,6 +43,7 @@ struct viewfile_writer {
 	_Atomic bool done;
 };
 
+/* The same items as on the wire, so one decoder reads both. */
 static void put_item(struct buf *out, const struct client_member *member, enum item_op op)
 {
 	const struct item item = {.op = op,
@@ -221,6 +222,7 @@ static void *run_writer(void *context)
 	return NULL;
 }
 
+/* Waits only when the writer is done already, or at the end of the process. */
 static void join_writer(struct client *client)
 {
 	struct viewfile_writer *writer = client->writer;
@@ -267,6 +269,8 @@ void viewfile_tick(struct client *client, uint64_t now_ms)
 	start_writer(client);
 }
 
+/* The last view of this run is the first one of the next: written even if the second
+ * is not over. */
 void viewfile_finish(struct client *client)
 {
 	join_writer(client);
