@@ -63,6 +63,8 @@ enum { FLAG_WITH_SEEDS = 1, FLAG_HELLO_UNCERTAIN = 2 };
 #define FIELDS_MAX 65536
 #define INDEX_MAX  (UINT64_MAX / 2) /* no index wraps behind the highest one here (RT-05) */
 
+/* RT-04: a replica of another cluster or epoch that reaches this port by mistake is
+ * noticed with every single message, not only by its Hello. */
 uint64_t wire_tag(const uint8_t uuid[16], uint64_t epoch)
 {
 	uint8_t bytes[8];
@@ -101,6 +103,7 @@ void wire_put_hello(const struct wire_hello *hello, struct buf *ret_bytes)
 	pbscan_end(ret_bytes, mark);
 }
 
+/* Zero is every number's default and is not written. */
 static void put_number(struct buf *buf, uint32_t field, uint64_t value)
 {
 	if (value != 0) {
@@ -142,6 +145,8 @@ void wire_put_message(const struct raft_message *message, uint64_t tag, struct b
 	pbscan_end(ret_bytes, mark);
 }
 
+/* RT-08: each chunk repeats what it belongs to, so that one of an older transfer is
+ * refused. */
 void wire_put_chunk(const struct wire_chunk *chunk, struct buf *ret_bytes)
 {
 	size_t mark = pbscan_begin(ret_bytes, WIRE_CHUNK);
@@ -171,6 +176,8 @@ static bool nested(const void *context, unsigned depth, uint32_t parent, uint32_
 		       (parent == WIRE_HELLO && (number == H_SELF || number == H_REPLICA)));
 }
 
+/* RT-05: iterative and before any allocation; depth, fields and lengths are bounded
+ * here. */
 int wire_scan(struct slice bytes, size_t bytes_max)
 {
 	const struct pbscan_limits limits = {
@@ -181,6 +188,8 @@ int wire_scan(struct slice bytes, size_t bytes_max)
 	return pbscan_check(bytes, &limits, &shape);
 }
 
+/* RT-05: kinds of a later version are skipped, and a message without a known one is
+ * dropped. */
 enum wire_kind wire_peek(struct slice bytes, struct slice *ret_inner)
 {
 	struct pbscan_field field;
@@ -304,6 +313,7 @@ static int get_entry(struct slice bytes, struct raft_entry *ret_entry)
 	return 0;
 }
 
+/* Entries that the core kept have references of their own (RC-11). */
 void wire_free_message(struct raft_message *message)
 {
 	for (size_t i = 0; i < message->entry_count; i++) {
