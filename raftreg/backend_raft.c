@@ -183,6 +183,7 @@ static void list_services(struct registry *registry, struct registry_call *call)
 	client_ask_start(client_of(registry), question);
 }
 
+/* Members have no local copy: without a replica the answer is 503, never a guess. */
 void raftreg_client_members(struct registry *registry,
 	void (*done)(void *owner, int status, struct slice json), void *owner)
 {
@@ -249,6 +250,8 @@ static void status(const struct registry *registry, struct registry_status *ret_
 		client->greeted && !client->quorum ? "the registry has no quorum" : client->detail);
 }
 
+/* registry.md 12. There is no configure slot: seeds and leases are read once, at
+ * start. */
 static const struct registry_ops ops = {.name = "raft",
 	.start = start,
 	.stop = stop,
@@ -260,6 +263,8 @@ static const struct registry_ops ops = {.name = "raft",
 	.put_record = put_record,
 	.status = status};
 
+/* Nothing is started yet, so watches may be added before there is a loop; start
+ * dials. */
 struct registry *raftreg_client_create(struct raftreg_node *node)
 {
 	struct client *client = mem_zalloc(sizeof *client);
