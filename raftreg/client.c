@@ -14,12 +14,20 @@
 #include "base/mem.h"
 #include "raftreg/viewfile.h"
 
-#define CONNECT_MS     1000
+/* Seeds are many and near: one that does not accept within a second is left for the
+ * next. */
+#define CONNECT_MS 1000
+/* The declared set of a session may be 512 KiB (RD-02) and is sent again with each
+ * stream. */
 #define QUEUE_MAX      (4u * 1024 * 1024)
 #define BACKOFF_MIN_MS 100  /* RW-08 */
 #define WELCOME_MS     3000 /* RW-02: a replica that lags says so within 2 s */
-#define STARTING_MS    5000
+/* Within this time after the start nobody is alarmed about a registry that is not
+ * there yet. */
+#define STARTING_MS 5000
 
+/* The interface's registry is the first member, so the two pointers are the same
+ * place. */
 struct client *client_of(struct registry *registry)
 {
 	return (struct client *)registry;
@@ -30,6 +38,8 @@ uint64_t client_now_ms(const struct client *client)
 	return loop_now_ms(client->loop);
 }
 
+/* RV-07: a stream to a replica without a quorum still serves watches and stale
+ * reads, but nothing may be judged by its silence. */
 bool client_is_live(const struct client *client)
 {
 	return client->greeted && client->quorum;
@@ -50,6 +60,7 @@ enum registry_mode client_mode(const struct client *client)
 	return now - client->started_ms < STARTING_MS ? REGISTRY_CONNECTING : REGISTRY_DOWN;
 }
 
+/* Control is told about changes only, for every tick asks this. */
 void client_check_status(struct client *client)
 {
 	enum registry_mode mode = client_mode(client);
@@ -114,6 +125,8 @@ static void stream_down(struct client *client)
 	grpc_call_fini(&client->call);
 }
 
+/* The connection closes from the loop and reports by on_closed, which dials again. A
+ * second reason while it closes is not interesting. */
 void client_disconnect(struct client *client, const char *why)
 {
 	(void)snprintf(client->detail, sizeof client->detail, "%s", why);
@@ -214,6 +227,8 @@ static void dispatch(struct client *client, const struct packet *frame)
 		client_session_answer(client, frame);
 		break;
 	case PACKET_BOOKMARK:
+		/* RV-07: each bookmark says again whether the replica knows a
+		 * leader. */
 		client->quorum = !(frame->flags & PACKET_NO_QUORUM);
 		(void)snprintf(client->leader, sizeof client->leader, "%.*s", (int)frame->text.size,
 			(const char *)frame->text.data);
@@ -233,6 +248,9 @@ static void dispatch(struct client *client, const struct packet *frame)
 	}
 }
 
+/* RT-05: replicas are scanned like everybody else; a sidecar must survive a broken
+ * one. Every well-formed frame, of whatever kind, is a word of the registry
+ * (client_mode). */
 static void on_message(struct grpc_call *call, struct slice message)
 {
 	struct client *client = call->owner;
@@ -247,11 +265,15 @@ static void on_message(struct grpc_call *call, struct slice message)
 	client_check_status(client);
 }
 
+/* A replica that only half-closes still has a status to send; on_call_closed acts on
+ * it. */
 static void on_half_close(struct grpc_call *call)
 {
 	ASSERT(call->owner);
 }
 
+/* The replica's own words become the status's detail: that is what a person looks
+ * for. */
 static void on_call_closed(struct grpc_call *call, int status, struct slice text)
 {
 	struct client *client = call->owner;
@@ -304,6 +326,8 @@ static void on_open(struct connection *connection)
 	say_hello(client);
 }
 
+/* A session is one long stream: settings and windows of the peer change nothing
+ * here. */
 static void on_change(struct connection *connection)
 {
 	ASSERT(connection_owner(connection));
