@@ -9,6 +9,7 @@
 
 #define ASK_MS 2000 /* a person waits; the local view is better than nothing */
 
+/* Its call is the caller's and has had its answer, or will never get one. */
 static void free_ask(struct client_ask *ask)
 {
 	list_unlink(&ask->node);
@@ -128,6 +129,8 @@ static void answer_locally(struct client *client, struct client_ask *ask)
 			const struct client_set *known = entry->value;
 			char *name;
 
+			/* A set stays in the view after its last instance went (its
+			 * tombstone): no list shows it. */
 			if (known->records || known->members.count + known->guarded.count == 0) {
 				continue;
 			}
@@ -168,6 +171,8 @@ void client_ask_start(struct client *client, struct client_ask *ask)
 	}
 }
 
+/* registry.md 12: no completion runs after the end, so what is left goes without an
+ * answer. */
 void client_ask_fini(struct client *client)
 {
 	while (!list_empty(&client->asks)) {
