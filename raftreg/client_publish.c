@@ -12,6 +12,7 @@
 #include "raftreg/content.h"
 #include "raftreg/state.h"
 
+/* Decoded slices have no end mark and point into bytes that a later frame replaces. */
 static char *set_text(struct instance_set *set, struct slice text)
 {
 	char *copy = instance_set_memory(set, text.size + 1);
@@ -61,6 +62,7 @@ static void fill_instance(struct instance_set *set, struct instance *instance,
 	mem_free(content);
 }
 
+/* Sorted, so that the request path finds a method by bisection. */
 static int compare_texts(const void *a, const void *b)
 {
 	return strcmp(*(char *const *)a, *(char *const *)b);
