@@ -68,6 +68,8 @@ static void load_session(struct client *client, const uint8_t instance_id[16])
 	store_session(client);
 }
 
+/* RN-01: the boot id tells this process from another one with a copy of the same
+ * session file. */
 void client_session_init(struct client *client, const uint8_t instance_id[16])
 {
 	buf_init(&client->command_bytes);
@@ -160,6 +162,8 @@ static void record_item(const struct client_record_op *op, struct item *ret_item
 		.owned = op->owned};
 }
 
+/* RD-05: seq counts what was accepted, so a refused command gives its number to the
+ * next one. */
 static struct packet register_frame(struct client *client)
 {
 	return (struct packet){.kind = PACKET_REGISTER,
@@ -261,6 +265,8 @@ static void renew(struct client *client)
 			       rng_below(&client->rng, client->renew_ms * 4 / 10 + 1);
 }
 
+/* RN-03: the renewal goes first: another replica may have lost what the last one had
+ * confirmed. */
 void client_session_welcome(struct client *client)
 {
 	/* Whatever was under way is said again: seq and incarnation make it harmless. */
@@ -368,6 +374,8 @@ static void lose_session(struct client *client)
 	list_move_all(&client->calls, &client->calls_in_flight);
 }
 
+/* RV-06: the session belonged to the old cluster; everything is declared anew in
+ * this one. */
 void client_session_cluster_changed(struct client *client)
 {
 	/* Should the old cluster come back, it must not take new commands for old ones. */
@@ -440,6 +448,8 @@ static void forget_owned(struct client *client, const char *set, struct slice ke
 	buf_fini(&name);
 }
 
+/* A refused owned record is forgotten, or every new session would try it again in
+ * vain. */
 static void finish_record(struct client *client, const struct packet *answer)
 {
 	struct client_record_op *op =
@@ -725,6 +735,8 @@ static void remember_owned(struct client *client, const struct client_record_op 
 	buf_fini(&key);
 }
 
+/* Records wait behind the declared set: their session must exist before they can
+ * belong to it. */
 void client_session_put(struct client *client, struct client_record_op *op)
 {
 	remember_owned(client, op);
