@@ -198,6 +198,8 @@ static void publish_set(struct client *client, struct client_set *set)
 	record_set_unref(records);
 }
 
+/* From the task only. A watcher may stop the client from inside, hence the look at
+ * `stopped`. */
 void client_view_publish(struct client *client)
 {
 	while (!list_empty(&client->changed) && !client->stopped) {
@@ -239,6 +241,8 @@ static void send_unsubscribe(struct client *client, const struct client_sub *sub
 	buf_fini(&bytes);
 }
 
+/* RW-03: each subscription resumes by itself; those that never had an END start from
+ * nothing. */
 void client_view_welcome(struct client *client)
 {
 	LIST_FOR_EACH(place, &client->subs) {
@@ -246,6 +250,7 @@ void client_view_welcome(struct client *client)
 	}
 }
 
+/* Watches of one name share a subscription: the wire carries each set once. */
 static struct client_sub *find_sub(const struct client *client, const struct watch *watch)
 {
 	LIST_FOR_EACH(place, &client->subs) {
@@ -535,6 +540,7 @@ static void on_set_frame(struct client *client, const struct packet *frame, bool
 	}
 }
 
+/* Frames of a subscription that ended meanwhile find nobody and are dropped. */
 static struct client_sub *sub_of(const struct client *client, uint64_t number)
 {
 	LIST_FOR_EACH(place, &client->subs) {
