@@ -35,6 +35,8 @@ void node_wake(struct raftreg_node *node)
 	loop_queue(node->loop, &node->turn);
 }
 
+/* Leading is not enough to answer: see node->leading, which waits for an own-term
+ * entry (RN-07). */
 bool node_is_leader(const struct raftreg_node *node)
 {
 	return node->now.role == RAFT_LEADER && !atomic_load(&node->role_stopped);
@@ -61,6 +63,7 @@ static void deliver_change(struct mail *mail)
 	mem_free(change);
 }
 
+/* RR-02: control reads the facts by atomics; the mail only says that they changed. */
 static void tell_control(struct raftreg_node *node)
 {
 	struct change_mail *change;
@@ -257,6 +260,9 @@ static void absorb(struct raftreg_node *node, const struct raft_effects *effects
 	}
 }
 
+/* RC-04: the only place that steps the core, so that no effect is ever missed. A
+ * refusal has changed nothing (RC-08), but its effects still carry the next
+ * deadline. */
 enum raft_refusal node_step(struct raftreg_node *node, struct raft_event *event)
 {
 	struct raft_effects effects;
@@ -488,6 +494,7 @@ static void on_snapshot(void *owner, const struct raft_snapshot *snapshot, uint6
 	(void)node_step(node, &event);
 }
 
+/* RT-08: whatever does not fit is started over by the leader, from offset 0. */
 static void drop_incoming(struct raftreg_node *node)
 {
 	buf_clear(&node->incoming.file);
@@ -519,6 +526,7 @@ static void on_staged(void *owner, uint64_t token, bool ok)
 	drop_incoming(node);
 }
 
+/* An empty file tells the peer's transfer that there is nothing to send. */
 static void on_loaded(void *owner, uint64_t token, struct slice file)
 {
 	struct raftreg_node *node = owner;
@@ -526,6 +534,7 @@ static void on_loaded(void *owner, uint64_t token, struct slice file)
 	peers_loaded(node->peers, token, file);
 }
 
+/* RS-15: the first error of vote, log or directory. There is no second one. */
 static void on_failed(void *owner, int error, const char *what)
 {
 	struct raftreg_node *node = owner;
@@ -638,6 +647,8 @@ struct leave_mail {
 	struct raftreg_node *node;
 };
 
+/* RB-05: a mail is in order with the session's frames, but CLOSE still has to be
+ * committed here. */
 static void deliver_leave(struct mail *mail)
 {
 	struct leave_mail *leave = container_of(mail, struct leave_mail, mail);
@@ -672,6 +683,8 @@ void node_start_timers(struct raftreg_node *node)
 	list_init(&node->relayed);
 }
 
+/* RR-03: mail, step, apply, submit, publish, then timers: the loop's own order of
+ * stages. */
 void node_run(struct raftreg_node *node)
 {
 	timer_arm(node->loop, &node->tick, loop_now_ms(node->loop) + NODE_TICK_MS);
@@ -679,6 +692,8 @@ void node_run(struct raftreg_node *node)
 	loop_run(node->loop);
 }
 
+/* Also before the role's objects exist, and twice: the store may still post after
+ * the first time. */
 void node_clear(struct raftreg_node *node)
 {
 	timer_cancel(&node->tick);
