@@ -11,6 +11,7 @@
 #include "broker/member.h"
 #include "broker/names.h"
 
+/* As many topics as a sidecar may have (L2): one answer stays within a few megabytes. */
 #define LIST_MAX 10000
 
 struct command {
@@ -75,10 +76,13 @@ static void list_topics(struct desk *desk, struct command *command)
 		unsigned groups = 0;
 		char oldest[CLOCK_TEXT_SIZE] = "";
 
+		/* The bound is one for all desks: what is longer is cut, never gathered. */
 		if (command->count >= LIST_MAX) {
 			return;
 		}
 		LIST_FOR_EACH(node, &topic->groups) {
+			/* The cursor of a dead-letter topic is bookkeeping and no group of
+			 * anybody. */
 			groups += !LIST_ENTRY(node, struct group, node)->hidden;
 		}
 		if (topic->count > 0) {
@@ -193,6 +197,8 @@ static bool wait_for_bytes(struct desk *desk, struct command *command, struct to
 			missing = true;
 		}
 	}
+	/* About a second: what the disk has not given by then is left out of the list rather than
+	 * holding the admin request. */
 	if (!missing || ++command->tries > 100) {
 		return false;
 	}
@@ -263,6 +269,8 @@ static void resume(struct desk *desk, struct command *command)
 		struct member *member = entry->value;
 
 		if (strcmp(member->group, command->group) == 0) {
+			/* B7-08: everything that a pause left behind, also the waits that had
+			 * grown, so that the next failure starts from the least one again. */
 			member->gone_410 = false;
 			member->hold_until_ms = 0;
 			member->endpoint_ms = member->busy_ms = 0;
@@ -340,6 +348,8 @@ static void finish(struct command *command)
 	} changes[] = {{"dlq-replay", "replayed"}, {"dlq-drop", "dropped"},
 		{"groups-rm", "removed"}, {"groups-resume", "resumed"}};
 
+	/* B3-03: the only thing that ends a durable group. It is removed once, by control, after
+	 * the desks have said whether anybody has it. */
 	if (strcmp(command->verb, "groups-rm") == 0) {
 		bool known = directory_remove_group(command->broker->directory,
 			slice_from_string(command->topic), slice_from_string(command->group));
@@ -358,6 +368,8 @@ static void finish(struct command *command)
 		if (strcmp(command->verb, changes[i].verb) != 0) {
 			continue;
 		}
+		/* A change that met nothing is an error, because its caller believes that
+		 * something happened. */
 		if (!command->found || (command->has_id && command->count == 0)) {
 			finish_error(command, 404, "not_found");
 			return;
@@ -420,6 +432,8 @@ void command_run(struct broker *broker, const struct command_request *request)
 		(void)snprintf(command->id, sizeof command->id, "%s", request->id);
 	}
 	buf_init(&command->json);
+	/* That one answers with an event; all others begin a list, which a change throws away
+	 * again. */
 	if (strcmp(command->verb, "dlq-show") != 0) {
 		buf_append_byte(&command->json, '[');
 	}
