@@ -11,8 +11,11 @@
 #include "broker/names.h"
 #include "codec/codec_base64.h"
 
+/* B4: a leap year, so that a year is always allowed. */
 #define TTL_MAX_MS UINT64_C(31622400000) /* 8784 h */
 
+/* Word and text together: a publisher who reads only one of them knows enough to mend the
+ * request. */
 static enum reason refuse(const char **ret_text, enum reason reason, const char *text)
 {
 	*ret_text = text;
@@ -44,12 +47,16 @@ static enum reason read_field(const struct head *head, const struct field *field
 	enum reason reason = REASON_ok;
 	struct buf value;
 
+	/* B5-04: which of two values was meant nobody can tell, and two readers might choose
+	 * differently. */
 	if (head_find_next(head, field)) {
 		return refuse(ret_text, REASON_bad_event, "a ce- field came twice");
 	}
 	if (slice_equal(name, SLICE("datacontenttype"))) {
 		return refuse(ret_text, REASON_bad_event, "the content type has its own field");
 	}
+	/* Removed and not refused: a dead letter that is published again by hand carries them
+	 * innocently. */
 	if (reserved_attribute(name)) {
 		wishes->removed++;
 		return REASON_ok;
@@ -84,6 +91,8 @@ static struct slice query_value(const struct head *head, const char *name, struc
 				slice_from(pair, equals < pair.size ? equals + 1 : pair.size);
 
 			buf_clear(scratch);
+			/* A broken escape is taken as it stands; whoever needs a form checks it
+			 * anyway. */
 			if (!names_percent_decode(value, scratch)) {
 				return value;
 			}
@@ -121,6 +130,7 @@ static enum reason read_identity(const struct head *head, struct message *messag
 
 	buf_init(&scratch);
 	value = query_value(head, query, &scratch);
+	/* B5-03: the third spelling, which clients use who know nothing of CloudEvents. */
 	if (!value.data && strcmp(query, "id") == 0) {
 		value = slice_trim(head_value(head, TOKEN_idempotency_key));
 	}
@@ -159,6 +169,8 @@ static enum reason read_wishes(
 	if (reason == REASON_ok) {
 		reason = parameter(head, "durability", "x-pillion-durability", &scratch, &value);
 	}
+	/* B5-03: a request raises its topic's level and never lowers it; that is decided where
+	 * the topic is known. */
 	if (reason == REASON_ok && value.data) {
 		wishes->fsync = slice_equal(value, SLICE("fsync"));
 		wishes->os = slice_equal(value, SLICE("os"));
@@ -218,6 +230,8 @@ static enum reason read_plain(const struct head *head, const struct plan *plan,
 	return REASON_ok;
 }
 
+/* B5-04. The first fault ends it; nothing was stored or counted by then but removed
+ * attributes. */
 enum reason event_read(const struct head *head, const struct plan *plan, struct message *message,
 	struct event_wishes *ret_wishes, const char **ret_text)
 {
@@ -293,12 +307,14 @@ void event_write(const struct message *message, struct head *head)
 			head_add(head, plain, value);
 			continue;
 		}
+		/* B2-05 allows names of 20 bytes, which `field` has room for. */
 		if (slice_equal(name, SLICE(RECORD_ONLY_ATTRIBUTE)) || name.size > 32) {
 			continue;
 		}
 		(void)snprintf(
 			field, sizeof field, "ce-%.*s", (int)name.size, (const char *)name.data);
 		buf_clear(&text);
+		/* B7-04: values may hold any text, header fields may not. */
 		names_percent_encode(value, &text);
 		head_add(head, slice_from_string(field), buf_slice(&text));
 	}
@@ -339,6 +355,8 @@ void event_print(const struct message *message, struct buf *ret_json)
 		buf_append_byte(ret_json, ':');
 		json_scan_put_string(ret_json, value);
 	}
+	/* B7-05: what calls itself JSON and is none goes as bytes, for it would break the whole
+	 * answer. */
 	if (body.size > 0 && json_type(type) && json_scan_valid(body)) {
 		buf_append_string(ret_json, ",\"data\":");
 		buf_append_slice(ret_json, body);
