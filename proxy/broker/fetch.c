@@ -125,6 +125,8 @@ bool fetch_take(struct member *member, struct delivery *delivery)
 	LIST_FOR_EACH(node, &member->parked) {
 		struct fetch *one = LIST_ENTRY(node, struct fetch, node);
 
+		/* B6-01: one message may be larger than max_bytes, or it could never be fetched
+		 * at all. */
 		if (one->count < one->max &&
 			(one->count == 0 || one->body.size + message_size(delivery->message) <=
 						    one->max_bytes)) {
@@ -144,6 +146,7 @@ bool fetch_take(struct member *member, struct delivery *delivery)
 	event_print(delivery->message, &fetch->body);
 	buf_append_byte(&fetch->body, '}');
 	fetch->leases[fetch->count++] = delivery->lease.counter;
+	/* B6-02: the answer goes out at the end of this turn, with what else came in it. */
 	loop_queue(member->desk->loop, &member->task);
 	return true;
 }
@@ -156,6 +159,7 @@ unsigned fetch_wanted(const struct member *member)
 	LIST_FOR_EACH(node, &member->parked) {
 		const struct fetch *fetch = LIST_ENTRY(node, struct fetch, node);
 
+		/* Messages that nobody waits for would only burn their ack_wait here. */
 		wanted += (unsigned)fetch->max - fetch->count;
 	}
 	return wanted;
@@ -218,6 +222,8 @@ static void run_fetch(struct desk *desk, struct desk_mail *mail)
 	}
 	fetch->deadline_ms = desk_now_ms(desk) + fetch->wait_ms;
 	list_push_back(&member->parked, &fetch->node);
+	/* B13-04: answered empty at once, so that the client goes elsewhere before this sidecar
+	 * ends. */
 	if (desk->plan->draining) {
 		fetch_flush(member, true);
 		return;
@@ -298,6 +304,7 @@ static void on_request(struct unary *unary, struct slice body)
 		mem_free(request);
 		return;
 	}
+	/* A ticket and no pointer: the request may be gone when the answer comes back. */
 	request->slot = desk_ticket(desk, request, &request->generation);
 	request->waiting = true;
 	fetch->path = request->path;
@@ -421,6 +428,7 @@ void fetch_open(void *context, const struct endpoint_request *request)
 	} else {
 		reason = read_path(request, &path, verb);
 	}
+	/* B6-06: acknowledging asks for no declared group, because a lease is proof enough. */
 	if (reason == REASON_ok && strcmp(verb, "ack") == 0) {
 		acknowledge_open(desk, request, &path);
 		return;
