@@ -51,6 +51,8 @@ void frame_destroy(struct frame *frame)
 /* Takes a reference of its own. */
 void frame_add_item(struct frame *frame, uint64_t seq, uint32_t attempt, struct message *message)
 {
+	/* B11-02: whoever builds a frame begins a new one at the bound; a reader refuses the
+	 * frame instead. */
 	ASSERT(frame->item_count < FRAME_ITEMS_MAX);
 	frame->items = mem_realloc(frame->items, (frame->item_count + 1) * sizeof *frame->items);
 	frame->items[frame->item_count++] = (struct frame_item){seq, attempt, message_ref(message)};
@@ -70,6 +72,7 @@ void frame_add_result(struct frame *frame, const struct frame_outcome *outcome)
 		last->last = outcome->last;
 		return;
 	}
+	/* B10-10: a dead letter keeps no more of the application's answer than this. */
 	if (copy.detail.size > FRAME_TEXT_MAX) {
 		copy.detail.size = FRAME_TEXT_MAX;
 	}
@@ -126,6 +129,8 @@ static void encode_items(const struct frame *frame, struct buf *buf)
 		put(&inner, 1, frame->items[i].seq);
 		pbscan_put_fixed64(&inner, 2, message->time_ms);
 		put(&inner, 3, frame->items[i].attempt);
+		/* The sum is the one that was made when the message came in, so that the reader's
+		 * check covers the disk and the way together (B11-03). */
 		pbscan_put_fixed32(&inner, 5, message->pcrc);
 		if (message->attributes.size > 0) {
 			pbscan_put_bytes(&inner, 6, buf_slice(&message->attributes));
@@ -392,6 +397,7 @@ static int take_up(const struct pbscan_field *field, struct frame *frame)
 	default:
 		break;
 	}
+	/* Field 1 is the lane in every kind but the one that concerns the whole link. */
 	if (frame->kind != FRAME_HELLO && field->number == 1) {
 		frame->lane = small;
 	}
@@ -435,6 +441,7 @@ static int take_down(const struct pbscan_field *field, struct frame *frame)
 	default:
 		break;
 	}
+	/* Welcome and Drain have no lane; what they keep there is taken above. */
 	if (field->number == 1) {
 		frame->lane = small;
 	}
@@ -452,11 +459,15 @@ int frame_decode(struct slice message, bool up, struct frame **ret_frame)
 	if (got != 1 || outer.wire_type != 2 || message.size > 0) {
 		return -EBADMSG;
 	}
+	/* B11-02: a kind of a later version is told apart from a broken frame, for only the
+	 * latter ends the stream. */
 	if (outer.number > (up ? (unsigned)FRAME_CLOSE : (unsigned)FRAME_DRAIN)) {
 		return -ENOSYS;
 	}
 	frame = frame_create(up, outer.number, 0);
 	while ((got = pbscan_next(&outer.bytes, &field)) == 1) {
+		/* Larger numbers are of a later version too; they must not spill over into the
+		 * kind of the switches above. */
 		got = field.number > UINT8_MAX ? 0
 		      : up		       ? take_up(&field, frame)
 					       : take_down(&field, frame);
