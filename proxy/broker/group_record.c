@@ -44,6 +44,8 @@ bool group_record_decode(struct slice value, struct plan_group *ret_group)
 			ret_group->max_deliver = small;
 			break;
 		case 7:
+			/* More steps than this version has room for: the last known one repeats,
+			 * as it would anyway. */
 			if (backoff < PLAN_BACKOFF_MAX) {
 				ret_group->backoff_ms[backoff++] = small;
 			}
@@ -52,6 +54,7 @@ bool group_record_decode(struct slice value, struct plan_group *ret_group)
 			break;
 		}
 	}
+	/* A record without steps leaves the defaults that the caller has put in. */
 	ret_group->backoff_count = backoff > 0 ? backoff : ret_group->backoff_count;
 	return got == 0;
 }
@@ -82,6 +85,8 @@ bool group_record_decode_member(struct slice value, struct group_record_member *
 			memcpy(ret_member->host, field.bytes.data, field.bytes.size);
 			break;
 		case 2:
+			/* A number beyond 16 bits names no port; whatever remains of it fails
+			 * when it is dialled. */
 			ret_member->port = (uint16_t)field.value;
 			break;
 		case 5:
@@ -120,6 +125,8 @@ bool group_record_parse_set(
 	}
 	*ret_pattern = slice_make(rest.data, slash);
 	*ret_group = slice_from(rest, slash + 1);
+	/* The bounds of the structs that will hold them; a dead-letter topic is the longest name
+	 * there is. */
 	return ret_pattern->size <= 280 && ret_group->size < 72 &&
 	       slice_find(*ret_group, '/') == ret_group->size;
 }
