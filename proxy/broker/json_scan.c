@@ -58,6 +58,8 @@ static bool skip_string(struct reader *reader)
 		if (byte == '"') {
 			return true;
 		}
+		/* RFC 8259 7: control characters stand escaped or not at all. UTF-8 is tested
+		 * once for the whole text. */
 		if (byte < 0x20) {
 			return false;
 		}
@@ -185,6 +187,8 @@ bool json_scan_valid(struct slice text)
 {
 	struct reader reader = {text.data, text.data + text.size};
 
+	/* An empty text is no value (RFC 8259 2); callers that allow an empty body ask for it
+	 * first. */
 	if (text.size == 0 || !utf8_valid(text) || !skip_value(&reader, 0)) {
 		return false;
 	}
@@ -205,6 +209,7 @@ static bool begin(struct slice value, char open, struct json_scan *ret_scan)
 	return true;
 }
 
+/* The value has been found valid as a whole, so only its kind is asked here. */
 bool json_scan_object(struct slice value, struct json_scan *ret_scan)
 {
 	return begin(value, '{', ret_scan);
@@ -278,6 +283,8 @@ static const uint8_t *put_escape(const uint8_t *at, const uint8_t *end, struct b
 			at += 6;
 		}
 	}
+	/* It cannot be written as UTF-8; refusing it would make valid JSON invalid, so it is
+	 * shown as unknown. */
 	if (code >= 0xD800 && code < 0xE000) {
 		code = 0xFFFD;
 	}
