@@ -21,7 +21,8 @@
 #define WORKED_MS	UINT64_C(600000)
 #define FETCHED_MS	UINT64_C(300000) /* B6-07 */
 #define DEFAULT_WAIT_MS 30000
-#define KEPT_MS		60000
+/* B10-12: as long as a publisher may take to come back with a new lane. */
+#define KEPT_MS 60000
 
 struct inlet_key {
 	struct frame_origin origin;
@@ -215,6 +216,7 @@ unsigned member_capacity(const struct member *member)
 		(to_app(member) && !plan->app_ready)) {
 		return 0;
 	}
+	/* B6-02: a fetching member's window is what its readers ask for, not more. */
 	if (member->settings->push.kind == CONFIG_PUSH_NONE) {
 		unsigned wanted = fetch_wanted(member);
 
@@ -238,6 +240,8 @@ void member_grant(struct member *member)
 		if (given == 0) {
 			continue;
 		}
+		/* A publisher may have sent a little beyond its credit; what it took is not given
+		 * again. */
 		if (inlet->limit < inlet->delivered) {
 			inlet->limit = inlet->delivered;
 		}
@@ -315,6 +319,8 @@ static void judge(struct member *member, struct frame_outcome *outcome)
 		outcome->delay_ms = 0;
 		break;
 	case RESULT_ENDPOINT:
+		/* B7-08: that answer means for ever, so no probe is sent; a new declaration or
+		 * `groups resume` ends it. */
 		member->gone_410 = outcome->status == 410;
 		member_hold(member, grow(&member->endpoint_ms, ENDPOINT_MIN_MS, BUSY_MAX_MS),
 			outcome->status);
@@ -329,6 +335,8 @@ static void judge(struct member *member, struct frame_outcome *outcome)
 		break;
 	case RESULT_APP:
 	case RESULT_DEAD:
+		/* Somebody answered for the message itself: the address is right and
+		 * reachable. */
 		member->infra_ms = member->endpoint_ms = 0;
 		break;
 	case RESULT_SUSPECT:
@@ -414,6 +422,8 @@ bool member_late(struct member *member, const struct lease *lease, bool ack)
 	return false;
 }
 
+/* B11-04: the subscriber's clock decides, the publisher's is only a guard. A late ack of a
+ * fetched message still counts (B6-05), so its lease is remembered. */
 static void on_ack_wait(struct timer *timer)
 {
 	struct delivery *delivery = container_of(timer, struct delivery, timer);
@@ -476,6 +486,7 @@ static void take_item(struct inlet *inlet, const struct frame_item *item)
 	bool remote = inlet->origin.slot != UINT32_MAX;
 	struct delivery *delivery;
 
+	/* What was sent beyond the credit was never taken from the pool. */
 	if (unused(inlet) > 0) {
 		ASSERT(member->granted > 0);
 		member->granted--;
@@ -537,6 +548,8 @@ static void open_inlet(struct desk *desk, const struct frame *frame)
 	list_push_back(&member->inlets, &inlet->node);
 	(void)map_set(&desk->inlets, key_of(&key, &inlet->origin, inlet->lane), inlet);
 	send_down(desk, &frame->origin, opened);
+	/* B10-12: acks that found no lane go out before the first delivery could repeat their
+	 * messages. */
 	tell_kept(inlet);
 	if (desk_now_ms(desk) < member->hold_until_ms) {
 		struct frame *hold = frame_create(false, FRAME_HOLD, inlet->lane);
@@ -649,6 +662,7 @@ void member_plan_changed(struct desk *desk)
 		struct slice name = slice_from_string(local->name);
 		struct member *member;
 
+		/* Every desk reads the same plan and keeps its own share of it. */
 		if (names_home(group, name, desk->broker->workers) != desk->index) {
 			continue;
 		}
