@@ -46,6 +46,7 @@ size_t message_size(const struct message *message)
 	return message->attributes.size + message->body.size + RECORD_HEADER;
 }
 
+/* B2-04: as HTTP/2 has them, since they become header fields again at the subscriber. */
 static bool field_name(struct slice name)
 {
 	for (size_t i = 0; i < name.size; i++) {
@@ -116,6 +117,8 @@ bool message_put(struct message *message, struct slice name, struct slice value)
 	return true;
 }
 
+/* For messages of another sidecar, which may be of another version or not well at all: what
+ * passes here can become a request. */
 bool message_valid(const struct message *message)
 {
 	struct slice rest = buf_slice(&message->attributes), name, value;
