@@ -44,6 +44,8 @@ static bool next_token(struct slice *rest, struct slice *ret_token)
 	return true;
 }
 
+/* B2-01. Reserved names are told from malformed ones, because the first may be read and never
+ * published to. */
 enum reason names_topic(struct slice name)
 {
 	struct slice rest = name, token;
@@ -65,6 +67,8 @@ enum reason names_topic(struct slice name)
 	return reserved ? REASON_reserved : REASON_ok;
 }
 
+/* B2-01, B2-02: `$` is for groups of the sidecar itself, `~` for ephemeral ones, which only a
+ * broadcast fetch may name. */
 enum reason names_group(struct slice name, bool ephemeral)
 {
 	if (name.size > 0 && name.data[0] == '$') {
@@ -97,6 +101,7 @@ bool names_dead_letter(struct slice name, struct slice *ret_topic, struct slice 
 	return false;
 }
 
+/* B10-10: a dead-letter topic is read like any other, as long as both of its halves are names. */
 enum reason names_readable_topic(struct slice name)
 {
 	struct slice base, group;
@@ -116,6 +121,7 @@ bool names_match(struct slice pattern, struct slice topic)
 	struct slice wanted, token;
 
 	while (next_token(&pattern, &wanted)) {
+		/* B2-02: `>` takes this token and all that follow, at least one. */
 		bool rest = slice_equal(wanted, SLICE(">"));
 
 		if (!next_token(&topic, &token)) {
