@@ -72,6 +72,8 @@ void plan_set_config(struct plan *plan, const struct config_broker *config)
 	plan->keep_header_count = config->keep_headers.count;
 }
 
+/* A plan that only groups have changed keeps the policies; strings are copied, since the other
+ * plan may end first. */
 void plan_copy_config(struct plan *plan, const struct plan *from)
 {
 	struct plan_policy *policies =
@@ -98,6 +100,7 @@ void plan_copy_config(struct plan *plan, const struct plan *from)
 /* More literal tokens first; among equals `*` before `>` (B4-02). */
 static int weight(const char *pattern)
 {
+	/* One token more than there are dots, less the wildcards. */
 	int literal = 1, rest = 0;
 
 	for (const char *at = pattern; *at; at++) {
