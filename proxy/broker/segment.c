@@ -10,6 +10,7 @@
 #include "base/disk_ops.h"
 #include "base/mem.h"
 
+/* Large enough that a call costs little beside its bytes, small enough for a thread's heap. */
 #define ZERO_PIECE   ((size_t)256 << 10)
 #define SCAN_PIECE   ((size_t)256 << 10)
 #define NUMBER_WIDTH 16
@@ -74,6 +75,7 @@ int segment_create(struct disk *disk, const struct segment_header *header, uint6
 	ASSERT(size > SEGMENT_FIRST && size <= UINT32_MAX);
 	segment_name(header->number, "tmp", temporary);
 	segment_name(header->number, "seg", name);
+	/* The rest of a preparation that a crash interrupted; it never held a record. */
 	(void)disk->ops->unlink(disk, temporary);
 	file = disk->ops->open(disk, temporary, DISK_WRITE | DISK_CREATE);
 	if (file < 0) {
@@ -84,6 +86,8 @@ int segment_create(struct disk *disk, const struct segment_header *header, uint6
 		status = disk->ops->rename(disk, temporary, name);
 	}
 	if (status == 0) {
+		/* Without it a power cut could forget the name and with it every record that was
+		 * synced into the file. */
 		status = disk->ops->fsync_dir(disk);
 	}
 	if (status < 0) {
@@ -147,6 +151,8 @@ static int window_read(
 		*ret_bytes = window->buf.data + (offset - window->base);
 		return 0;
 	}
+	/* A record may be larger than a piece; then the window is as large as the record,
+	 * once. */
 	want = (size_t)(size > SCAN_PIECE ? size : SCAN_PIECE);
 	want = want < left ? want : (size_t)left;
 	buf_clear(&window->buf);
@@ -175,6 +181,8 @@ static int header_at(struct window *window, const struct segment_header *header,
 	if (status < 0) {
 		return status;
 	}
+	/* B9-01: the salt of the segment is part of the sum, so that a record which an older file
+	 * left in the same blocks is none of this one. */
 	if (!record_decode(bytes, header->salt, ret_record) ||
 		ret_record->length > window->source->size - offset) {
 		return 0;
@@ -227,6 +235,8 @@ static int visit_record(struct window *window, const struct segment_visitor *vis
 	found.attributes = slice_make(bytes + RECORD_HEADER, record->attributes);
 	found.body = slice_make(bytes + RECORD_HEADER + record->attributes,
 		record->length - RECORD_HEADER - record->attributes);
+	/* B9-06: a bad body loses this record alone, since its header still tells where the next
+	 * one begins. */
 	found.intact = record_pcrc(found.attributes, found.body) == record->pcrc;
 	visitor->on_record(visitor->owner, &found);
 	return 0;
