@@ -14,6 +14,7 @@
 #include "base/rng.h"
 #include "broker/cursor.h"
 
+/* Six times what a spool of 1 TiB has in segments of the default size. */
 #define FILES_MAX 100000
 
 struct names {
@@ -115,6 +116,7 @@ static void add_message(
 {
 	size_t at = topic->count;
 
+	/* Nearly always at the end already, since numbers ascend in the log. */
 	while (at > 0 && topic->messages[at - 1].seq >= message->seq) {
 		at--;
 	}
@@ -207,12 +209,16 @@ static int scan_open(struct recovery *recovery, struct file_source *file, uint64
 	status = segment_read_header(&file->source, &segment->header);
 	if (status == -EBADMSG) {
 		segment->header.number = number;
+		/* Durable by assumption: a header is synced before the file gets its name, so a
+		 * bad one is corruption and no torn tail. */
 		segment->end = segment->durable = segment->size;
 		add_damage(recovery, 0);
 		return 0;
 	}
 	if (status == 0 &&
 		(segment->header.log != spool->meta.log || segment->header.number != number)) {
+		/* A file from another spool that was copied here: reading it would deliver
+		 * foreign messages. */
 		status = -ESTALE;
 	}
 	status = status < 0
@@ -337,6 +343,7 @@ static bool find_losses(
 		for (size_t i = 0; i < count; i++) {
 			struct cursor *cursor = &images[i].cursor;
 
+			/* Beyond its window a cursor has no place for a mark. */
 			if (seq > cursor->floor && seq - cursor->floor <= CURSOR_WINDOW) {
 				(void)cursor_mark(cursor, seq);
 			}
