@@ -15,6 +15,7 @@
 #include "broker/message.h"
 #include "net/loop.h"
 
+/* B9-03: more in one write would only make its first publisher wait longer. */
 #define BATCH_RECORDS 1024
 #define OS_SYNC_MS    1000		   /* B8-02 */
 #define UNSYNCED_MAX  ((uint64_t)16 << 20) /* L7: a forced sync */
@@ -120,6 +121,8 @@ static void commit(struct spool_thread *thread)
 	while (job) {
 		struct spool_job *next = job->next;
 
+		/* B9-08: written but not synced is not what was asked for; the outcome is unknown
+		 * and said to be so. Jobs at level `os` have what they asked for. */
 		if (failed && job->entry.status == 0 && job->sync) {
 			job->entry.status = -EIO;
 		}
@@ -214,6 +217,8 @@ static void *disk_main(void *argument)
 		(void)mailbox_wait(thread->jobs, wait_ms(thread));
 		mailbox_clear_signal(thread->jobs);
 		do {
+			/* Once per batch: new segments carry the time, and nothing finer is
+			 * wanted of it. */
 			thread->spool->options.wall_ms = clock_wall_ms();
 			if (mailbox_drain(thread->jobs, BATCH_RECORDS) == 0) {
 				break;
@@ -223,6 +228,7 @@ static void *disk_main(void *argument)
 		if (thread->unsynced_since_ms != 0 && wait_ms(thread) == 0) {
 			sync_now(thread);
 		}
+		/* Deleting costs a sync of the directory, so it waits until no publisher does. */
 		if (thread->reclaim) {
 			thread->reclaim = false;
 			atomic_fetch_add(&thread->numbers.reclaimed, spool_reclaim(thread->spool));
@@ -399,6 +405,7 @@ void spool_thread_destroy(struct spool_thread *thread)
 	if (!thread) {
 		return;
 	}
+	/* The reader first: it opens files that the other one may delete. */
 	stop(thread->reads, &thread->read_stopping, thread->reader);
 	stop(thread->jobs, &thread->stopping, thread->disk);
 	commit(thread);
