@@ -14,6 +14,7 @@
 #include "broker/lane.h"
 #include "broker/names.h"
 
+/* A backlog is read in order: one request of the disk thread brings what the next turns need. */
 #define READ_AHEAD    16
 #define TICKS_RELEASE 10		  /* give back once a second */
 #define DEAD_SHARE    10		  /* of spool.bytes (B10-10) */
@@ -69,6 +70,8 @@ struct topic *topic_open(struct desk *desk, struct slice name, enum reason *ret_
 			*ret_reason = REASON_unknown_topic;
 			return NULL;
 		}
+		/* L2, of the whole sidecar; a few desks at the border may each let one more
+		 * in. */
 		if (atomic_load(&desk->broker->topics) >= DESK_TOPICS_MAX) {
 			*ret_reason = REASON_too_many_topics;
 			return NULL;
@@ -186,6 +189,8 @@ static void bind_number(struct topic *topic)
 	if (topic->number != 0) {
 		return;
 	}
+	/* Never given twice, also not after a restart: recovery sets the counter behind the
+	 * largest it found. */
 	topic->number = atomic_fetch_add(&topic->desk->broker->topic_numbers, 1) + 1;
 	note = mem_zalloc(sizeof *note);
 	buf_init(&note->body);
@@ -238,6 +243,8 @@ static enum reason make_room(struct topic *topic, const struct config_topic *pol
 		topic_release(topic, relief);
 	}
 	if (topic->bytes + size > limit) {
+		/* B9-09: dropping loses messages, so only who wrote it out gets it; dead letters
+		 * have been dropped by the application once already. */
 		if (policy->on_full != CONFIG_ON_FULL_DROP_OLDEST || topic->dead_letters) {
 			return REASON_topic_full;
 		}
@@ -267,6 +274,7 @@ static void on_committed(struct spool_job *job)
 					    .flags = job->entry.record.flags,
 					    .only = record_only(job->entry.attributes)}};
 
+	/* B9-08: the number stays used, for a later message must never be taken for this one. */
 	if (job->entry.status < 0) {
 		publication_finish(publication,
 			job->entry.status == -ENOSPC ? REASON_spool_full : REASON_spool_error);
@@ -279,6 +287,8 @@ static void on_committed(struct spool_job *job)
 	LIST_FOR_EACH(node, &topic->groups) {
 		struct group *group = LIST_ENTRY(node, struct group, node);
 
+		/* B5-07: the number in the answer is that of the groups known at this moment
+		 * (B1-01). */
 		if (!group->hidden && group_wants(group, &entry)) {
 			publication->groups++;
 			group_notice(group, &entry);
@@ -327,6 +337,7 @@ void topic_publish(struct topic *topic, struct publication *publication)
 		publication_finish(publication, REASON_spool_failed);
 		return;
 	}
+	/* Room for an id that is made here, and for padding. */
 	reason = make_room(topic, policy, message_size(message) + 128);
 	if (reason != REASON_ok) {
 		publication_finish(publication, reason);
@@ -337,6 +348,7 @@ void topic_publish(struct topic *topic, struct publication *publication)
 	publication->seq = ++topic->last_seq;
 	publication->fsync =
 		publication->wants_fsync || policy->durability == CONFIG_DURABILITY_FSYNC;
+	/* B10-10: dead letters are kept by their age and do not expire a second time. */
 	if (ttl > 0 && message->expiry_ms == 0 && !topic->dead_letters) {
 		message->expiry_ms = message->time_ms + ttl;
 	}
@@ -385,6 +397,7 @@ static void lose(struct topic *topic, const struct topic_entry *entry)
 		struct group *group = LIST_ENTRY(node, struct group, node);
 		struct pending *pending = group_pending(group, entry->at.seq);
 
+		/* Its bytes are with a member already, so for that group nothing is lost. */
 		if (pending && pending->state == PENDING_FLIES) {
 			continue;
 		}
