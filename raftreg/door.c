@@ -41,9 +41,9 @@ struct door_call {
 	struct door_worker *worker;
 	enum door_kind kind;
 	uint32_t slot, generation;
-	struct list_node held;
-	size_t unacked; /* posted to the registry and not yet taken there */
-	bool finishing; /* GRPC finish waits for the held messages */
+	struct list_node held; /* of struct door_held, for the stream, in order */
+	size_t unacked;	       /* posted to the registry and not yet taken there */
+	bool finishing;	       /* GRPC finish waits for the held messages */
 	int status;
 	char text[256];
 	bool told; /* the registry knows that it is gone, or made it go */
@@ -53,11 +53,11 @@ struct door_worker {
 	struct raftreg_door *door;
 	struct loop *loop;
 	unsigned index;
-	struct door_call **slots;
-	uint32_t *generations;
-	size_t count;
-	struct door_mail *out;
-	struct task flush;
+	struct door_call **slots; /* NULL: free */
+	uint32_t *generations;	  /* of each slot; rises when its call ends */
+	size_t count;		  /* of slots */
+	struct door_mail *out;	  /* of this turn; NULL: nothing to tell */
+	struct task flush;	  /* posts it in the write stage */
 };
 
 struct raftreg_door {

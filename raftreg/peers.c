@@ -31,34 +31,34 @@ enum lane_kind { LANE_CONTROL, LANE_BULK, LANE_COUNT };
 struct lane {
 	struct peer *peer;
 	enum lane_kind kind;
-	struct connection *connection;
-	struct grpc_call call;
-	bool open; /* Hello was sent */
-	bool closing;
+	struct connection *connection; /* NULL while none is dialled or open */
+	struct grpc_call call;	       /* Raft stream of the lane */
+	bool open;		       /* Hello was sent */
+	bool closing;		       /* closed here; on_closed is still to come */
 	struct timer redial;
-	uint64_t backoff_ms;
+	uint64_t backoff_ms; /* bound of the next wait */
 };
 
 struct outgoing { /* a snapshot on its way */
 	bool active;
 	uint64_t token, term, index, log_term, offset;
-	struct buf file;
-	bool loaded;
-	struct timer timer;
+	struct buf file;    /* whole, as it lies on the disk */
+	bool loaded;	    /* the background thread has read it */
+	struct timer timer; /* next chunk */
 };
 
 struct peer {
 	struct list_node node;
 	struct peers *peers;
 	struct state_replica replica; /* id 0: a seed nobody answered at yet */
-	bool seed, wanted;
+	bool seed, wanted;	      /* only asked; named by the last peers_set */
 	struct lane lanes[LANE_COUNT];
 	struct grpc_call relay;
 	bool relay_open;
-	bool greeted;
-	struct wire_hello hello;
+	bool greeted;		 /* hello is of this connection */
+	struct wire_hello hello; /* the last one it said */
 	struct outgoing outgoing;
-	bool doomed;
+	bool doomed; /* closing for good; freed when its last connection is */
 };
 
 struct peers {
@@ -67,8 +67,8 @@ struct peers {
 	struct block_pool pool;
 	struct http_limits limits;
 	struct rng rng;
-	bool closed;
-	bool knocking;
+	bool closed;   /* the replica ends */
+	bool knocking; /* seeds are being asked */
 	uint64_t next_token;
 };
 

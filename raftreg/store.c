@@ -32,10 +32,10 @@ struct answer {
 	} kind;
 	uint64_t number; /* sequence, token or bytes */
 	struct raft_snapshot snapshot;
-	bool ok;
-	int error;
-	const char *what;
-	struct buf file;
+	bool ok;	  /* staged */
+	int error;	  /* failed: negative errno */
+	const char *what; /* failed: static text */
+	struct buf file;  /* loaded */
 };
 
 /* Work for the background thread, then possibly for the disk thread. */

@@ -22,9 +22,10 @@
 /* One segment while it is looked at. */
 struct scan {
 	struct wal_segment *segment;
-	const uint8_t *data;
-	size_t size, offset;
-	bool sealed, last_flag, any;
+	const uint8_t *data; /* the whole file */
+	size_t size, offset; /* of the first record that is not taken yet */
+	bool sealed;	     /* the last record taken ends the segment */
+	bool last_flag, any; /* it ended a batch; there was one */
 };
 
 void wal_recovered_fini(struct wal_recovered *recovered)
