@@ -49,6 +49,7 @@ struct job {
 	int result;
 };
 
+/* Also when the loop ends before it reads the answer: the file goes with it. */
 static void discard_answer(struct mail *mail)
 {
 	struct answer *answer = container_of(mail, struct answer, mail);
@@ -86,6 +87,7 @@ static void deliver_answer(struct mail *mail)
 	discard_answer(mail);
 }
 
+/* One struct for all answers, since they are few and short-lived. */
 static struct answer *answer_create(struct store *store, int kind)
 {
 	struct answer *answer = mem_zalloc(sizeof *answer);
@@ -118,6 +120,8 @@ static void fail(struct store *store, int error, const char *what)
 	post_answer(answer);
 }
 
+/* RC-11: a reference on each payload instead of a copy; the core may compact its log
+ * while the disk thread still writes from it. */
 struct store_batch *store_batch_create(const struct raft_entry *entries, size_t count)
 {
 	struct store_batch *batch = mem_zalloc(sizeof *batch);
@@ -161,6 +165,8 @@ static void deliver_batch(struct mail *mail)
 	store->gathered[store->gathered_count++] = batch;
 }
 
+/* The registry thread never waits for the disk: it learns of the end by
+ * on_persisted. */
 void store_submit(struct store *store, struct store_batch *batch)
 {
 	ASSERT(store->running && batch->seq > 0);
@@ -203,6 +209,7 @@ struct items {
 	size_t count, capacity;
 };
 
+/* All sequences of a gathering become one row, so that one sync covers them (RC-04). */
 static void add_item(struct items *items, const struct wal_item *item)
 {
 	if (items->count == items->capacity) {
@@ -459,6 +466,8 @@ static struct job *job_create(struct store *store, int kind)
 	return job;
 }
 
+/* RS-06: the state's bytes are made between two entries by the caller; here only
+ * they are written, so apply never waits. */
 void store_make_snapshot(struct store *store, const struct snapfile_meta *meta, struct buf *state,
 	uint64_t compact_index)
 {
@@ -472,6 +481,7 @@ void store_make_snapshot(struct store *store, const struct snapfile_meta *meta, 
 	(void)mailbox_post(store->background_box, &job->mail);
 }
 
+/* Nothing refers to the staged file until an install renames it (RS-05). */
 void store_stage(
 	struct store *store, uint64_t token, const struct raft_snapshot *snapshot, struct buf *file)
 {
@@ -484,6 +494,8 @@ void store_stage(
 	(void)mailbox_post(store->background_box, &job->mail);
 }
 
+/* Loaded whole: chunks are cut from memory, so a file that is deleted meanwhile does
+ * not matter. */
 void store_load(struct store *store, uint64_t token, uint64_t index, uint64_t term)
 {
 	struct job *job = job_create(store, JOB_LOAD);
@@ -499,6 +511,7 @@ static void deliver_wake(struct mail *mail)
 	mem_free(mail);
 }
 
+/* A thread that waits for mail notices `stopping` only after one. */
 static void wake(struct mailbox *mailbox)
 {
 	struct mail *mail = mem_zalloc(sizeof *mail);
@@ -531,6 +544,7 @@ static void *run_disk(void *context)
 	return NULL;
 }
 
+/* Ends when told to and nothing is left, so that a snapshot under way is not wasted. */
 static void *run_background(void *context)
 {
 	struct store *store = context;
@@ -600,6 +614,7 @@ void store_destroy(struct store *store)
 	mem_free(store);
 }
 
+/* Any thread; each number is right by itself, not all of them of one moment. */
 void store_figures(const struct store *store, struct store_figures *ret_figures)
 {
 	*ret_figures = (struct store_figures){.syncs = atomic_load(&store->syncs),
