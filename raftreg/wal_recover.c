@@ -28,6 +28,7 @@ struct scan {
 	bool last_flag, any; /* it ended a batch; there was one */
 };
 
+/* The core took its own references, if it took the entries at all. */
 void wal_recovered_fini(struct wal_recovered *recovered)
 {
 	for (size_t i = 0; i < recovered->count; i++) {
@@ -51,6 +52,7 @@ static void drop_from(struct wal_recovered *found, uint64_t index)
 	}
 }
 
+/* Without entries the log ends where it begins: just behind the snapshot. */
 static uint64_t found_last(const struct wal_recovered *found)
 {
 	return found->count > 0 ? found->entries[found->count - 1].index : found->before_index;
@@ -61,6 +63,8 @@ static uint64_t found_term(const struct wal_recovered *found)
 	return found->count > 0 ? found->entries[found->count - 1].term : found->before_term;
 }
 
+/* The CRC covers what the chain and the payload's CRC are checked against, so a
+ * header that passes may be believed on its own (RS-09). */
 static bool header_is_valid(const uint8_t *record)
 {
 	return memcmp(record, "PLR1", 4) == 0 &&
@@ -134,6 +138,7 @@ static bool take_record(struct wal *wal, struct scan *scan, struct wal_recovered
 	return true;
 }
 
+/* RS-09: a clean end is followed by the zeros that the segment was made with. */
 static bool only_zeros(const uint8_t *data, size_t size)
 {
 	for (size_t i = 0; i < size; i++) {
@@ -180,6 +185,7 @@ static void judge_end(struct scan *scan, bool last, size_t index, struct wal_rec
 	}
 }
 
+/* RS-10: the prefix that was read so far stays; this segment and later ones go. */
 static void mark_corrupt(
 	struct wal_recovered *found, const struct wal_segment *segment, size_t index)
 {
@@ -284,6 +290,7 @@ static int look_at_header(struct wal *wal, struct wal_segment *segment)
 	return 0;
 }
 
+/* Numbers, not first indexes: after a truncation a later segment may begin lower. */
 static int compare_segments(const void *a, const void *b)
 {
 	const struct wal_segment *left = a;
