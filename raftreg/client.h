@@ -23,6 +23,8 @@ struct client {
 	char *data_dir, *name, *zone, *host;
 	uint16_t port;
 	uint64_t ttl_ms, renew_ms;
+	/* RV-06: the cluster that registry.cluster names. A replica of another one
+	 * is refused. */
 	bool pinned;
 	uint8_t pin[16];
 	void (*on_status)(void *owner);
@@ -53,12 +55,15 @@ struct client {
 	uint8_t session[16];
 	uint64_t incarnation, boot, last_seq;
 	bool open, registered, leave;
+	/* Never used twice, so a late answer cannot end another request. */
 	uint64_t next_number;
 	enum client_command command;
 	struct buf command_bytes;
 	uint64_t command_number, command_seq, command_sent_ms, command_retry_ms;
 	unsigned command_tries;
 	uint64_t renew_due_ms, renew_number, renew_sent_ms;
+	/* RV-07: what is to be registered, kept as a whole and said again after
+	 * every lost session. */
 	struct buf declared; /* items, each with a u32 length before it */
 	uint64_t declared_digest;
 	bool has_declared, declare_dirty;
@@ -102,6 +107,8 @@ void client_session_fini(struct client *client);
 void client_session_welcome(struct client *client); /* a stream is up */
 void client_session_answer(struct client *client, const struct packet *answer);
 void client_session_tick(struct client *client, uint64_t now_ms);
+/* RD-05: starts the next command when none is under way; the outcome decides its
+ * seq. */
 void client_session_pump(struct client *client);
 void client_session_cluster_changed(struct client *client);
 void client_session_close(struct client *client); /* CLOSE, without waiting */
