@@ -1,0 +1,20 @@
+"""The demo as a stranger runs it: exit code 0 only if every claim that it shows was checked."""
+import os
+import subprocess
+
+import pytest
+
+from harness.sidecar import BINARY, PYTHON, ROOT, environment
+from harness.waits import alive, children
+
+
+@pytest.mark.plain
+def test_demo(tmp_path):
+    demo = os.path.join(ROOT, "docker", "demo", "demo.py")
+    before = set(children(os.getpid()))
+    done = subprocess.run([PYTHON, demo, "--pillion", BINARY], cwd=str(tmp_path), capture_output=True, text=True, timeout=400,
+                          env=environment({"TMPDIR": str(tmp_path)}), stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
+    assert not [pid for pid in set(children(os.getpid())) - before if alive(pid)]
+    left = [name for name in os.listdir(tmp_path) if name.startswith("pillion")]
+    assert left == [], "it leaves nothing behind"
