@@ -381,6 +381,7 @@ static void print_spool(const struct broker *broker, struct buf *text)
 {
 	const struct spool_numbers *numbers =
 		broker->thread ? spool_thread_numbers(broker->thread) : NULL;
+	struct histogram syncs;
 
 	counters_single(text, "spool_state", "gauge", "0: it works, 2: off or failed.",
 		!numbers || atomic_load(&numbers->failed) ? 2 : 0);
@@ -393,7 +394,8 @@ static void print_spool(const struct broker *broker, struct buf *text)
 		atomic_load(&numbers->unsynced));
 	counters_single(text, "spool_reclaimed_total", "counter",
 		"Segments that nobody needed any more.", atomic_load(&numbers->reclaimed));
-	print_syncs(spool_thread_syncs(broker->thread), text);
+	spool_thread_syncs(broker->thread, &syncs);
+	print_syncs(&syncs, text);
 }
 
 /* Everything here is read without stopping a worker. */

@@ -29,7 +29,7 @@ static const char *drop_word(unsigned drop)
 	return words[drop];
 }
 
-/* The two entries for `other` exist from the start, so that counting never fails. */
+/* The two entries named `other` come with the first name beyond the limit. */
 void counters_init(struct counters *counters)
 {
 	int status = pthread_mutex_init(&counters->lock, NULL);
@@ -37,9 +37,31 @@ void counters_init(struct counters *counters)
 	ASSERT(status == 0);
 	list_init(&counters->topics);
 	list_init(&counters->groups);
-	(void)snprintf(counters->other_topic.topic, sizeof counters->other_topic.topic, "other");
-	(void)snprintf(counters->other_group.topic, sizeof counters->other_group.topic, "other");
-	(void)snprintf(counters->other_group.group, sizeof counters->other_group.group, "other");
+	counters->topic_count = counters->group_count = 0;
+	counters->other_topic = NULL;
+	counters->other_group = NULL;
+}
+
+static struct counters_topic *add_topic(struct counters *counters, const char *topic)
+{
+	struct counters_topic *entry = mem_zalloc(sizeof *entry);
+
+	(void)snprintf(entry->topic, sizeof entry->topic, "%s", topic);
+	list_push_back(&counters->topics, &entry->node);
+	counters->topic_count++;
+	return entry;
+}
+
+static struct counters_group *add_group(
+	struct counters *counters, const char *topic, const char *group)
+{
+	struct counters_group *entry = mem_zalloc(sizeof *entry);
+
+	(void)snprintf(entry->topic, sizeof entry->topic, "%s", topic);
+	(void)snprintf(entry->group, sizeof entry->group, "%s", group);
+	list_push_back(&counters->groups, &entry->node);
+	counters->group_count++;
+	return entry;
 }
 
 /* Workers are gone by now: nobody holds an entry any more. */
@@ -57,14 +79,16 @@ void counters_fini(struct counters *counters)
 /* Called once per topic and process; the lock is never taken on the way of a message. */
 struct counters_topic *counters_topic(struct counters *counters, const char *topic)
 {
-	struct counters_topic *entry = &counters->other_topic;
+	struct counters_topic *entry;
 
 	(void)pthread_mutex_lock(&counters->lock);
 	if (counters->topic_count < COUNTERS_LABELS) {
-		entry = mem_zalloc(sizeof *entry);
-		(void)snprintf(entry->topic, sizeof entry->topic, "%s", topic);
-		list_push_back(&counters->topics, &entry->node);
-		counters->topic_count++;
+		entry = add_topic(counters, topic);
+	} else {
+		if (!counters->other_topic) {
+			counters->other_topic = add_topic(counters, "other");
+		}
+		entry = counters->other_topic;
 	}
 	(void)pthread_mutex_unlock(&counters->lock);
 	return entry;
@@ -93,14 +117,16 @@ struct counters_group *counters_group(
 	(void)pthread_mutex_lock(&counters->lock);
 	entry = find_group(counters, topic, group);
 	if (!entry && counters->group_count < COUNTERS_LABELS) {
-		entry = mem_zalloc(sizeof *entry);
-		(void)snprintf(entry->topic, sizeof entry->topic, "%s", topic);
-		(void)snprintf(entry->group, sizeof entry->group, "%s", group);
-		list_push_back(&counters->groups, &entry->node);
-		counters->group_count++;
+		entry = add_group(counters, topic, group);
+	}
+	if (!entry) {
+		if (!counters->other_group) {
+			counters->other_group = add_group(counters, "other", "other");
+		}
+		entry = counters->other_group;
 	}
 	(void)pthread_mutex_unlock(&counters->lock);
-	return entry ? entry : &counters->other_group;
+	return entry;
 }
 
 /* The value of the label `reason` of what a damaged disk took; no other loss is known. */

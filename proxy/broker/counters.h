@@ -58,8 +58,8 @@ struct counters {
 	pthread_mutex_t lock; /* of the lists; held for an insertion or a scrape */
 	struct list_node topics, groups;
 	unsigned topic_count, group_count;
-	struct counters_topic other_topic;
-	struct counters_group other_group;
+	struct counters_topic *other_topic; /* in the list too; NULL until the limit is met */
+	struct counters_group *other_group;
 	_Atomic uint64_t refused[REASON_COUNT];
 	_Atomic uint64_t answers[9]; /* by enum frame_result */
 	_Atomic uint64_t link_errors, removed_attributes, denied;

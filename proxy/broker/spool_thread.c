@@ -27,7 +27,8 @@ struct spool_thread {
 	struct mailbox *reads;
 	pthread_t disk, reader;
 	struct spool_numbers numbers;
-	struct histogram syncs;
+	pthread_mutex_t syncs_lock;
+	struct histogram syncs; /* under the lock */
 	/* Of the disk thread: */
 	struct spool_job *first, **last;
 	bool any_sync;
@@ -90,7 +91,9 @@ static void sync_now(struct spool_thread *thread)
 	if (spool_sync(thread->spool) < 0 && !before) {
 		LOG(LOG_LEVEL_ERROR, "broker", 6001, "the spool stopped after a failed write");
 	}
+	(void)pthread_mutex_lock(&thread->syncs_lock);
 	histogram_add(&thread->syncs, (clock_monotonic_ns() - begin) / 1000);
+	(void)pthread_mutex_unlock(&thread->syncs_lock);
 	thread->unsynced_since_ms = 0;
 }
 
@@ -369,6 +372,7 @@ int spool_thread_create(struct spool *spool, struct spool_thread **ret_thread)
 	ASSERT(spool);
 	thread->spool = spool;
 	thread->last = &thread->first;
+	(void)pthread_mutex_init(&thread->syncs_lock, NULL);
 	if (status == 0) {
 		status = mailbox_create(&thread->reads);
 	}
@@ -392,6 +396,7 @@ int spool_thread_create(struct spool *spool, struct spool_thread **ret_thread)
 		if (thread->reads) {
 			mailbox_destroy(thread->reads);
 		}
+		(void)pthread_mutex_destroy(&thread->syncs_lock);
 		mem_free(thread);
 		return status;
 	}
@@ -412,6 +417,7 @@ void spool_thread_destroy(struct spool_thread *thread)
 	spool_close(thread->spool);
 	mailbox_destroy(thread->jobs);
 	mailbox_destroy(thread->reads);
+	(void)pthread_mutex_destroy(&thread->syncs_lock);
 	mem_free(thread);
 }
 
@@ -422,7 +428,9 @@ const struct spool_numbers *spool_thread_numbers(const struct spool_thread *thre
 }
 
 /* The histogram behind pillion_spool_sync_seconds. */
-const struct histogram *spool_thread_syncs(const struct spool_thread *thread)
+void spool_thread_syncs(struct spool_thread *thread, struct histogram *ret_syncs)
 {
-	return &thread->syncs;
+	(void)pthread_mutex_lock(&thread->syncs_lock);
+	*ret_syncs = thread->syncs;
+	(void)pthread_mutex_unlock(&thread->syncs_lock);
 }

@@ -61,7 +61,7 @@ const struct spool_numbers *spool_thread_numbers(const struct spool_thread *thre
 void spool_thread_append(struct spool_thread *thread, struct spool_job *job);
 void spool_thread_release(struct spool_thread *thread, uint64_t segment, uint64_t count);
 void spool_thread_read(struct spool_thread *thread, struct spool_read *read);
-/* The time of one fdatasync; read by control, written by the disk thread. */
-const struct histogram *spool_thread_syncs(const struct spool_thread *thread);
+/* A copy of the times of fdatasync. Any thread. */
+void spool_thread_syncs(struct spool_thread *thread, struct histogram *ret_syncs);
 
 #endif
