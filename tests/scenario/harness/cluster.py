@@ -3,24 +3,20 @@ from harness.sidecar import merge
 from harness.waits import wait_for
 
 
-def voters(mesh, count=3, workers=1, **config):
-    """A cluster of one that others joined as voters; returned when all of them vote."""
-    registry = {"role": "voter", "bootstrap": "alone", "session_ttl": "5s", "renew": "500ms"}
-    process = {"process": {"workers": workers}}
-    first = mesh.sidecar("voter-0", config=merge(dict(process, registry=merge({"kind": None}, registry)), config))
-    found = [first]
-    registry = {"role": "voter", "session_ttl": "5s", "renew": "500ms"}
-    for i in range(1, count):
-        found.append(member(mesh, "voter-%d" % i, found[:1], start=False,
-                            config=merge(dict(process, registry=dict(registry)), config)))
-        found[-1].start(wait=False)
+def voters(mesh, count=3, workers=1):
+    """A cluster of one, or of as many as are born together; returned when all of them vote."""
+    found = [mesh.sidecar("voter-%d" % i, start=False, config={"process": {"workers": workers}}) for i in range(count)]
     seeds = ["127.0.0.1:%d" % one.inbound for one in found]
     for one in found:
-        one.config["registry"]["seeds"] = seeds  # for their next start
-        one.config["registry"].pop("bootstrap", None)
+        one.config["registry"] = {"role": "voter", "session_ttl": "5s", "renew": "500ms",
+                                  "bootstrap": "alone" if count == 1 else "with-seeds"}
+        if count > 1:
+            one.config["registry"]["seeds"] = seeds
         one.write_config()
+        one.start(wait=False)
+    for one in found:
         one.wait_started()
-    wait_for(lambda: voting(leader(found)) == count, "%d voters" % count, timeout=60)
+    wait_for(lambda: voting(leader(found)) == count, "%d voters" % count)
     return found
 
 
