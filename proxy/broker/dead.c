@@ -190,8 +190,6 @@ void dead_drop(struct topic *dead, uint64_t seq)
 /* The original topic has it again: the dead letter is settled. */
 static void on_replayed(struct publication *publication)
 {
-	struct group *group;
-
 	if (publication->reason != REASON_ok) {
 		log_event(LOG_LEVEL_WARN, "broker", 6003, "a dead letter was not replayed",
 			(struct log_field[]){LOG_TEXT("pillion.topic", publication->topic_name),
@@ -200,12 +198,6 @@ static void on_replayed(struct publication *publication)
 		return;
 	}
 	dead_drop(publication->source, publication->source_seq);
-	group = publication->topic ? group_find(publication->topic,
-					     slice_from_string(publication->source_group))
-				   : NULL;
-	if (group) {
-		counters_add(&group->counters->replayed, 1);
-	}
 }
 
 /* False: its bytes are still on the disk and were asked for; the topic wakes when they are

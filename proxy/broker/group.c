@@ -176,7 +176,8 @@ void group_notice(struct group *group, const struct topic_entry *entry)
 {
 	ASSERT(!group->hidden && entry->at.seq > group->cursor.floor);
 	group->backlog++;
-	counters_add(&group->counters->accepted, 1);
+	counters_add(
+		entry->at.only != 0 ? &group->counters->replayed : &group->counters->accepted, 1);
 	counters_set(&group->counters->backlog, group->backlog);
 }
 

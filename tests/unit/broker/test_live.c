@@ -12,8 +12,45 @@
 	"\"billing\","                                                                             \
 	"\"push\":\"/events\",\"max_deliver\":2,\"backoff\":[\"10ms\"],\"ack_wait\":\"1s\"}]}"
 
-#define ACKED	"acked_total{topic=\"orders.placed\",group=\"billing\"} "
+#define ACKED "acked_total{topic=\"orders.placed\",group=\"billing\"} "
+#define DEAD                                                                                       \
+	"dead_lettered_total{topic=\"orders.placed\",group=\"billing\",reason=\"max_deliver\"} "
 #define BACKLOG "backlog_messages{topic=\"orders.placed\",group=\"billing\"} "
+
+/* B1-03: nothing leaves silently. */
+static void check_law(struct live *live)
+{
+	static const char *const in[] = {"group_accepted_total", "replayed_total"};
+	static const char *const out[] = {"acked_total", "skipped_total", "backlog_messages"};
+	static const char *const dead[] = {"status", "max_deliver", "poison", "expired"};
+	static const char *const dropped[] = {"ephemeral", "expired", "group_removed", "full"};
+	uint64_t came = 0, left = 0;
+	char line[200];
+
+	for (size_t i = 0; i < ARRAY_SIZE(in); i++) {
+		snprintf(
+			line, sizeof line, "%s{topic=\"orders.placed\",group=\"billing\"} ", in[i]);
+		came += live_metric(live, line);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(out); i++) {
+		snprintf(line, sizeof line, "pubsub_%s{topic=\"orders.placed\",group=\"billing\"} ",
+			out[i]);
+		left += live_metric(live, line);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(dead); i++) {
+		snprintf(line, sizeof line,
+			"dead_lettered_total{topic=\"orders.placed\",group=\"billing\",reason=\"%"
+			"s\"} ",
+			dead[i]);
+		left += live_metric(live, line);
+		snprintf(line, sizeof line,
+			"pubsub_dropped_total{topic=\"orders.placed\",group=\"billing\",reason=\"%"
+			"s\"} ",
+			dropped[i]);
+		left += live_metric(live, line);
+	}
+	assert_int_equal(came, left);
+}
 
 static const char *text(struct rig_call *call)
 {
@@ -101,6 +138,7 @@ static void test_push(void **state)
 	}
 	LIVE_UNTIL(&live, live_metric(&live, ACKED) == 41);
 	assert_int_equal(live_metric(&live, BACKLOG), 0);
+	check_law(&live);
 	live_stop(&live);
 	live_fini(&live);
 }
@@ -147,6 +185,7 @@ static void test_dead_letter(void **state)
 	assert_string_equal(json, "{\"dropped\":1}");
 	assert_string_equal(
 		live_command(&live, "dlq", "orders.placed/billing", NULL, &status), "[]");
+	check_law(&live);
 	live_stop(&live);
 	live_fini(&live);
 }
@@ -223,6 +262,7 @@ static void test_restart(void **state)
 	broker_set_app_ready(live.broker, true);
 	LIVE_UNTIL(&live, live_metric(&live, ACKED) == 30);
 	assert_int_equal(live.rig.origins[0].requests, 30);
+	check_law(&live);
 	live_stop(&live);
 	live_fini(&live);
 }
@@ -267,6 +307,7 @@ static void test_reload(void **state)
 		1);
 	(void)live_command(&live, "groups-rm", "orders.placed/billing", NULL, &status);
 	assert_int_equal(status, 404);
+	check_law(&live);
 	live_stop(&live);
 	live_fini(&live);
 }
@@ -324,7 +365,7 @@ static void test_budget(void **state)
 			live_turn(&live);
 		}
 		assert_int_equal(live_metric(&live, BACKLOG), 1);
-		assert_int_equal(live_metric(&live, "dead_lettered_total"), 0);
+		assert_int_equal(live_metric(&live, DEAD), 0);
 		live.rig.origins[0].behave = NULL;
 		(void)live_command(&live, "groups-resume", "orders.placed/billing", NULL, NULL);
 		LIVE_UNTIL(&live, live_metric(&live, ACKED) == 1);
