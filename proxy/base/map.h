@@ -34,7 +34,8 @@ void *map_set(struct map *map, struct slice key, void *value);
 void *map_remove(struct map *map, struct slice key);
 
 #define MAP_FOR_EACH(entry, map)                                                                   \
-	for (struct map_entry *entry = (map)->entries, *entry##_end = entry + (map)->count;        \
+	for (struct map_entry *entry = (map)->entries,                                             \
+			      *entry##_end = (map)->count ? entry + (map)->count : entry;          \
 		entry != entry##_end; entry++)
 
 #endif
