@@ -190,9 +190,12 @@ void support_host_stop(struct host *host)
 	host->running = false;
 }
 
-void support_host_forget(struct host *host)
+/* What the node still sent is delivered first: this loop goes on after the door has gone. */
+static void destroy_door(struct host *host)
 {
-	assert_false(host->running);
+	for (int i = 0; i < 4; i++) {
+		loop_turn(host->loop, 0);
+	}
 	raftreg_door_destroy(host->door);
 	host->door = NULL;
 	for (int i = 0; i < 4; i++) {
@@ -200,15 +203,18 @@ void support_host_forget(struct host *host)
 	}
 }
 
+void support_host_forget(struct host *host)
+{
+	assert_false(host->running);
+	destroy_door(host);
+}
+
 void support_host_destroy(struct host *host)
 {
 	if (host->running) {
 		support_host_stop(host);
 	}
-	raftreg_door_destroy(host->door);
-	for (int i = 0; i < 4; i++) {
-		loop_turn(host->loop, 0);
-	}
+	destroy_door(host);
 	loop_destroy(host->loop);
 	block_pool_fini(&host->pool);
 	close(host->fd);
