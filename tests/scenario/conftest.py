@@ -1,6 +1,7 @@
 """Fixtures: every process that a test starts ends with it, its logs are attached to a failure, and a
 sanitizer report of any of them is a failure."""
 import os
+import signal
 import sys
 
 import pytest
@@ -13,7 +14,12 @@ from harness.origins import RawOrigin  # noqa: E402
 from harness.ports import free_port  # noqa: E402
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
+    if sidecars.KIND == "tsan":
+        for item in items:
+            if item.get_closest_marker("threads"):
+                item.add_marker("tsan")
     if os.access(sidecars.BINARY, os.X_OK):
         return
     missing = pytest.mark.skip(reason="no binary at %s: build it, or set PILLION_BUILD" % sidecars.BINARY)
@@ -79,6 +85,9 @@ class Mesh:
 
     def end(self):
         complaints = []
+        for one in self.sidecars:
+            if one.process and one.process.poll() is None:
+                one.signal(signal.SIGTERM)
         for one in self.sidecars:
             try:
                 one.end()

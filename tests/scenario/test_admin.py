@@ -181,7 +181,7 @@ def test_tcp_never_starves_the_socket(setting):
 
 
 @pytest.mark.quick
-@pytest.mark.tsan
+@pytest.mark.threads
 def test_metrics_parse_and_add_up(mesh):
     app = mesh.app()
     sidecar = mesh.bare(app.port)

@@ -40,7 +40,7 @@ def test_output_of_the_application_is_untouched(mesh):
     assert "to-stdout\n" in sidecar.stdout() and "to-stderr\n" in sidecar.stderr()
 
 
-@pytest.mark.tsan
+@pytest.mark.threads
 def test_environment_of_the_application(mesh):
     port = free_port()
     sidecar = mesh.sidecar("web", app=port, command=app_command(port), env={"MINE": "kept", "NOTIFY_SOCKET": "/tmp/no"})
@@ -86,7 +86,7 @@ def test_application_has_its_own_group_and_a_fresh_signal_state(mesh):
 
 
 @pytest.mark.quick
-@pytest.mark.tsan
+@pytest.mark.threads
 def test_drain_finishes_a_slow_request(mesh):
     port = free_port()
     sidecar = mesh.sidecar("web", app=port, command=app_command(port), config={"process": {"grace": "20s"}})
@@ -233,7 +233,7 @@ def test_application_that_ends_takes_the_sidecar_along(mesh):
         sidecar.inbound, b"GET /slow/60 HTTP/1.1\r\nHost: web\r\n\r\n")))
     waiting.start()
     wait_for(lambda: sidecar.status()["traffic"]["in_flight"] == 1, "it is under way")
-    assert client.request(sidecar.inbound, "/exit/9", host="web").status == 200
+    client.raw(sidecar.inbound, b"GET /exit/9 HTTP/1.1\r\nHost: web\r\n\r\n")  # its own answer may be cut, too
     waiting.join()
     assert got[0] == b"" or (got[0].startswith(b"HTTP/1.1 502 ") and
                              (b"app_exited" in got[0] or b"upstream_" in got[0]))

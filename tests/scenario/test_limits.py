@@ -191,7 +191,7 @@ def test_stalled_application_does_not_grow_memory(mesh):
     wait_for(lambda: sidecar.status()["traffic"]["in_flight"] == 0, "nothing is left under way")
 
 
-@pytest.mark.tsan
+@pytest.mark.threads
 def test_many_connections(mesh):
     app = mesh.app()
     sidecar = mesh.bare(app.port)

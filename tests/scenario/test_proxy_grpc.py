@@ -32,7 +32,7 @@ def unary(channel, method="Hello"):
 
 
 @pytest.mark.quick
-@pytest.mark.tsan
+@pytest.mark.threads
 def test_unary_form_c(setting):
     assert unary(setting.channel)(b"you", timeout=30) == b"hello you"
 

@@ -21,7 +21,7 @@ def setting(shared):
 
 
 @pytest.mark.quick
-@pytest.mark.tsan
+@pytest.mark.threads
 def test_call_by_name(setting):
     answer = client.request(setting.sidecar.outbound, "/orders/7?full=1", host="orders")
     told = answer.json()

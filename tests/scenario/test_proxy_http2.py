@@ -71,7 +71,7 @@ def test_nghttp(setting):
     assert b"RST_STREAM" not in done.stdout
 
 
-@pytest.mark.tsan
+@pytest.mark.threads
 def test_h2load_multiplexed(setting):
     done = tool("h2load", "-n", "2000", "-c", "8", "-m", "16", "-H", ":authority: orders",
                 "http://127.0.0.1:%d/bytes/100" % setting.sidecar.outbound)

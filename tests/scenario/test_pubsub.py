@@ -66,7 +66,7 @@ def first(mesh):
 
 
 @pytest.mark.quick
-@pytest.mark.tsan
+@pytest.mark.threads
 def test_publish_and_push(mesh, first):
     app = receiver(mesh)
     subscriber(mesh, "orders", [first], app, "stock.low", "orders")

@@ -15,7 +15,7 @@ from test_reload import Load
 
 
 @pytest.mark.quick
-@pytest.mark.tsan
+@pytest.mark.threads
 def test_a_cluster_of_one_and_who_joins(mesh):
     stock, orders = mesh.app(name="stock"), mesh.app(name="orders")
     first = cluster.voters(mesh, 1, workers=2)[0]

@@ -58,7 +58,7 @@ def reload(sidecar, code=0):
 
 
 @pytest.mark.quick
-@pytest.mark.tsan
+@pytest.mark.threads
 def test_reload_and_sighup(mesh):
     app = mesh.app()
     sidecar = mesh.bare(app.port)

@@ -196,13 +196,11 @@ class Sidecar:
         return text[max(0, found.start() - 500):found.start() + 6000] if found else None
 
     def end(self):
-        """For fixtures: whatever its state, it is gone afterwards."""
+        """For fixtures, after SIGTERM: whatever its state, it is gone afterwards."""
         if self.process is None:
             return
         try:
-            if self.process.poll() is None:
-                self.signal(signal.SIGTERM)
-                self.process.wait(40)
+            self.process.wait(40)
         except subprocess.TimeoutExpired:
             self.kill()
             raise AssertionError("%s did not end within 40 s of SIGTERM" % self.name) from None
