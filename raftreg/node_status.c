@@ -201,8 +201,8 @@ void node_status_members(const struct raftreg_node *node, struct buf *ret_json)
 /* Six digits are enough for a graph; exact numbers are in the JSON. */
 static void put_metric(struct buf *text, const char *name, const char *kind, double value)
 {
-	buf_appendf(
-		text, "# TYPE pillion_raft_%s %s\npillion_raft_%s %.15g\n", name, kind, name, value);
+	buf_appendf(text, "# TYPE pillion_raft_%s %s\npillion_raft_%s %.15g\n", name, kind, name,
+		value);
 }
 
 /* Counters since the start of this process; gauges of this moment (RO-01). */
