@@ -198,7 +198,7 @@ void node_status_members(const struct raftreg_node *node, struct buf *ret_json)
 	buf_appendf(ret_json, "],\"index\":%llu}", (unsigned long long)node->state.applied);
 }
 
-/* Six digits are enough for a graph; exact numbers are in the JSON. */
+/* Fifteen digits: a counter stays exact as far as any will count. */
 static void put_metric(struct buf *text, const char *name, const char *kind, double value)
 {
 	buf_appendf(text, "# TYPE pillion_raft_%s %s\npillion_raft_%s %.15g\n", name, kind, name,

@@ -38,7 +38,7 @@ struct member {
 	char name[72];
 	const struct plan_local *settings; /* in the desk's plan; NULL: gone from it */
 	struct list_node inlets;
-	unsigned open;	  /* deliveries without an outcome */
+	unsigned open; /* deliveries without an outcome */
 	uint64_t open_bytes;
 	unsigned granted; /* credits that were given and not used */
 	uint64_t hold_until_ms;
