@@ -175,8 +175,8 @@ static int refuse_several(const struct command *command, char (*addresses)[256],
 	return code;
 }
 
-/* CL-02: verbs that only read the mesh take the first sidecar that answers, since all know the
- * same, and say which one it was; verbs that change something refuse to choose. */
+/* CL-02: verbs that only read the mesh take the first sidecar that has what is asked for, and say
+ * which one it was; verbs that change something refuse to choose. */
 int command_ask(struct command *command, const char *path, const char *body, bool changes,
 	struct answer *ret_answer)
 {
@@ -193,6 +193,10 @@ int command_ask(struct command *command, const char *path, const char *body, boo
 	for (int i = 0; i < count; i++) {
 		command_answer_fini(ret_answer);
 		if (command_ask_at(command, addresses[i], path, body, ret_answer)) {
+			/* Not all hold the same: only some are replicas. */
+			if (ret_answer->status == 404 && i + 1 < count) {
+				continue;
+			}
 			if (count > 1 && !command->quiet) {
 				/* With several to choose from, which one it was is part of the
 				 * answer (CL-02). */
