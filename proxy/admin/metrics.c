@@ -31,6 +31,7 @@ struct worker_part { /* at the head of a worker's buffer; service_parts follow *
 	const struct server_stats *stats;
 	struct upstream_stats upstream;
 	struct translate_totals translate;
+	uint64_t buffer_bytes; /* of the worker's blocks in use */
 	uint32_t service_count;
 };
 
@@ -78,6 +79,7 @@ static void collect(struct control_survey *survey, struct exchange_server *serve
 	upstream_for_each(upstream, visit_service, &collecting);
 	part.stats = exchange_server_stats(server);
 	part.upstream = *upstream_stats(upstream);
+	part.buffer_bytes = exchange_server_pool(server)->live_bytes;
 	part.service_count = collecting.count;
 	translate_worker_totals(exchange_server_slot(server, TRANSLATE_SLOT), &part.translate);
 	/* The count is known only now; its place was kept at the front. */
@@ -102,24 +104,24 @@ static void merge_series(void *context, const struct stats_series *series)
 	}
 	for (size_t p = 0; p < STATS_PROTOCOLS; p++) {
 		for (size_t c = 0; c < STATS_CLASSES; c++) {
-			sum->requests[p][c] += series->requests[p][c];
+			sum->requests[p][c] += stat_load(&series->requests[p][c]);
 		}
 	}
 	for (size_t i = 0; i < REASON_COUNT; i++) {
-		sum->reasons[i] += series->reasons[i];
+		sum->reasons[i] += stat_load(&series->reasons[i]);
 	}
 	for (size_t i = 0; i < STATS_GRPC_CODES; i++) {
-		sum->grpc_codes[i] += series->grpc_codes[i];
+		sum->grpc_codes[i] += stat_load(&series->grpc_codes[i]);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(sum->attempts); i++) {
-		sum->attempts[i] += series->attempts[i];
+		sum->attempts[i] += stat_load(&series->attempts[i]);
 	}
 	for (size_t i = 0; i < RETRY_STOP_COUNT; i++) {
-		sum->retries[i] += series->retries[i];
+		sum->retries[i] += stat_load(&series->retries[i]);
 	}
-	sum->request_bytes += series->request_bytes;
-	sum->response_bytes += series->response_bytes;
-	sum->in_flight += series->in_flight;
+	sum->request_bytes += stat_load(&series->request_bytes);
+	sum->response_bytes += stat_load(&series->response_bytes);
+	sum->in_flight += stat_load(&series->in_flight);
 	histogram_merge(&sum->duration, &series->duration);
 }
 
@@ -134,11 +136,11 @@ static void merge_listener(void *context, const struct stats_listener *listener)
 		memcpy(sum->name, listener->name, sizeof sum->name);
 		(void)map_set(&totals->listeners, slice_from_string(listener->name), sum);
 	}
-	sum->connections += listener->connections;
-	sum->accepted += listener->accepted;
+	sum->connections += stat_load(&listener->connections);
+	sum->accepted += stat_load(&listener->accepted);
 	for (size_t i = 0; i < REASON_COUNT; i++) {
-		sum->closed[i] += listener->closed[i];
-		sum->cuts[i] += listener->cuts[i];
+		sum->closed[i] += stat_load(&listener->closed[i]);
+		sum->cuts[i] += stat_load(&listener->cuts[i]);
 	}
 }
 
@@ -174,12 +176,12 @@ static void merge_part(struct metrics_totals *totals, const struct buf *buf)
 	for (uint32_t i = 0; i < part->service_count; i++) {
 		merge_service(totals, &services[i]);
 	}
-	totals->stripped_headers += part->stats->stripped_headers;
-	totals->trailers_dropped += part->stats->trailers_dropped;
-	totals->series_overflow += part->stats->series_overflow;
-	totals->records_dropped += part->stats->records_dropped;
-	totals->streams += part->stats->streams;
-	totals->buffer_bytes += part->stats->buffer_bytes;
+	totals->stripped_headers += stat_load(&part->stats->stripped_headers);
+	totals->trailers_dropped += stat_load(&part->stats->trailers_dropped);
+	totals->series_overflow += stat_load(&part->stats->series_overflow);
+	totals->records_dropped += stat_load(&part->stats->records_dropped);
+	totals->streams += stat_load(&part->stats->streams);
+	totals->buffer_bytes += part->buffer_bytes;
 	totals->unsolicited += part->upstream.unsolicited_bytes;
 	totals->pool_connections += part->upstream.connections;
 	for (size_t i = 0; i < 2; i++) {

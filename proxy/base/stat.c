@@ -5,18 +5,6 @@
 #define STAT_STEP_BITS 3 /* eight steps per power of two */
 #define STAT_STEPS     (1U << STAT_STEP_BITS)
 
-/* Written by one thread and read by another: relaxed accesses are plain moves on 64-bit machines.
- */
-static uint64_t stat_load(const uint64_t *word)
-{
-	return __atomic_load_n(word, __ATOMIC_RELAXED);
-}
-
-static void stat_add(uint64_t *word, uint64_t value)
-{
-	__atomic_store_n(word, *word + value, __ATOMIC_RELAXED);
-}
-
 /* Values below eight have a bucket each; above, the top three bits below the highest choose it. */
 static size_t stat_bucket(uint64_t value)
 {

@@ -1,7 +1,7 @@
 /*
  * stat: log-linear histograms (operations.md MN-04): eight steps per power of two from 1 us to 1 h,
- * error <= 12.5 %. Written by one thread with plain stores, read by another at scrape; a torn count
- * is impossible on 64-bit words, a scrape may be one event behind.
+ * error <= 12.5 %; and counters. Written by one thread, read by another at scrape, which may be one
+ * event behind.
  */
 #ifndef PILLION_BASE_STAT_H
 #define PILLION_BASE_STAT_H
@@ -10,6 +10,23 @@
 #include <stdint.h>
 
 #define STAT_BUCKETS 264
+
+/* Relaxed accesses are plain moves on 64-bit machines; no lock and no bus cycle. */
+static inline uint64_t stat_load(const uint64_t *word)
+{
+	return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
+/* The writing thread only. */
+static inline void stat_add(uint64_t *word, uint64_t step)
+{
+	__atomic_store_n(word, *word + step, __ATOMIC_RELAXED);
+}
+
+static inline void stat_sub(uint64_t *word, uint64_t step)
+{
+	stat_add(word, 0 - step);
+}
 
 struct histogram {
 	uint64_t counts[STAT_BUCKETS];

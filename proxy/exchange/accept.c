@@ -79,7 +79,7 @@ static void accept_request(
 	const struct endpoint *endpoint;
 	struct exchange *x;
 
-	server->stats->stripped_headers += forward_trust(head, place->peer, &wishes);
+	stat_add(&server->stats->stripped_headers, forward_trust(head, place->peer, &wishes));
 	request.trace_id = identity_trace(head, &server->rng);
 	endpoint = accept_find_endpoint(place, head);
 	if (endpoint != NULL) {

@@ -186,7 +186,7 @@ void exchange_start(struct exchange *x, struct stream *stream, struct head *head
 	task_init(&x->task, exchange_run);
 	timer_init(&x->timer, exchange_timer_fire);
 	list_init(&x->egress_node);
-	x->server->stats->exchanges++;
+	stat_add(&x->server->stats->exchanges, 1);
 	x->down = stream;
 	x->times.start = clock_monotonic_ns();
 	x->deadline_ns = UINT64_MAX;

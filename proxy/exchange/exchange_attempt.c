@@ -75,7 +75,7 @@ void exchange_attempt_end(struct exchange *x, enum attempt_class class, enum rea
 	x->up_lost = REASON_ok;
 	x->attempt_told = false;
 	attempt_finish(&x->attempt, class, why);
-	x->series->attempts[class]++;
+	stat_add(&x->series->attempts[class], 1);
 	if (x->charged) {
 		x->charged = false;
 		budget_release(service_budget(service));
@@ -174,7 +174,7 @@ static void attempt_again(
 		    outcome->class == CLASS_F4;
 
 	x->stop = RETRY_STOP_NONE;
-	x->series->retries[RETRY_STOP_NONE]++;
+	stat_add(&x->series->retries[RETRY_STOP_NONE], 1);
 	x->counted_attempts += decision->counts ? 1 : 0;
 	x->free_used += decision->counts ? 0 : 1;
 	x->free_f1_used = x->free_f1_used || outcome->class == CLASS_F1;
@@ -182,7 +182,7 @@ static void attempt_again(
 	x->fresh_used = x->fresh_used || decision->fresh;
 	exchange_request_rewind(x);
 	if (decision->fresh) {
-		x->series->attempts[outcome->class]++;
+		stat_add(&x->series->attempts[outcome->class], 1);
 		attempt_clear_response(x);
 		x->attempts++;
 		x->up = NULL;
@@ -264,7 +264,8 @@ static void attempt_failed(struct exchange *x, const struct attempt_outcome *out
 	if (outcome->class != CLASS_F0 || attempt_may_repeat(outcome->why)) {
 		attempt_decide(x, outcome, &decision);
 		x->stop = decision.stop;
-		x->series->retries[decision.stop] += decision.stop != RETRY_STOP_NONE ? 1 : 0;
+		stat_add(&x->series->retries[decision.stop],
+			decision.stop != RETRY_STOP_NONE ? 1 : 0);
 	} else if (x->stop == RETRY_STOP_NONE && x->attempts > 1) {
 		x->stop = RETRY_STOP_NONE_LEFT;
 	}
@@ -459,7 +460,7 @@ bool exchange_judge(struct exchange *x)
 	attempt_decide(x, &outcome, &decision);
 	x->stop = decision.stop;
 	if (decision.stop != RETRY_STOP_NONE) {
-		x->series->retries[decision.stop]++;
+		stat_add(&x->series->retries[decision.stop], 1);
 		return true;
 	}
 	if (!unprocessed) {

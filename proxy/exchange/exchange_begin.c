@@ -195,7 +195,7 @@ static void exchange_set_series(struct exchange *x, struct slice name, bool inbo
 {
 	ASSERT(x->series == NULL);
 	x->series = server_series(x->server, name, inbound);
-	x->series->in_flight++;
+	stat_add(&x->series->in_flight, 1);
 }
 
 /* Inbound: is it for this sidecar's service (MI-06), and is the application there (ML-04)? */

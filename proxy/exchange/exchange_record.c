@@ -132,19 +132,19 @@ void exchange_count(struct exchange *x)
 		/* Refused before it had a service. */
 		series = server_series(x->server, SLICE("_none"), x->inbound);
 	} else {
-		series->in_flight--;
+		stat_sub(&series->in_flight, 1);
 	}
-	series->requests[protocol][record_class(x)]++;
-	series->reasons[x->reason]++;
+	stat_add(&series->requests[protocol][record_class(x)], 1);
+	stat_add(&series->reasons[x->reason], 1);
 	if (x->grpc && x->resp.grpc_status >= 0 && x->resp.grpc_status < STATS_GRPC_CODES) {
-		series->grpc_codes[x->resp.grpc_status]++;
+		stat_add(&series->grpc_codes[x->resp.grpc_status], 1);
 	}
-	series->request_bytes += x->down->received;
-	series->response_bytes += record_response_bytes(x);
+	stat_add(&series->request_bytes, x->down->received);
+	stat_add(&series->response_bytes, record_response_bytes(x));
 	histogram_add(&series->duration, (now - x->times.start) / 1000);
 	histogram_add(&stats->overhead[x->inbound], record_overhead(x, now) / 1000);
-	stats->replay_dropped += x->req.replay.dropped ? 1 : 0;
+	stat_add(&stats->replay_dropped, x->req.replay.dropped ? 1 : 0);
 	if (x->resp.sent && !x->resp.sent_end && x->from != NULL) {
-		x->from->stats->cuts[x->reason]++;
+		stat_add(&x->from->stats->cuts[x->reason], 1);
 	}
 }

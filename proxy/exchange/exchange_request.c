@@ -22,8 +22,8 @@ static bool request_next_listener(struct exchange *x)
 		pipe_start(pipe, PIPE_BODY, 0, x->listener_filters);
 	} else if (req->trailers != NULL && !req->staged_end) {
 		/* M0-05, X-06: own fields and those that trailers may not hold go first. */
-		x->server->stats->trailers_dropped +=
-			forward_response(req->trailers, false, false, (struct slice){NULL, 0});
+		stat_add(&x->server->stats->trailers_dropped,
+			forward_response(req->trailers, false, false, (struct slice){NULL, 0}));
 		pipe->head = req->trailers;
 		pipe->end = true;
 		pipe_start(pipe, PIPE_TRAILERS, 0, x->listener_filters);

@@ -34,8 +34,9 @@ static void response_edit(struct exchange *x, struct head *head)
 	if (x->resp.own) {
 		return;
 	}
-	x->server->stats->stripped_headers += forward_response(
-		head, x->from_mesh_leg, x->peer == FORWARD_FROM_SELF, response_via(x, head));
+	stat_add(&x->server->stats->stripped_headers,
+		forward_response(head, x->from_mesh_leg, x->peer == FORWARD_FROM_SELF,
+			response_via(x, head)));
 	if (x->wishes.debug && head->kind == HEAD_RESPONSE && !x->inbound) {
 		response_debug(x, head);
 	}

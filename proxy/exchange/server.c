@@ -86,6 +86,7 @@ struct exchange *server_exchange_alloc(struct exchange_server *server)
 	x->server = server;
 	list_push_back(&server->exchanges, &x->node);
 	server->exchange_count++;
+	stat_add(&server->stats->streams, 1);
 	return x;
 }
 
@@ -93,6 +94,7 @@ void server_exchange_free(struct exchange_server *server, struct exchange *x)
 {
 	list_unlink(&x->node);
 	ASSERT(server->exchange_count > 0);
+	stat_sub(&server->stats->streams, 1);
 	server->exchange_count--;
 	if (x->inbound) {
 		server->inbound_active--;
@@ -115,7 +117,7 @@ void server_log(struct exchange_server *server, const struct access_record *reco
 	bool half;
 
 	if (!access_ring_put(server->ring, record)) {
-		server->stats->records_dropped++;
+		stat_add(&server->stats->records_dropped, 1);
 	}
 	half = access_ring_used(server->ring) >= ACCESS_RING_SIZE / 2;
 	if (half && !server->ring_told && server->options.on_records != NULL) {
@@ -232,8 +234,8 @@ static void server_on_closed(struct connection *connection, enum reason why, con
 	}
 	list_unlink(&from->node);
 	from->connection = NULL;
-	from->stats->connections--;
-	from->stats->closed[why]++;
+	stat_sub(&from->stats->connections, 1);
+	stat_add(&from->stats->closed[why], 1);
 	ASSERT(server->downstream_count > 0);
 	server->downstream_count--;
 	server_forget_source(server, from);
@@ -349,7 +351,7 @@ void exchange_server_accept(
 		from->peer_host = slice_from_string(address_host(&from->peer, from->peer_text));
 	}
 	if (!server_admit_source(server, from)) {
-		from->stats->closed[REASON_source_limit]++;
+		stat_add(&from->stats->closed[REASON_source_limit], 1);
 		server_release(from->hold);
 		server_release(from->limits);
 		mem_free(from);
@@ -357,8 +359,8 @@ void exchange_server_accept(
 		return;
 	}
 	from->refs = 1;
-	from->stats->accepted++;
-	from->stats->connections++;
+	stat_add(&from->stats->accepted, 1);
+	stat_add(&from->stats->connections, 1);
 	list_push_back(&server->downstreams, &from->node);
 	server->downstream_count++;
 	options.owner = from;

@@ -33,7 +33,7 @@ struct stats_series *stats_series(struct server_stats *stats, struct slice servi
 	}
 	/* MN-03: the last two places stand for all further names. */
 	if (count >= STATS_SERIES_MAX - 2 && !slice_equal(service, SLICE("_other"))) {
-		stats->series_overflow++;
+		stat_add(&stats->series_overflow, 1);
 		return stats_series(stats, SLICE("_other"), inbound);
 	}
 	ASSERT(count < STATS_SERIES_MAX);

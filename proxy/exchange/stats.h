@@ -1,7 +1,7 @@
 /*
- * stats: the counters of one worker's data path (operations.md 10). Plain words, written by the
- * worker alone, read by control at scrape; a scrape may be one event behind. Series are added,
- * never removed while the server lives, so a reader may keep pointers into them.
+ * stats: the counters of one worker's data path (operations.md 10). Written by the worker alone
+ * with stat_add, read by control with stat_load; a scrape may be one event behind. Series are
+ * added, never removed while the server lives, so a reader may keep pointers into them.
  */
 #ifndef PILLION_EXCHANGE_STATS_H
 #define PILLION_EXCHANGE_STATS_H
@@ -56,7 +56,6 @@ struct server_stats {
 	uint64_t stripped_headers, trailers_dropped;
 	uint64_t replay_dropped;
 	uint64_t records_dropped;
-	uint64_t buffer_bytes; /* of the worker's block pool, at the last turn that counted */
 };
 
 /* Finds or adds; the last slot is `_other`. Worker only. */
