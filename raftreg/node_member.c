@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "raftreg/core/status.h"
@@ -18,6 +19,7 @@
 #define CAUGHT_UP_ELECTIONS 10	 /* RB-03: answered for that many E */
 #define ALONE_MS	    1000 /* RB-02: all seeds empty for that long */
 #define VOTERS_AT_REST_MAX  5
+#define COMPLAIN_EVERY_MS   60000 /* RI-02 */
 
 /* A zero uuid is a replica without a cluster, which is never an enemy. */
 static bool is_zero(const uint8_t uuid[16])
@@ -29,10 +31,16 @@ static bool is_zero(const uint8_t uuid[16])
 
 /* RI-02: a person must hear of a foreign replica, for nothing repairs that by
  * itself. */
-static void complain(const struct wire_hello *hello, const char *text)
+static void complain(struct raftreg_node *node, const struct wire_hello *hello, const char *text)
 {
 	char address[300];
+	uint64_t now = clock_monotonic_ms();
 
+	/* It comes again every second; one line a minute is enough to be heard. */
+	if (node->complained_ms != 0 && now - node->complained_ms < COMPLAIN_EVERY_MS) {
+		return;
+	}
+	node->complained_ms = now;
 	node_status_address(&hello->self, address);
 	log_event(LOG_LEVEL_WARN, "raftreg", 3004, text,
 		(struct log_field[]){LOG_TEXT("pillion.replica", address)}, 1);
@@ -42,7 +50,7 @@ static void complain(const struct wire_hello *hello, const char *text)
 static bool adopt(struct raftreg_node *node, const struct wire_hello *hello)
 {
 	if (node->settings.pinned && memcmp(node->settings.pin, hello->uuid, 16) != 0) {
-		complain(hello, "a seed belongs to another cluster than registry.cluster");
+		complain(node, hello, "a seed belongs to another cluster than registry.cluster");
 		return false;
 	}
 	if (store_adopt(node->store, hello->uuid, hello->epoch) < 0) {
@@ -66,7 +74,7 @@ bool node_meet(struct raftreg_node *node, const struct wire_hello *hello)
 	/* RI-02. One without a cluster is a newcomer and welcome. */
 	if (!is_zero(hello->uuid) &&
 		(memcmp(hello->uuid, node->uuid, 16) != 0 || hello->epoch != node->epoch)) {
-		complain(hello, "another replica belongs to another cluster");
+		complain(node, hello, "another replica belongs to another cluster");
 		return false;
 	}
 	if (node->conf.voters.count > 0 || is_zero(hello->uuid)) {
