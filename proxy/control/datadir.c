@@ -7,13 +7,15 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "base/slice.h"
 
 #define PATH_SIZE 4096
-#define TRIES_MAX 9 /* NAME, NAME.2 ... NAME.9 */
+#define TRIES_MAX 9    /* NAME, NAME.2 ... NAME.9 */
+#define DYING_MS  3000 /* of a killed process that still syncs */
 
 /* mkdir -p with mode 0700. */
 static int make_directories(const char *path)
@@ -38,13 +40,54 @@ static int make_directories(const char *path)
 	return access(path, W_OK | X_OK) < 0 ? -errno : 0;
 }
 
+/* A process that was killed shows as a zombie, or not at all, before its last threads have let go
+ * of its files. */
+static bool is_dying(const char *pid)
+{
+	char path[64], text[256];
+	const char *state;
+	ssize_t got;
+	int file;
+
+	(void)snprintf(path, sizeof path, "/proc/%.20s/stat", pid);
+	file = open(path, O_RDONLY | O_CLOEXEC);
+	if (file < 0) {
+		return true;
+	}
+	got = read(file, text, sizeof text - 1);
+	close(file);
+	text[got > 0 ? got : 0] = '\0';
+	state = strrchr(text, ')'); /* behind the command, which may hold anything */
+	return !state || strncmp(state, ") Z", 3) == 0 || strncmp(state, ") X", 3) == 0;
+}
+
+/* False: somebody who lives has it, or it took the dead too long. Puts the holder's pid there. */
+static bool take_lock(int lock, char ret_pid[32])
+{
+	for (int i = 0; i < DYING_MS / 10; i++) {
+		ssize_t got;
+
+		/* Not fcntl: a record lock would go when any descriptor of the file is closed. */
+		if (flock(lock, LOCK_EX | LOCK_NB) == 0) {
+			return true;
+		}
+		got = pread(lock, ret_pid, 31, 0);
+		ret_pid[got > 0 ? got : 0] = '\0';
+		ret_pid[strcspn(ret_pid, "\n")] = '\0';
+		if (!ret_pid[0] || !is_dying(ret_pid)) {
+			return false;
+		}
+		(void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+	}
+	return false;
+}
+
 /* The holder's pid stands in the lock file, for the message of PIL2010. */
 static int lock_directory(const char *path, int *ret_lock, struct err *err)
 {
 	char file[PATH_SIZE + 8];
 	char pid[32] = "";
 	int lock;
-	ssize_t got;
 
 	(void)snprintf(file, sizeof file, "%s/lock", path);
 	lock = open(file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -55,11 +98,7 @@ static int lock_directory(const char *path, int *ret_lock, struct err *err)
 			strerror(error));
 		return -error;
 	}
-	/* Not fcntl: a record lock would go when any descriptor of the file is closed. */
-	if (flock(lock, LOCK_EX | LOCK_NB) < 0) {
-		got = pread(lock, pid, sizeof pid - 1, 0);
-		pid[got > 0 ? got : 0] = '\0';
-		pid[strcspn(pid, "\n")] = '\0';
+	if (!take_lock(lock, pid)) {
 		close(lock);
 		err_set(err, 2010, "the data directory %s is in use by another pillion (pid %s)",
 			path, pid[0] ? pid : "unknown");

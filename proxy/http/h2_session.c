@@ -218,7 +218,8 @@ static void received_goaway(struct h2 *h2)
 	/* H2-36: the library closes the streams above the last id after this callback. */
 	h2->codec.draining = true;
 	if (!h2->codec.client) {
-		h2->drain_final = true; /* the client opens none any more */
+		h2->drain_final = true;	 /* the client opens none any more */
+		h2->codec.linger = true; /* but may have sent more, and a RST would follow it */
 	}
 }
 

@@ -237,7 +237,7 @@ def test_subscriber_killed(mesh, first):
 
 
 def test_disk_full_stops_publishing_only(mesh):
-    """Issue 5: the spool stops, traffic goes on, nothing acknowledged is lost."""
+    """The spool stops, traffic goes on, nothing acknowledged is lost."""
     folder = mesh.path("small")
     os.makedirs(folder)
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder], capture_output=True)
@@ -276,7 +276,7 @@ def test_disk_full_stops_publishing_only(mesh):
 
 @pytest.mark.plain
 def test_ledger_of_messages(mesh):
-    """Issue 6: 50 kills of publishers, subscribers and their sidecars: 0 acknowledged messages lost."""
+    """50 kills of publishers, subscribers and their sidecars: 0 acknowledged messages lost."""
     dice = random.Random(50)
     first = cluster.voters(mesh, 1, workers=2)[0]
     ledger = mesh.path("ledger")

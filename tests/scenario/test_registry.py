@@ -297,7 +297,7 @@ def test_dev_leaves_nothing(mesh, namespace, tmp_path):
 
 @pytest.mark.plain
 def test_ledger_of_registrations(mesh):
-    """Issue 6: 50 kills of voters, 0 acknowledged registrations lost."""
+    """50 kills of voters, 0 acknowledged registrations lost."""
     dice = random.Random(6)
     found = cluster.voters(mesh)
     app = mesh.app()

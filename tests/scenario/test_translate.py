@@ -86,7 +86,7 @@ def test_every_kind_of_field(setting):
     (b'{"inner": {"raw": "*"}}', "raw"), (b'{"nonsense": 1}', "nonsense"), (b'{"kind": "OTHER"}', "kind"),
     (b'{"sku": "a"', ""), (b'[]', ""), (b'{"sku": "a", "sku": "b"}', "sku")])
 def test_bad_json_names_the_field(setting, body, path):
-    """Issue 5: the field by path, never half a message."""
+    """The field by path, never half a message."""
     answer = post(setting, "/shop.Stock/Get", body)
     assert (answer.status, answer.reason, answer.outcome) == (400, "codec_request", "not-processed")
     assert path in answer.json()["error"]["message"]

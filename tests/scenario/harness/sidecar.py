@@ -162,6 +162,11 @@ class Sidecar:
 
     def kill(self):
         """kill -9 of everything: nobody gets to say goodbye."""
+        try:
+            # Stopped first: a parent that runs may start another proxy after the children were listed.
+            os.kill(self.pid, signal.SIGSTOP)
+        except ProcessLookupError:
+            pass
         victims = [self.pid] + children(self.pid)
         for pid in victims:
             try:
