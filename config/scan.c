@@ -12,6 +12,7 @@
 
 #include "base/assert.h"
 #include "base/map.h"
+#include "base/utf8.h"
 #include "config/json.h"
 
 /* The state of one pass; `at` never moves back but to show where a bad token began. */
@@ -83,38 +84,11 @@ static bool mistake(struct scan *scan, struct config_span span, const char *text
 	return true;
 }
 
-/* The length of the UTF-8 character at the offset (RFC 3629), 0 when it is none. */
-static size_t utf8_size(const uint8_t *data, size_t size)
-{
-	uint8_t a = data[0];
-	size_t length = a < 0x80   ? 1
-			: a < 0xc2 ? 0
-			: a < 0xe0 ? 2
-			: a < 0xf0 ? 3
-			: a < 0xf5 ? 4
-				   : 0;
-
-	if (length == 0 || length > size) {
-		return 0;
-	}
-	for (size_t i = 1; i < length; i++) {
-		if ((data[i] & 0xc0) != 0x80) {
-			return 0;
-		}
-	}
-	if (length >= 3 &&
-		((a == 0xe0 && data[1] < 0xa0) || (a == 0xed && data[1] > 0x9f) ||
-			(a == 0xf0 && data[1] < 0x90) || (a == 0xf4 && data[1] > 0x8f))) {
-		return 0;
-	}
-	return length;
-}
-
 /* The whole text is checked, as comments are part of it too. */
 bool config_scan_utf8(struct slice text, size_t *ret_offset)
 {
 	for (size_t i = 0; i < text.size;) {
-		size_t length = utf8_size(text.data + i, text.size - i);
+		size_t length = utf8_sequence(text.data + i, text.data + text.size);
 
 		if (length == 0) {
 			*ret_offset = i;
@@ -134,7 +108,7 @@ static const char *describe(const struct scan *scan, size_t at)
 		return "the end of the text";
 	}
 
-	size_t length = utf8_size(scan->data + at, scan->size - at);
+	size_t length = utf8_sequence(scan->data + at, scan->data + scan->size);
 	uint8_t byte = scan->data[at];
 
 	buf_init(&text);
@@ -229,53 +203,21 @@ static bool skip_space(struct scan *scan)
 	return true;
 }
 
-static int hex_value(uint8_t byte)
-{
-	return byte >= '0' && byte <= '9'   ? byte - '0'
-	       : byte >= 'a' && byte <= 'f' ? byte - 'a' + 10
-	       : byte >= 'A' && byte <= 'F' ? byte - 'A' + 10
-					    : -1;
-}
-
 /* Four hex digits behind \u, or -1. */
 static int unit_at(const struct scan *scan, size_t at)
 {
-	int unit = 0;
-
 	if (at + 6 > scan->size || scan->data[at] != '\\' || scan->data[at + 1] != 'u') {
 		return -1;
 	}
-	for (size_t i = at + 2; i < at + 6; i++) {
-		int digit = hex_value(scan->data[i]);
-
-		if (digit < 0) {
-			return -1;
-		}
-		unit = unit * 16 + digit;
-	}
-	return unit;
+	return utf8_hex_unit(scan->data + at + 2, scan->data + scan->size);
 }
 
 /* Surrogates never come here: read_unit has joined or refused them. */
 static void append_utf8(struct buf *text, unsigned point)
 {
-	ASSERT(point <= 0x10ffff);
-	if (point < 0x80) {
-		buf_append_byte(text, (uint8_t)point);
-		return;
-	}
-	if (point < 0x800) {
-		buf_append_byte(text, (uint8_t)(0xc0 | point >> 6));
-	} else {
-		if (point < 0x10000) {
-			buf_append_byte(text, (uint8_t)(0xe0 | point >> 12));
-		} else {
-			buf_append_byte(text, (uint8_t)(0xf0 | point >> 18));
-			buf_append_byte(text, (uint8_t)(0x80 | (point >> 12 & 0x3f)));
-		}
-		buf_append_byte(text, (uint8_t)(0x80 | (point >> 6 & 0x3f)));
-	}
-	buf_append_byte(text, (uint8_t)(0x80 | (point & 0x3f)));
+	uint8_t *place = buf_reserve(text, 4);
+
+	text->size += (size_t)(utf8_write(point, place) - place);
 }
 
 /* \uXXXX at the current place; a surrogate takes its partner with it (RFC 8259 7). */
@@ -358,7 +300,8 @@ static bool read_string(struct scan *scan, struct slice *ret_text)
 			good = fail(scan, (struct config_span){scan->at, scan->at + 1}, 1012,
 				"a control character in a string must be written as an escape");
 		} else {
-			size_t length = utf8_size(scan->data + scan->at, scan->size - scan->at);
+			size_t length =
+				utf8_sequence(scan->data + scan->at, scan->data + scan->size);
 
 			buf_append(&text, scan->data + scan->at, length);
 			good = length > 0 ||

@@ -2,9 +2,8 @@
  * A recursive descent without a tree: texts are small, at most a megabyte of leases, and every
  * value is looked at once or twice.
  */
+#include "base/utf8.h"
 #include "broker/json_scan.h"
-
-#include "codec/utf8.h"
 
 struct reader {
 	const uint8_t *at, *end;
@@ -29,26 +28,6 @@ static bool take(struct reader *reader, char byte)
 	return false;
 }
 
-/* -1: not four hex digits. */
-static int hex4(const uint8_t *at)
-{
-	int value = 0;
-
-	for (int i = 0; i < 4; i++) {
-		uint8_t byte = at[i];
-		int digit = byte >= '0' && byte <= '9'	 ? byte - '0'
-			    : byte >= 'a' && byte <= 'f' ? byte - 'a' + 10
-			    : byte >= 'A' && byte <= 'F' ? byte - 'A' + 10
-							 : -1;
-
-		if (digit < 0) {
-			return -1;
-		}
-		value = value << 4 | digit;
-	}
-	return value;
-}
-
 /* Behind the opening quote; to behind the closing one. */
 static bool skip_string(struct reader *reader)
 {
@@ -71,7 +50,7 @@ static bool skip_string(struct reader *reader)
 		}
 		byte = *reader->at++;
 		if (byte == 'u') {
-			if (reader->end - reader->at < 4 || hex4(reader->at) < 0) {
+			if (utf8_hex_unit(reader->at, reader->end) < 0) {
 				return false;
 			}
 			reader->at += 4;
@@ -271,12 +250,12 @@ bool json_scan_element(struct json_scan *scan, struct slice *ret_value)
 /* \uXXXX, with a second half where it begins a pair; half a pair becomes U+FFFD. */
 static const uint8_t *put_escape(const uint8_t *at, const uint8_t *end, struct buf *text)
 {
-	uint32_t code = (uint32_t)hex4(at);
+	uint32_t code = (uint32_t)utf8_hex_unit(at, end);
 	uint8_t *place;
 
 	at += 4;
 	if (code >= 0xD800 && code < 0xDC00 && end - at >= 6 && at[0] == '\\' && at[1] == 'u') {
-		int low = hex4(at + 2);
+		int32_t low = utf8_hex_unit(at + 2, end);
 
 		if (low >= 0xDC00 && low < 0xE000) {
 			code = 0x10000 + ((code - 0xD800) << 10) + ((uint32_t)low - 0xDC00);

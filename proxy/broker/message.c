@@ -1,7 +1,7 @@
 #include "broker/message.h"
 
 #include "base/mem.h"
-#include "codec/utf8.h"
+#include "base/utf8.h"
 
 /* Complete only when its sum is set; until then one thread has it. */
 struct message *message_create(void)

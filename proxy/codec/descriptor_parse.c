@@ -7,8 +7,8 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "base/utf8.h"
 #include "codec/descriptor_builder.h"
-#include "codec/utf8.h"
 #include "codec/wire.h"
 
 /* One file being read. */

@@ -2,9 +2,8 @@
  * A string is scanned 16 bytes at a time for what ends a plain run. Most end within the first
  * block, so the text is copied as one block, too.
  */
+#include "base/utf8.h"
 #include "codec/json_string.h"
-
-#include "codec/utf8.h"
 
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -102,29 +101,6 @@ const uint8_t *json_string_plain(struct json_reader *r, const uint8_t *p)
 	}
 }
 
-/* Four hex digits; negative: broken. */
-static int32_t read_hex(const uint8_t *p, const uint8_t *end)
-{
-	int32_t value = 0;
-
-	if (end - p < 4) {
-		return -1;
-	}
-	for (int i = 0; i < 4; i++) {
-		uint8_t c = p[i];
-		uint8_t lower = c | 0x20;
-
-		if (c >= '0' && c <= '9') {
-			value = value * 16 + (c - '0');
-		} else if (lower >= 'a' && lower <= 'f') {
-			value = value * 16 + (lower - 'a' + 10);
-		} else {
-			return -1;
-		}
-	}
-	return value;
-}
-
 static const uint8_t *bad_escape(struct json_reader *r, const uint8_t *p)
 {
 	return json_reader_fault(r, p, CODEC_FAULT_JSON_SYNTAX, "bad escape", NULL);
@@ -133,7 +109,7 @@ static const uint8_t *bad_escape(struct json_reader *r, const uint8_t *p)
 /* \uXXXX at p, which stands on the backslash; surrogates come in pairs (JS-02). */
 static const uint8_t *read_unicode(struct json_reader *r, const uint8_t *p, uint8_t **out)
 {
-	int32_t high = read_hex(p + 2, r->end);
+	int32_t high = utf8_hex_unit(p + 2, r->end);
 	int32_t low;
 
 	if (high < 0 || (high >= 0xdc00 && high <= 0xdfff)) {
@@ -146,7 +122,7 @@ static const uint8_t *read_unicode(struct json_reader *r, const uint8_t *p, uint
 	if (r->end - p < 12 || p[6] != '\\' || p[7] != 'u') {
 		return bad_escape(r, p);
 	}
-	low = read_hex(p + 8, r->end);
+	low = utf8_hex_unit(p + 8, r->end);
 	if (low < 0xdc00 || low > 0xdfff) {
 		return bad_escape(r, p);
 	}

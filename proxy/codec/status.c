@@ -4,10 +4,10 @@
  */
 #include "codec/status.h"
 
+#include "base/utf8.h"
 #include "codec/codec_base64.h"
 #include "codec/json_find.h"
 #include "codec/json_to_wire.h"
-#include "codec/utf8.h"
 #include "codec/wire.h"
 #include "codec/wire_to_json.h"
 

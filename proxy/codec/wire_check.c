@@ -2,9 +2,8 @@
  * The walk follows the schema, so it enters what the printer would enter and finds every fault that
  * the printer would find, also in values that are overwritten later and never printed.
  */
+#include "base/utf8.h"
 #include "codec/wire_check.h"
-
-#include "codec/utf8.h"
 
 static const uint8_t *check_members(struct wire_printer *x, const uint8_t *p, const uint8_t *end,
 	const struct pool_message *message, uint32_t group);

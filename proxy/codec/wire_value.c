@@ -5,10 +5,10 @@
 
 #include <math.h>
 
+#include "base/utf8.h"
 #include "codec/codec_base64.h"
 #include "codec/json_string.h"
 #include "codec/number_print.h"
-#include "codec/utf8.h"
 
 #define PUT(x, literal) wire_value_put(x, SLICE(literal))
 

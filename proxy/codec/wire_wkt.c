@@ -7,8 +7,8 @@
 
 #include <math.h>
 
+#include "base/utf8.h"
 #include "codec/time_text.h"
-#include "codec/utf8.h"
 #include "codec/wire_any.h"
 #include "codec/wire_message.h"
 #include "codec/wire_value.h"
