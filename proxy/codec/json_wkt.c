@@ -8,23 +8,7 @@
 #include "codec/json_scalar.h"
 #include "codec/json_string.h"
 #include "codec/time_text.h"
-
-/* The tags of the types, by their published numbers. */
-enum {
-	TAG_SECONDS = 0x08, /* 1, varint */
-	TAG_NANOS = 0x10,   /* 2, varint */
-	TAG_PATHS = 0x0a,   /* 1, length */
-	TAG_STRUCT_FIELD = 0x0a,
-	TAG_ENTRY_KEY = 0x0a,
-	TAG_ENTRY_VALUE = 0x12,
-	TAG_LIST_VALUE = 0x0a,
-	TAG_VALUE_NULL = 0x08,
-	TAG_VALUE_NUMBER = 0x11,
-	TAG_VALUE_STRING = 0x1a,
-	TAG_VALUE_BOOL = 0x20,
-	TAG_VALUE_STRUCT = 0x2a,
-	TAG_VALUE_LIST = 0x32,
-};
+#include "codec/wkt_tags.h"
 
 static const uint8_t *bad_wkt(struct json_reader *r, const uint8_t *p, const char *expected)
 {

@@ -12,21 +12,7 @@
 #include "codec/wire_any.h"
 #include "codec/wire_message.h"
 #include "codec/wire_value.h"
-
-/* By the published numbers of the types. */
-enum {
-	TAG_SECONDS = 0x08,
-	TAG_NANOS = 0x10,
-	TAG_PATHS = 0x0a,
-	TAG_STRUCT_FIELD = 0x0a,
-	TAG_LIST_VALUE = 0x0a,
-	TAG_VALUE_NULL = 0x08,
-	TAG_VALUE_NUMBER = 0x11,
-	TAG_VALUE_STRING = 0x1a,
-	TAG_VALUE_BOOL = 0x20,
-	TAG_VALUE_STRUCT = 0x2a,
-	TAG_VALUE_LIST = 0x32,
-};
+#include "codec/wkt_tags.h"
 
 /* Always false, so that callers can return it. */
 static bool bad_wkt(struct wire_printer *x, const uint8_t *place, const char *rule)
