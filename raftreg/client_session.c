@@ -108,16 +108,6 @@ void client_session_fini(struct client *client)
 	buf_fini(&client->declared);
 }
 
-static void add_item(struct buf *bytes, const struct item *item)
-{
-	struct buf encoded;
-
-	buf_init(&encoded);
-	item_encode(item, &encoded);
-	packet_add_item(bytes, buf_slice(&encoded));
-	buf_fini(&encoded);
-}
-
 /* Number and seq are fixed now; repetitions send these very bytes. */
 static void begin_command(
 	struct client *client, enum client_command command, const struct packet *frame)
@@ -194,7 +184,7 @@ static void build_declare(struct client *client)
 
 		record_item(entry->value, &item);
 		item.expected = 0;
-		add_item(&client->command_bytes, &item);
+		packet_put_item(&client->command_bytes, &item);
 	}
 	list_move_all(&client->calls_in_flight, &client->calls);
 }
@@ -206,7 +196,7 @@ static void build_record(struct client *client)
 
 	begin_command(client, COMMAND_RECORD, &frame);
 	record_item(LIST_ENTRY(client->records.next, struct client_record_op, node), &item);
-	add_item(&client->command_bytes, &item);
+	packet_put_item(&client->command_bytes, &item);
 }
 
 /* Once per stream and try; the tick watches for the answer. */

@@ -59,25 +59,12 @@ void client_view_free_set(struct client_set *set)
 	mem_free((void *)(uintptr_t)set->name.data);
 }
 
-/* Services and record sets share a table; the kind is the first byte of the key. */
-static bool set_key(bool records, struct slice name, uint8_t bytes[STATE_SET_NAME_MAX + 1],
-	struct slice *ret_key)
-{
-	if (name.size == 0 || name.size > STATE_SET_NAME_MAX) {
-		return false;
-	}
-	bytes[0] = records ? 'r' : 's';
-	memcpy(bytes + 1, name.data, name.size);
-	*ret_key = slice_make(bytes, name.size + 1);
-	return true;
-}
-
 struct client_set *client_view_set(struct client *client, bool records, struct slice name)
 {
 	uint8_t bytes[STATE_SET_NAME_MAX + 1];
 	struct slice key;
 
-	return set_key(records, name, bytes, &key) ? map_get(&client->sets, key) : NULL;
+	return state_set_key(records, name, bytes, &key) ? map_get(&client->sets, key) : NULL;
 }
 
 /* Kept from then on: an empty set remembers its index, for the next delta. */
@@ -91,7 +78,7 @@ struct client_set *client_view_make(struct client *client, bool records, struct 
 	if (set) {
 		return set;
 	}
-	fits = set_key(records, name, bytes, &key);
+	fits = state_set_key(records, name, bytes, &key);
 	ASSERT(fits);
 	set = mem_zalloc(sizeof *set);
 	client_view_init_set(set, records, name);

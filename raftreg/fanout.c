@@ -167,16 +167,6 @@ static bool is_subscribed(const struct subscriber *subscriber, const struct stat
 	return false;
 }
 
-static void add_member(struct buf *bytes, const struct item *item)
-{
-	struct buf encoded;
-
-	buf_init(&encoded);
-	item_encode(item, &encoded);
-	packet_add_item(bytes, buf_slice(&encoded));
-	buf_fini(&encoded);
-}
-
 /* All versions at once: a definition has no digest of its own, so they go as a
  * whole. */
 static void add_defs(struct buf *bytes, const struct state_set *set)
@@ -186,7 +176,7 @@ static void add_defs(struct buf *bytes, const struct state_set *set)
 			.key = set->defs[i].version,
 			.content = set->defs[i].content};
 
-		add_member(bytes, &item);
+		packet_put_item(bytes, &item);
 	}
 }
 
@@ -209,7 +199,7 @@ static void send_whole(struct subscriber *subscriber, const struct state_set *se
 		struct item item;
 
 		state_member_item(entry->value, &item);
-		add_member(&bytes, &item);
+		packet_put_item(&bytes, &item);
 	}
 	gate_send(subscriber->stream, buf_slice(&bytes));
 	buf_fini(&bytes);
@@ -291,7 +281,7 @@ static void welcome(struct subscriber *subscriber)
 
 		node_status_address(replica, text);
 		item.content = slice_from_string(text);
-		add_member(&bytes, &item);
+		packet_put_item(&bytes, &item);
 	}
 	gate_send(subscriber->stream, buf_slice(&bytes));
 	buf_fini(&bytes);
@@ -514,7 +504,7 @@ static void encode_delta(struct delta *delta, uint64_t applied)
 		if (member) {
 			state_member_item(member, &item);
 		}
-		add_member(&delta->bytes, &item);
+		packet_put_item(&delta->bytes, &item);
 	}
 }
 

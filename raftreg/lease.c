@@ -63,12 +63,8 @@ static void add_session(struct buf *command, const struct state_session *session
 		.content = slice_make(session->id, 16),
 		.number = session->incarnation,
 		.generation = session->lease_gen};
-	struct buf bytes;
 
-	buf_init(&bytes);
-	item_encode(&item, &bytes);
-	packet_add_item(command, buf_slice(&bytes));
-	buf_fini(&bytes);
+	packet_put_item(command, &item);
 }
 
 /* Proposed once: while its outcome is under way the renewal simply waits. */

@@ -88,13 +88,9 @@ static void answer_set(
 		MAP_FOR_EACH(entry, &set->members)
 		{
 			struct item item;
-			struct buf bytes;
 
-			buf_init(&bytes);
 			state_member_item(entry->value, &item);
-			item_encode(&item, &bytes);
-			packet_add_item(&items, buf_slice(&bytes));
-			buf_fini(&bytes);
+			packet_put_item(&items, &item);
 		}
 	}
 	answer.items = buf_slice(&items);
@@ -115,15 +111,11 @@ static void answer_list(
 	{
 		const struct state_set *set = entry->value;
 		const struct item item = {.op = ITEM_ADDRESS, .content = set->name};
-		struct buf bytes;
 
 		if (set->records || !state_set_is_known(set)) {
 			continue;
 		}
-		buf_init(&bytes);
-		item_encode(&item, &bytes);
-		packet_add_item(&items, buf_slice(&bytes));
-		buf_fini(&bytes);
+		packet_put_item(&items, &item);
 	}
 	answer.items = buf_slice(&items);
 	origin->reply(origin, &answer);

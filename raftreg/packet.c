@@ -113,6 +113,17 @@ void packet_add_item(struct buf *bytes, struct slice item)
 	pbscan_put_bytes(bytes, F_ITEM, item);
 }
 
+/* Twice into memory: the length stands in front of the bytes. */
+void packet_put_item(struct buf *bytes, const struct item *item)
+{
+	struct buf encoded;
+
+	buf_init(&encoded);
+	item_encode(item, &encoded);
+	packet_add_item(bytes, buf_slice(&encoded));
+	buf_fini(&encoded);
+}
+
 /* Items are copied as bytes: what this version does not know inside them survives a
  * relay. */
 void packet_copy(const struct packet *frame, struct buf *ret_bytes)

@@ -126,6 +126,7 @@ struct item {
 	bool suspect, owned;	     /* owned: the record belongs to the session */
 };
 void item_encode(const struct item *item, struct buf *ret_bytes);
+void packet_put_item(struct buf *bytes, const struct item *item); /* encoded here */
 MUST_CHECK int item_decode(struct slice bytes, struct item *ret_item);
 
 #endif

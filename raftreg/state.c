@@ -112,16 +112,16 @@ struct state_session *state_session(const struct state *state, struct slice id)
 	return id.size == 16 ? map_get(&state->sessions, id) : NULL;
 }
 
-/* Kind byte and name; false when the name is too long to be one. */
-static bool set_key(bool records, struct slice name, uint8_t ret_key[STATE_SET_NAME_MAX + 1],
-	struct slice *ret_slice)
+/* Services and record sets share a table, here and in the client's view; the first byte of the
+ * key is the kind. False when the name is too long to be one. */
+bool state_set_key(bool records, struct slice name, uint8_t *bytes, struct slice *ret_key)
 {
 	if (name.size == 0 || name.size > STATE_SET_NAME_MAX) {
 		return false;
 	}
-	ret_key[0] = records ? 'r' : 's';
-	memcpy(ret_key + 1, name.data, name.size);
-	*ret_slice = slice_make(ret_key, name.size + 1);
+	bytes[0] = records ? 'r' : 's';
+	memcpy(bytes + 1, name.data, name.size);
+	*ret_key = slice_make(bytes, name.size + 1);
 	return true;
 }
 
@@ -130,7 +130,7 @@ struct state_set *state_set(const struct state *state, bool records, struct slic
 	uint8_t bytes[STATE_SET_NAME_MAX + 1];
 	struct slice key;
 
-	return set_key(records, name, bytes, &key) ? map_get(&state->sets, key) : NULL;
+	return state_set_key(records, name, bytes, &key) ? map_get(&state->sets, key) : NULL;
 }
 
 /* An empty set exists only as the tombstone of its last change (RW-03). */
@@ -150,7 +150,7 @@ struct state_set *state_make_set(struct state *state, bool records, struct slice
 	if (set) {
 		return set;
 	}
-	fits = set_key(records, name, bytes, &key);
+	fits = state_set_key(records, name, bytes, &key);
 	ASSERT(fits);
 	set = mem_zalloc(sizeof *set);
 	set->name = state_copy(state, name);
@@ -168,7 +168,7 @@ void state_drop_set(struct state *state, struct state_set *set)
 	struct slice key;
 
 	ASSERT(set->members.count == 0);
-	if (set_key(set->records, set->name, bytes, &key)) {
+	if (state_set_key(set->records, set->name, bytes, &key)) {
 		(void)map_remove(&state->sets, key);
 	}
 	free_set(state, set);

@@ -125,6 +125,7 @@ void state_add_command(struct buf *payload, struct slice command);
 struct state_result state_check(const struct state *state, const struct packet *command);
 
 struct state_session *state_session(const struct state *state, struct slice id);
+bool state_set_key(bool records, struct slice name, uint8_t *bytes, struct slice *ret_key);
 struct state_set *state_set(const struct state *state, bool records, struct slice name);
 bool state_set_is_known(const struct state_set *set); /* it has members */
 struct state_member *state_member(const struct state_set *set, struct slice key);
