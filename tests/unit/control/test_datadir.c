@@ -4,6 +4,8 @@
 
 #include <ftw.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
 
 #include "control/datadir.h"
 
@@ -86,6 +88,58 @@ static void configured_is_made_and_locked(void **state)
 	datadir_close(&second);
 	/* Closing keeps what was there. */
 	assert_int_equal(access(lock, F_OK), 0);
+}
+
+/* The child that opened the directory is a zombie; its lock lives on in a process that it left, as
+ * it does in the last threads of one that was killed. */
+static void leave_lock(const struct datadir_options *options, long left_ms)
+{
+	int ready[2];
+	char byte;
+
+	assert_int_equal(pipe(ready), 0);
+	if (fork() == 0) {
+		struct datadir directory;
+		struct err err;
+
+		if (datadir_open(options, &directory, &err) != 0) {
+			_exit(1);
+		}
+		if (fork() == 0) {
+			close(ready[0]);
+			close(ready[1]);
+			(void)nanosleep(
+				&(struct timespec){left_ms / 1000, left_ms % 1000 * 1000000}, NULL);
+		}
+		_exit(0);
+	}
+	close(ready[1]);
+	/* The end of the pipe: the child has ended, and nobody has waited for it. */
+	assert_int_equal(read(ready[0], &byte, 1), 0);
+	close(ready[0]);
+}
+
+static void dying_holder_is_waited_for(void **state)
+{
+	struct datadir_options options = {.required = true};
+	char configured[128];
+	struct datadir directory;
+	struct err err;
+
+	(void)state;
+	(void)snprintf(configured, sizeof configured, "%s", below("dying"));
+	options.configured = configured;
+	leave_lock(&options, 200);
+	assert_int_equal(datadir_open(&options, &directory, &err), 0);
+	datadir_close(&directory);
+	assert_true(wait(NULL) > 0);
+
+	/* Not for ever: a lock that stays is somebody's. */
+	leave_lock(&options, 6000);
+	err_clear(&err);
+	assert_int_equal(datadir_open(&options, &directory, &err), -EBUSY);
+	assert_int_equal(err.code, 2010);
+	assert_true(wait(NULL) > 0);
 }
 
 static void unusable(void **state)
@@ -210,6 +264,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(configured_is_made_and_locked, setup, teardown),
+		cmocka_unit_test_setup_teardown(dying_holder_is_waited_for, setup, teardown),
 		cmocka_unit_test_setup_teardown(unusable, setup, teardown),
 		cmocka_unit_test_setup_teardown(names_count_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(search_order, setup, teardown),

@@ -266,6 +266,21 @@ static void early_fault(void **state)
 	rig_fini(&rig);
 }
 
+/* What a client sends behind its GOAWAY is read away: a RST would take the last bytes from it. */
+static void client_says_goaway(void **state)
+{
+	static const uint8_t last[8];
+	struct rig rig;
+
+	(void)state;
+	rig_start(&rig, false);
+	assert_false(rig.codec->closing);
+	rig_frame(&rig, NGHTTP2_GOAWAY, 0, 0, slice_make(last, sizeof last));
+	rig_feed(&rig, 0);
+	assert_true(rig.codec->closing && rig.codec->linger);
+	rig_fini(&rig);
+}
+
 /* The peer leaves while streams are open. */
 static void end_of_input(void **state)
 {
@@ -344,6 +359,7 @@ int main(void)
 		cmocka_unit_test(drain_idle),
 		cmocka_unit_test(farewells),
 		cmocka_unit_test(early_fault),
+		cmocka_unit_test(client_says_goaway),
 		cmocka_unit_test(end_of_input),
 		cmocka_unit_test(late_owner),
 		cmocka_unit_test(memory),
