@@ -137,9 +137,6 @@ static void stop(struct registry *registry, bool leave)
 	}
 	if (leave) {
 		client_session_close(client);
-		if (client->node) {
-			node_post_leave(client->node);
-		}
 	}
 	client->stopped = true;
 	timer_cancel(&client->redial);

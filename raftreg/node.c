@@ -17,6 +17,7 @@
 #include "raftreg/peers.h"
 
 #define SNAPSHOT_RETRY_MS 60000 /* RS-14 */
+#define GOODBYE_MS	  150
 #define KEPT_BYTES	  (8u * 1024 * 1024)
 
 uint64_t node_now_ms(const struct raftreg_node *node)
@@ -437,7 +438,25 @@ static void on_deadline(struct timer *timer)
 	(void)node_step(node, &event);
 }
 
-static bool transfer_leadership(struct raftreg_node *node);
+/* RB-05. The core gives a transfer up after E; the next tick then chooses again. */
+static void tick_leave(struct raftreg_node *node, uint64_t now_ms)
+{
+	bool leads = node_is_leader(node) && node->conf.voters.count > 1;
+
+	if (leads && now_ms < node->leave_until_ms) {
+		node_member_hand_over(node);
+		return;
+	}
+	node->leave_until_ms = 0;
+	if (now_ms < node->goodbye_ms) {
+		return;
+	}
+	if (node->goodbye_ms != 0) {
+		node->goodbye_ms = 0;
+		fanout_close_all(node->fanout, "this replica stops");
+	}
+	atomic_store(&node->leaves_done, node->leaves_taken);
+}
 
 /* Leases before requests: whoever renewed in this turn was already heard. */
 static void on_tick(struct timer *timer)
@@ -450,12 +469,9 @@ static void on_tick(struct timer *timer)
 		node_request_tick(node, now);
 		node_member_tick(node, now);
 		fanout_tick(node->fanout, now);
-		if (node->stopping && now >= node->stop_ms) {
-			node->stop_ms = UINT64_MAX;
-			(void)transfer_leadership(node);
-		}
 		node_wake(node);
 	}
+	tick_leave(node, now);
 	node->tick_due_ms = now + NODE_TICK_MS;
 	timer_arm(node->loop, timer, loop_now_ms(node->loop) + NODE_TICK_MS);
 }
@@ -591,6 +607,16 @@ static void receive_chunk(struct raftreg_node *node, const struct wire_chunk *ch
 	store_stage(node->store, incoming->token, &incoming->meta.snapshot, &incoming->file);
 }
 
+/* RM-18: whoever reads the log sees an election that was wished for, not a lost leader. */
+static void note_handover(const struct raftreg_node *node, const struct raft_message *message)
+{
+	if (message->kind == RAFT_TIMEOUT_NOW && node->now.role == RAFT_CANDIDATE) {
+		log_event(LOG_LEVEL_INFO, "raftreg", 0,
+			"the leader asked this replica to take over",
+			(struct log_field[]){LOG_NUMBER("pillion.term", node->now.term)}, 1);
+	}
+}
+
 /* RT-04: sender, receiver and cluster must be those of the stream. */
 void node_receive(struct raftreg_node *node, struct slice bytes, uint64_t from)
 {
@@ -613,6 +639,7 @@ void node_receive(struct raftreg_node *node, struct slice bytes, uint64_t from)
 		}
 		if (given == tag && message.from == from && message.to == node->self.id) {
 			(void)node_step(node, &event);
+			note_handover(node, &message);
 		}
 		wire_free_message(&message);
 		return;
@@ -627,48 +654,17 @@ void node_receive(struct raftreg_node *node, struct slice bytes, uint64_t from)
 	}
 }
 
-/* RB-05: to the voter that is furthest. */
-static bool transfer_leadership(struct raftreg_node *node)
+/* The sessions stay for a moment: this sidecar's own CLOSE comes by one of them. */
+void node_leave(struct raftreg_node *node, bool last)
 {
-	struct raft_event event = {.kind = RAFT_TRANSFER};
-	char verb_text[2] = "";
-	struct registry_result result;
+	uint64_t now = node_now_ms(node);
 
-	ASSERT(event.kind == RAFT_TRANSFER);
-	if (!node_is_leader(node) || node->conf.voters.count < 2) {
-		return false;
+	node->leaves_taken++;
+	node->leave_until_ms = now + 2 * (uint64_t)node->settings.election_ms;
+	if (last && node->goodbye_ms == 0) {
+		node->goodbye_ms = now + GOODBYE_MS;
 	}
-	node_member_command(node, "transfer", verb_text, &result);
-	return result.code == REGISTRY_OK;
-}
-
-struct leave_mail {
-	struct mail mail;
-	struct raftreg_node *node;
-};
-
-/* RB-05: a mail is in order with the session's frames, but CLOSE still has to be
- * committed here. */
-static void deliver_leave(struct mail *mail)
-{
-	struct leave_mail *leave = container_of(mail, struct leave_mail, mail);
-	struct raftreg_node *node = leave->node;
-
-	if (!node->stopping) {
-		node->stopping = true;
-		/* The session's own CLOSE goes first. */
-		node->stop_ms = node_now_ms(node) + 50;
-	}
-	mem_free(leave);
-}
-
-void node_post_leave(struct raftreg_node *node)
-{
-	struct leave_mail *leave = mem_zalloc(sizeof *leave);
-
-	leave->mail.deliver = deliver_leave;
-	leave->node = node;
-	(void)mailbox_post(loop_mailbox(node->loop), &leave->mail);
+	tick_leave(node, now);
 }
 
 void node_start_timers(struct raftreg_node *node)
@@ -700,9 +696,4 @@ void node_clear(struct raftreg_node *node)
 	timer_cancel(&node->deadline);
 	task_cancel(&node->turn);
 	drop_held(node);
-}
-
-bool node_begin_transfer(struct raftreg_node *node)
-{
-	return transfer_leadership(node);
 }

@@ -1,7 +1,7 @@
 /*
  * node: one replica: it drives the Raft core with the store, the peers and the accepted streams
  * (registry.md 2, RC-04; RR-03), applies entries, answers requests. Everything here is the registry
- * thread's, but node_gate, node_post_leave and what raftreg.h says. Internal to raftreg.
+ * thread's, but node_gate and what raftreg.h says. Internal to raftreg.
  */
 #ifndef PILLION_RAFTREG_NODE_H
 #define PILLION_RAFTREG_NODE_H
@@ -102,13 +102,16 @@ struct raftreg_node {
 	uint64_t snapshot_retry_ms;
 	uint64_t compact_index;
 
-	/* RB-05: this process leaves soon; leadership is handed over at stop_ms. */
-	bool stopping;
-	uint64_t stop_ms;
+	/* RB-05: this process leaves soon. Until leave_until_ms it tries to hand leadership over,
+	 * at goodbye_ms it ends the sessions; 0: nothing to do. */
+	uint64_t leave_until_ms, goodbye_ms;
+	unsigned leaves_taken;
 	uint64_t started_ms;
 
 	/* Read by other threads. */
 	_Atomic bool role_stopped, leader_known, is_leader;
+	/* RB-05: how many leaves control asked for, and how many are done. */
+	_Atomic unsigned leaves_asked, leaves_done;
 	pthread_mutex_t reason_lock;
 	char reason[128];
 	_Atomic uint64_t leader_changes, proposals, reads, renewals, expired;
@@ -116,8 +119,8 @@ struct raftreg_node {
 
 /* Any thread. */
 struct gate *node_gate(const struct raftreg_node *node);
-/* Control thread: hand leadership over soon, for this process is about to stop (RB-05). */
-void node_post_leave(struct raftreg_node *node);
+/* RB-05, on the registry thread: see raftreg_node_leave. */
+void node_leave(struct raftreg_node *node, bool last);
 
 /* RC-02: CLOCK_BOOTTIME, so that a suspended machine notices that time has passed. */
 uint64_t node_now_ms(const struct raftreg_node *node);
@@ -142,6 +145,5 @@ void node_run(struct raftreg_node *node); /* until loop_stop */
 void node_clear(struct raftreg_node *node);
 /* RB-01: a new cluster with this replica as its only voter. Blocking: once in a life. */
 int node_bootstrap(struct raftreg_node *node);
-bool node_begin_transfer(struct raftreg_node *node);
 
 #endif

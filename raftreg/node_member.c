@@ -356,6 +356,26 @@ static uint64_t furthest_voter(const struct raftreg_node *node)
 	return best;
 }
 
+/* Again and again while it does not succeed, so the same target is said only once. */
+void node_member_hand_over(struct raftreg_node *node)
+{
+	struct raft_event event = {.kind = RAFT_TRANSFER, .u.transfer.peer = furthest_voter(node)};
+	const struct state_replica *target = state_replica(&node->state, event.u.transfer.peer);
+	struct raft_status *status = mem_alloc(sizeof *status);
+	uint64_t before;
+
+	raft_status_get(node->raft, status);
+	before = status->transfer_target;
+	mem_free(status);
+	/* One that is under way is not changed for a voter that happens to be ahead now. */
+	if (before == 0 && target && node_step(node, &event) == RAFT_OK) {
+		log_event(LOG_LEVEL_INFO, "raftreg", 0, "leadership is handed over",
+			(struct log_field[]){LOG_TEXT("pillion.replica", target->name),
+				LOG_NUMBER("pillion.term", node->now.term)},
+			2);
+	}
+}
+
 /* What people may ask for; the core refuses what is not safe. */
 static enum raft_refusal run_verb(struct raftreg_node *node, const char *verb, uint64_t id)
 {

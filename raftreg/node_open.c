@@ -545,53 +545,61 @@ void raftreg_node_command(struct raftreg_node *node, const char *name, const cha
 	(void)mailbox_post(loop_mailbox(node->loop), &verb->mail);
 }
 
-/* The last request to the registry thread: hand over, say goodbye, end the loop. */
-struct stop {
+/* RB-05, and the last request to the registry thread: end the loop. */
+struct leave {
 	struct mail mail;
 	struct raftreg_node *node;
-	struct timer timer;
-	uint64_t until_ms;
+	bool last, stop;
 };
 
-/* Waits for the other one to take over, but not for ever. */
-static void on_stop_timer(struct timer *timer)
+static void deliver_leave(struct mail *mail)
 {
-	struct stop *stop = container_of(timer, struct stop, timer);
-	struct raftreg_node *node = stop->node;
+	struct leave *leave = container_of(mail, struct leave, mail);
 
-	if (node_is_leader(node) && loop_now_ms(node->loop) < stop->until_ms) {
-		timer_arm(node->loop, timer, loop_now_ms(node->loop) + 10);
-		return;
+	if (leave->stop) {
+		loop_stop(leave->node->loop);
+	} else {
+		node_leave(leave->node, leave->last);
 	}
-	loop_stop(node->loop);
-	mem_free(stop);
+	mem_free(leave);
 }
 
-static void deliver_stop(struct mail *mail)
+static void discard_leave(struct mail *mail)
 {
-	struct stop *stop = container_of(mail, struct stop, mail);
-	struct raftreg_node *node = stop->node;
-	uint64_t now = loop_now_ms(node->loop);
+	mem_free(container_of(mail, struct leave, mail));
+}
 
-	timer_init(&stop->timer, on_stop_timer);
-	/* RB-05: at most 2E for the other one to take over. */
-	stop->until_ms = node_begin_transfer(node) ? now + 2 * node->settings.election_ms : now;
-	fanout_close_all(node->fanout, "this replica stops");
-	timer_arm(node->loop, &stop->timer, now + 10);
+static void post_leave(struct raftreg_node *node, bool last, bool stop)
+{
+	struct leave *leave = mem_zalloc(sizeof *leave);
+
+	leave->mail.deliver = deliver_leave;
+	leave->mail.discard = discard_leave;
+	leave->node = node;
+	leave->last = last;
+	leave->stop = stop;
+	(void)mailbox_post(loop_mailbox(node->loop), &leave->mail);
+}
+
+/* Counted, so that an earlier leave is not taken for this one. */
+void raftreg_node_leave(struct raftreg_node *node, bool last)
+{
+	atomic_fetch_add(&node->leaves_asked, 1);
+	post_leave(node, last, false);
+}
+
+bool raftreg_node_has_left(const struct raftreg_node *node)
+{
+	return atomic_load(&node->leaves_done) == atomic_load(&node->leaves_asked);
 }
 
 /* Control waits for the thread: afterwards nothing of the replica runs. */
 void raftreg_node_stop(struct raftreg_node *node)
 {
-	struct stop *stop;
-
 	if (!node) {
 		return;
 	}
-	stop = mem_zalloc(sizeof *stop);
-	stop->mail.deliver = deliver_stop;
-	stop->node = node;
-	(void)mailbox_post(loop_mailbox(node->loop), &stop->mail);
+	post_leave(node, true, true);
 	(void)pthread_join(node->thread, NULL);
 	destroy_node(node);
 }

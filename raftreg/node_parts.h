@@ -34,6 +34,8 @@ void node_member_tick(struct raftreg_node *node, uint64_t now_ms);
 void node_member_update_peers(struct raftreg_node *node);
 enum raft_refusal node_member_add(
 	struct raftreg_node *node, const struct state_replica *replica, bool learner);
+/* RB-05: leadership to the voter that has most of the log, if one is heard. */
+void node_member_hand_over(struct raftreg_node *node);
 void node_member_command(struct raftreg_node *node, const char *verb, const char *argument,
 	struct registry_result *ret_result);
 

@@ -42,7 +42,12 @@ struct raftreg_node_options {
  */
 MUST_CHECK int raftreg_node_start(const struct raftreg_node_options *options,
 	struct raftreg_node **ret_node, struct err *err);
-/* Transfers leadership away (RB-05), sends GoAway, syncs, joins the threads; at most ~2 s. */
+/* RB-05, while the workers still run, for what the peers answer comes through them: hands
+ * leadership over; `last` also asks the sidecars to go elsewhere. May be called again. */
+void raftreg_node_leave(struct raftreg_node *node, bool last);
+/* True once the last leave is done. How long to wait for it is the caller's to say. */
+bool raftreg_node_has_left(const struct raftreg_node *node);
+/* Syncs what was submitted and joins the threads. */
 void raftreg_node_stop(struct raftreg_node *node);
 /* `pillion raft status`: one JSON object (registry.md 13). Also what /readyz?verbose and status
  * show. */

@@ -8,6 +8,7 @@
 #include "control/channel.h"
 #include "control/lifecycle.h"
 #include "control/state.h"
+#include "raftreg/raftreg.h"
 
 #define POLL_MS		  50
 #define ANNOUNCE_PERCENT  8 /* of grace, at most 2 s (ML-20) */
@@ -17,6 +18,7 @@
 #define KILL_WAIT_MS	  2000
 #define OUTBOUND_QUIET_MS 1000 /* ML-31 */
 #define LEAVE_MS	  200  /* for the session's CLOSE and the last log lines to go out */
+#define HANDOVER_MAX_MS	  5000 /* RB-05: 2E, but no longer than this */
 
 enum drain_step {
 	DRAIN_NONE,
@@ -96,6 +98,21 @@ static void leave_registry(struct drain *drain)
 	if (drain->control->registry) {
 		drain->control->registry->ops->stop(drain->control->registry, drain->leave);
 	}
+	/* RB-05: while the workers still bring what the other replicas say. */
+	if (drain->control->node) {
+		raftreg_node_leave(drain->control->node, true);
+	}
+}
+
+/* Nobody is left without a leader because this one did not wait a moment (RB-05). */
+static bool handed_over(const struct drain *drain)
+{
+	const struct control *control = drain->control;
+	uint64_t most = 2 * (uint64_t)control->config->registry.election_ms;
+
+	most = most > HANDOVER_MAX_MS ? HANDOVER_MAX_MS : most;
+	return !control->node || raftreg_node_has_left(control->node) ||
+	       now_ms(drain) >= drain->step_end_ms + most;
 }
 
 /* control_main takes everything down once the loop has returned. */
@@ -140,7 +157,7 @@ static void judge(struct drain *drain)
 		enter(drain, DRAIN_LEAVE);
 		break;
 	case DRAIN_LEAVE:
-		if (expired) {
+		if (expired && handed_over(drain)) {
 			end_loop(drain);
 		}
 		break;
@@ -300,6 +317,10 @@ void drain_start(struct drain *drain, bool announced)
 	ASSERT(drain->step == DRAIN_NONE);
 	drain->leave = true;
 	drain->grace_ms = (uint64_t)drain->control->config->process.grace_ms;
+	/* RB-05: at once, since whoever connects from now on is sent away. */
+	if (drain->control->node) {
+		raftreg_node_leave(drain->control->node, false);
+	}
 	enter(drain, announced ? DRAIN_ANNOUNCE : DRAIN_INBOUND);
 }
 

@@ -147,12 +147,17 @@ def test_two_join_a_cluster_of_one(mesh, attempt):
 
 
 def test_leader_leaves_in_order(mesh):
-    """RB-05: SIGTERM hands leadership over."""
-    found = cluster.voters(mesh)
+    """RB-05: SIGTERM hands leadership over: the successor was asked, and nobody's election time-out passed."""
+    found = cluster.voters(mesh, registry={"heartbeat": "100ms", "election": "1s", "session_ttl": "20s"})
     old = cluster.leader(found)
-    assert old.stop() == 0
     rest = [one for one in found if one is not old]
-    cluster.leader(rest)
+    before = {one: len(one.stderr()) for one in rest}
+    assert old.stop() == 0
+    fresh = cluster.leader(rest)
+    said = {one: one.stderr()[before[one]:] for one in rest}
+    assert "leadership is handed over" in old.stderr()
+    assert "the leader asked this replica to take over" in said[fresh]
+    assert not any("pre-candidate" in text for text in said.values()), said
     app = mesh.app(name="late")
     cluster.member(mesh, "late", rest, app=app.port)
 

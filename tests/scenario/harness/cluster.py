@@ -3,7 +3,7 @@ from harness.sidecar import merge
 from harness.waits import wait_for
 
 
-def voters(mesh, count=3, workers=1):
+def voters(mesh, count=3, workers=1, registry=None):
     """A cluster of one, or of as many as are born together; returned when all of them vote."""
     found = [mesh.sidecar("voter-%d" % i, start=False, config={"process": {"workers": workers}}) for i in range(count)]
     seeds = ["127.0.0.1:%d" % one.inbound for one in found]
@@ -12,6 +12,7 @@ def voters(mesh, count=3, workers=1):
                                   "bootstrap": "alone" if count == 1 else "with-seeds"}
         if count > 1:
             one.config["registry"]["seeds"] = seeds
+        one.config["registry"].update(registry or {})
         one.write_config()
         one.start(wait=False)
     for one in found:

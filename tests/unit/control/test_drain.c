@@ -12,6 +12,7 @@
 #include "control/drain.h"
 #include "control/lifecycle.h"
 #include "control/state.h"
+#include "raftreg/raftreg.h"
 
 #define GRACE_MS  25000
 #define MAILS_MAX 64
@@ -25,6 +26,7 @@ static struct fake {
 	uint64_t last_outbound_ms;
 	bool healthy; /* the application's port answers */
 	bool broker_busy;
+	bool leads; /* our replica, and nobody takes over */
 } fake;
 
 static void tell(const char *format, long value)
@@ -175,6 +177,18 @@ bool broker_drained(const struct broker *broker)
 {
 	(void)broker;
 	return !fake.broker_busy;
+}
+
+void raftreg_node_leave(struct raftreg_node *node, bool last)
+{
+	assert_non_null(node);
+	tell(last ? "goodbye" : "hand over", 0);
+}
+
+bool raftreg_node_has_left(const struct raftreg_node *node)
+{
+	assert_non_null(node);
+	return !fake.leads;
 }
 
 static void registry_stop(struct registry *registry, bool leave)
@@ -445,6 +459,40 @@ static void sidecar_without_application(void **state)
 	assert_null(strstr(fake.told, "signal"));
 }
 
+/* RB-05: asked at once and at the end, before the workers end; waited for 2E, but not for ever. */
+static void leadership_is_handed_over(void **state)
+{
+	struct setting *setting = *state;
+
+	setting->control.node = (struct raftreg_node *)(void *)setting;
+	setting->config.registry.election_ms = 250;
+	drain_start(setting->drain, false);
+	until(1000);
+	drain_finish(setting->drain, true);
+	fake.leads = true;
+	until(1300);
+	assert_non_null(strstr(fake.told, "hand over @0, drain @0"));
+	assert_non_null(strstr(fake.told, "leave @1000, goodbye @1000"));
+	assert_false(fake.stopped);
+	fake.leads = false;
+	until(1350);
+	assert_true(fake.stopped);
+}
+
+static void nobody_takes_over(void **state)
+{
+	struct setting *setting = *state;
+
+	setting->control.node = (struct raftreg_node *)(void *)setting;
+	setting->config.registry.election_ms = 60000;
+	fake.leads = true;
+	drain_finish(setting->drain, true);
+	until(5150);
+	assert_false(fake.stopped);
+	until(5250);
+	assert_true(fake.stopped);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -454,7 +502,8 @@ int main(void)
 		TEST(short_grace_keeps_the_shares), TEST(second_signal_hurries),
 		TEST(application_ends_first), TEST(application_ends_while_inbound_drains),
 		TEST(proxy_mode_waits_for_the_port), TEST(proxy_mode_cuts_with_code_1),
-		TEST(stale_round_does_not_skip_the_cut), TEST(sidecar_without_application)};
+		TEST(stale_round_does_not_skip_the_cut), TEST(sidecar_without_application),
+		TEST(leadership_is_handed_over), TEST(nobody_takes_over)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
