@@ -346,15 +346,9 @@ static void finish_declared(struct client *client, const struct packet *answer)
 	}
 }
 
-/* The session is gone at the registry: a new incarnation declares everything anew. */
-static void lose_session(struct client *client)
+/* Everything is declared anew, under what `client->session` and the incarnation say now. */
+static void restart_session(struct client *client)
 {
-	log_event(
-		LOG_LEVEL_WARN, "raftreg", 3003, "the session ended; it registers again", NULL, 0);
-	client->incarnation++;
-	if (!client->data_dir && clock_wall_ms() > client->incarnation) {
-		client->incarnation = clock_wall_ms();
-	}
 	store_session(client);
 	client->open = false;
 	client->last_seq = 0;
@@ -364,19 +358,35 @@ static void lose_session(struct client *client)
 	list_move_all(&client->calls, &client->calls_in_flight);
 }
 
-/* RV-06: the session belonged to the old cluster; everything is declared anew in
- * this one. */
+/* RN-01: whoever hears that another start holds its id is a clone, or was cloned: of two that
+ * copied one file each must end with an id of its own, or they would take it from each other for
+ * ever. Ids without a file are the parent process's and cannot be copied. */
+static void lose_session(struct client *client, const struct packet *answer)
+{
+	if (client->data_dir && answer->boot != 0 && answer->boot != client->boot) {
+		log_event(LOG_LEVEL_WARN, "raftreg", 3003,
+			"another sidecar has the id of this session (a copied data directory?); "
+			"it registers with a new one",
+			NULL, 0);
+		rng_system_bytes(client->session, sizeof client->session);
+		client->incarnation = 1;
+	} else {
+		log_event(LOG_LEVEL_WARN, "raftreg", 3003, "the session ended; it registers again",
+			NULL, 0);
+		client->incarnation++;
+		if (!client->data_dir && clock_wall_ms() > client->incarnation) {
+			client->incarnation = clock_wall_ms();
+		}
+	}
+	restart_session(client);
+}
+
+/* RV-06: the session belonged to the old cluster. Should that one come back, it must not take new
+ * commands for old ones. */
 void client_session_cluster_changed(struct client *client)
 {
-	/* Should the old cluster come back, it must not take new commands for old ones. */
 	client->incarnation++;
-	store_session(client);
-	client->open = false;
-	client->last_seq = 0;
-	client->command = COMMAND_NONE;
-	client->registered = false;
-	client->declare_dirty = client->has_declared || client->owned_records.count > 0;
-	list_move_all(&client->calls, &client->calls_in_flight);
+	restart_session(client);
 }
 
 /* Everything else is repeated: it was not, or may not have been, taken. */
@@ -466,7 +476,7 @@ static void on_command_answer(struct client *client, const struct packet *answer
 	}
 	client->command = COMMAND_NONE;
 	if (answer->code == CODE_SESSION_LOST) {
-		lose_session(client);
+		lose_session(client, answer);
 		return;
 	}
 	switch (command) {
@@ -532,7 +542,7 @@ static void on_renewed(struct client *client, const struct packet *answer)
 	client->renew_sent_ms = 0;
 	if (answer->code == CODE_SESSION_LOST) {
 		if (client->command == COMMAND_NONE && client->open) {
-			lose_session(client);
+			lose_session(client, answer);
 		}
 		return;
 	}

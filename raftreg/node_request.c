@@ -50,6 +50,7 @@ static void reply(
 		.code = result->code,
 		.index = result->index,
 		.digest = result->digest,
+		.boot = result->boot,
 		.text = slice_from_string(result->text)};
 
 	if (result->code == CODE_RETRY_LATER) {
@@ -367,7 +368,11 @@ static void finish_renewal(struct raftreg_node *node, struct node_request *reque
 	struct state_session *session = state_session(&node->state, request->frame.session);
 
 	if (!session || session->incarnation != request->frame.incarnation) {
-		reply_code(node, request, CODE_SESSION_LOST, "session");
+		reply(node, request,
+			&(struct state_result){.code = CODE_SESSION_LOST,
+				.index = node->state.applied,
+				.boot = session ? session->boot : 0,
+				.text = "session"});
 		return;
 	}
 	/* RN-06: never "renewed" and then deleted: what is under way ends first. */

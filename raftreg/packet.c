@@ -32,7 +32,7 @@ enum {
 	F_TEXT,	       /* field path, explanation, address of the leader */
 	F_FROM,	       /* index at which a DELTA begins */
 	F_RETRY,       /* ms to wait before a repetition */
-	F_BOOT,	       /* fixed64: this start of the sidecar */
+	F_BOOT,	       /* fixed64: this start of the sidecar; of SESSION_LOST: who has the id */
 };
 
 /* And of an item. */

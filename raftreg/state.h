@@ -104,9 +104,9 @@ struct state {
 
 struct state_result {
 	enum packet_code code;
-	uint64_t index; /* of the entry that answers, RD-05 */
-	uint64_t digest;
-	const char *text; /* field path; static */
+	uint64_t index;	       /* of the entry that answers, RD-05 */
+	uint64_t digest, boot; /* boot: of SESSION_LOST: who holds the id; 0: nobody */
+	const char *text;      /* field path; static */
 };
 
 void state_init(struct state *state, const uint8_t uuid[16]);

@@ -36,6 +36,13 @@ static struct state_result refuse(enum packet_code code, const char *text)
 	return (struct state_result){.code = code, .text = text};
 }
 
+/* RN-01: with the start that holds the id now, so that a clone can tell itself from it. */
+static struct state_result lost(const struct state_session *session, const char *text)
+{
+	return (struct state_result){
+		.code = CODE_SESSION_LOST, .boot = session ? session->boot : 0, .text = text};
+}
+
 /* The same start asking again gets the same session; an older one has lost it. */
 static struct state_result check_open(const struct state *state, const struct packet *open)
 {
@@ -51,7 +58,7 @@ static struct state_result check_open(const struct state *state, const struct pa
 		return (struct state_result){.code = CODE_ALREADY, .index = session->opened};
 	}
 	if (session && open->incarnation <= session->incarnation) {
-		return refuse(CODE_SESSION_LOST, "incarnation");
+		return lost(session, "incarnation");
 	}
 	return refuse(CODE_OK, NULL);
 }
@@ -223,10 +230,10 @@ static struct state_result check_register(const struct state *state, const struc
 	struct item item;
 
 	if (!tally.session || tally.session->incarnation != command->incarnation) {
-		return refuse(CODE_SESSION_LOST, "session");
+		return lost(tally.session, "session");
 	}
 	if (command->seq == 0 || command->seq > tally.session->last_seq + 1) {
-		return refuse(CODE_SESSION_LOST, "seq");
+		return lost(tally.session, "seq");
 	}
 	if (command->seq <= tally.session->last_seq) {
 		return (struct state_result){.code = CODE_ALREADY,

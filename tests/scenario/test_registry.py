@@ -2,6 +2,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 
@@ -211,6 +212,39 @@ def test_registration_changes_by_reload(mesh):
     wait_for(lambda: "2.0.0" in json.dumps(first.probe("/v1/instances?service=orders").json()) or
              "2.0.0" in json.dumps(first.probe("/v1/services").json()), "the new version is registered")
     assert cluster.services(first)["orders"] == 1
+
+
+def session_file(one):
+    with open(os.path.join(one.config["process"]["data_dir"], "session"), "rb") as file:
+        return file.read()
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("how", ["stopped", "running"])
+def test_a_copied_data_directory(mesh, how):
+    """RN-01: two sidecars with one session file end with an id each, and both are registered."""
+    first = cluster.voters(mesh, 1)[0]
+    app = mesh.app(name="orders")
+    one = cluster.member(mesh, "orders", [first], app=app.port)
+    if how == "stopped":
+        assert one.stop() == 0
+    clone = cluster.member(mesh, "orders", [first], app=app.port, start=False)
+    shutil.copytree(one.config["process"]["data_dir"], clone.config["process"]["data_dir"])
+    id_before = session_file(one)[:16]
+    assert session_file(clone)[:16] == id_before
+    if how == "stopped":
+        one.start()
+    clone.start()
+    wait_for(lambda: cluster.services(first)["orders"] == 2, "both are registered")
+    ids = [session_file(one)[:16], session_file(clone)[:16]]
+    assert len(set(ids)) == 2 and id_before in ids, "one of them has a new id"
+    lost = [sum("PIL3003" in line for line in (s.stderr().splitlines())) for s in (one, clone)]
+    assert sum(lost) == 1, "lost once, and not taken back: %r" % lost
+    for each in (one, clone):
+        assert each.stop() == 0
+        each.start()
+    wait_for(lambda: cluster.services(first)["orders"] == 2, "both come back")
+    assert [session_file(one)[:16], session_file(clone)[:16]] == ids, "the new id was kept"
 
 
 def netns(name, *words):

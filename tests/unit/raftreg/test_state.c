@@ -178,9 +178,14 @@ static void test_exactly_once(void **state)
 	begin(&f);
 	assert_int_equal(
 		change(&f, (struct change){1, 1, 1, "a", 80, true, {0}}), CODE_SESSION_LOST);
+	assert_int_equal(f.result.boot, 0);
 	assert_int_equal(open_session(&f, 1, 5), CODE_OK);
 	assert_int_equal(open_session(&f, 1, 5), CODE_ALREADY);
 	assert_int_equal(open_session(&f, 1, 4), CODE_SESSION_LOST);
+	assert_int_equal(f.result.boot, 5); /* RN-01: of the start that has it */
+	assert_int_equal(
+		change(&f, (struct change){1, 4, 1, "a", 80, true, {0}}), CODE_SESSION_LOST);
+	assert_int_equal(f.result.boot, 5);
 	assert_int_equal(change(&f, (struct change){1, 5, 1, "a", 80, true, {0}}), CODE_OK);
 	assert_int_equal(change(&f, (struct change){1, 5, 1, "a", 81, true, {0}}), CODE_ALREADY);
 	assert_int_equal(
