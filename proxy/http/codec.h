@@ -131,6 +131,9 @@ struct http_limits {
 	uint32_t h2_streams, h2_stream_window, h2_connection_window;
 	uint32_t h2_tokens, h2_refill_per_s, h2_continuations, h2_settings_entries, h2_out_frames;
 	uint64_t head_timeout_ms, idle_timeout_ms, h2_idle_timeout_ms;
+	/* H2-37, client: a PING after so long without a byte while streams are open, and how long
+	 * the answer may take. 0: none. */
+	uint64_t h2_ping_ms, h2_ping_wait_ms;
 	bool interim; /* forward 1xx */
 };
 void http_limits_default(struct http_limits *limits);

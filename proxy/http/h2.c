@@ -19,12 +19,25 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
+/* H2-37: when the peer is asked for a sign of life, or given up. */
+static uint64_t ping_deadline(const struct h2 *h2)
+{
+	const struct http_limits *limits = h2->codec.limits;
+
+	if (limits->h2_ping_ms == 0 || !h2->codec.client || h2->codec.streams_active == 0) {
+		return UINT64_MAX;
+	}
+	return h2->ping_sent_ms != 0 ? h2->ping_sent_ms + limits->h2_ping_wait_ms
+				     : h2->heard_ms + limits->h2_ping_ms;
+}
+
 static void set_deadline(struct h2 *h2)
 {
 	struct codec *codec = &h2->codec;
 	uint64_t deadline = earlier(h2->settings_deadline_ms, h2->block_deadline_ms);
 
 	deadline = earlier(deadline, h2->drain_deadline_ms);
+	deadline = earlier(deadline, ping_deadline(h2));
 	if (!list_empty(&h2->flushing)) {
 		struct h2_stream *first = LIST_ENTRY(h2->flushing.next, struct h2_stream, flush);
 		uint64_t since = first->flush_since_ms ? first->flush_since_ms : h2->now_ms;
@@ -148,6 +161,20 @@ static void cut_stuck_flushes(struct h2 *h2)
 	}
 }
 
+/* Any byte is a sign of life, not only the answer: a long frame on a slow way is no silence. */
+static void run_ping(struct h2 *h2)
+{
+	if (h2->now_ms < ping_deadline(h2)) {
+		return;
+	}
+	if (h2->ping_sent_ms != 0) {
+		h2_fail(h2, REASON_upstream_reset);
+		return;
+	}
+	h2->ping_sent_ms = h2->now_ms;
+	nghttp2_submit_ping(h2->session, NGHTTP2_FLAG_NONE, NULL);
+}
+
 static void run_timers(struct h2 *h2)
 {
 	struct codec *codec = &h2->codec;
@@ -160,6 +187,8 @@ static void run_timers(struct h2 *h2)
 	} else if (h2->now_ms >= h2->drain_deadline_ms) {
 		drain_final(h2);
 		h2_settle(h2);
+	} else {
+		run_ping(h2);
 	}
 	if (codec->client || codec->streams_active > 0 || codec->closing) {
 		return;
@@ -212,6 +241,10 @@ static void h2_receive(struct codec *codec, bool end_of_input, uint64_t now_ms)
 	h2->now_ms = now_ms;
 	h2->depth++;
 	codec->again = false;
+	if (codec->in.size > 0) {
+		h2->heard_ms = now_ms;
+		h2->ping_sent_ms = 0;
+	}
 	while (codec->in.size > 0 && codec->want_read && !codec->closing) {
 		feed_span(h2);
 	}
@@ -367,6 +400,7 @@ struct codec *h2_create(const struct codec_options *options)
 	list_init(&h2->spare);
 	h2->now_ms = options->now_ms;
 	h2->idle_since_ms = options->now_ms;
+	h2->heard_ms = options->now_ms;
 	h2->settings_deadline_ms = options->now_ms + SETTINGS_ACK_MS;
 	h2->block_deadline_ms = UINT64_MAX;
 	h2->drain_deadline_ms = UINT64_MAX;

@@ -78,6 +78,8 @@ struct h2 {
 	uint64_t settings_deadline_ms;
 	uint64_t block_deadline_ms;
 	uint64_t drain_deadline_ms;
+	uint64_t heard_ms;	/* the last byte of the peer */
+	uint64_t ping_sent_ms;	/* H2-37: since then the peer was asked and silent; 0: not asked */
 	uint64_t idle_since_ms; /* 0: not looked at yet */
 	bool failed;		/* nghttp2 is not called any more */
 	bool farewell_sent;

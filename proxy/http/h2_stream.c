@@ -307,7 +307,8 @@ static enum reason lost_word(const struct h2_stream *stream, enum reason why)
 						      : REASON_downstream_closed;
 	}
 	if (why != REASON_ok) {
-		return REASON_upstream_protocol;
+		/* H2-37: silence is no fault of the peer's words. */
+		return why == REASON_upstream_reset ? why : REASON_upstream_protocol;
 	}
 	if (codec->input_error || stream->phase == H2_PHASE_FAILED) {
 		return REASON_upstream_reset;

@@ -444,6 +444,46 @@ static void early_response(void **state)
 	rig_fini(&rig);
 }
 
+static void start_pings(struct rig *rig, struct buf *text)
+{
+	rig_start(rig, true);
+	rig->limits.h2_ping_ms = 10000;
+	rig->limits.h2_ping_wait_ms = 5000;
+	buf_init(text);
+	rig_tick(rig, 60000);
+	rig_output(rig, text);
+}
+
+/* H2-37: asked only while streams are open; any byte is an answer; silence is the end. */
+static void pings(void **state)
+{
+	struct rig rig;
+	struct buf text;
+
+	(void)state;
+	start_pings(&rig, &text);
+	assert_true(rig.codec->next_deadline_ms > rig.now_ms + 60000);
+	rig_request(&rig, METHOD_POST, 0, false);
+	rig_tick(&rig, 1); /* nothing was heard for a minute */
+	assert_non_null(strstr(rig_output(&rig, &text), "P"));
+	assert_int_equal(rig.codec->next_deadline_ms, rig.now_ms + 5000);
+	rig_tick(&rig, 4999);
+	rig_headers(&rig, 1, SLICE(":status:200"), false);
+	rig_feed(&rig, 0);
+	rig_tick(&rig, 9999);
+	assert_string_equal(rig_output(&rig, &text), "");
+	rig_tick(&rig, 1);
+	assert_string_equal(rig_output(&rig, &text), "P;");
+	rig_tick(&rig, 4999);
+	assert_false(rig.codec->closing);
+	rig_tick(&rig, 1);
+	assert_true(rig.codec->closing);
+	assert_int_equal(rig.codec->close_reason, REASON_upstream_reset);
+	assert_string_equal(rig_log(&rig), "0> 200;0> reset upstream_reset 0;");
+	buf_fini(&text);
+	rig_fini(&rig);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -459,6 +499,7 @@ int main(void)
 		cmocka_unit_test(lost),
 		cmocka_unit_test(spare_streams),
 		cmocka_unit_test(early_response),
+		cmocka_unit_test(pings),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
