@@ -91,6 +91,7 @@ static void extend(struct delivery *delivery)
 	uint64_t most = delivery->started_ms + (settings ? settings->max_processing_ms : 900000);
 
 	timer_arm(desk->loop, &delivery->timer, until < most ? until : most);
+	member_alive(delivery);
 }
 
 /* The verdict becomes the outcome class that a pushed answer would have had; everything

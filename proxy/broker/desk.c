@@ -15,6 +15,8 @@
 #define TICKETS_MAX 65536
 #define SLEW_TICKS  (60000 / DESK_TICK_MS)
 #define SLEW_MS	    1000
+#define PING_MS	    10000 /* B11-04 */
+#define PING_WAIT   5000
 
 /* Two doors: the gate says whether the desk exists, its server whether it is attached. */
 static void deliver(struct mail *mail)
@@ -152,6 +154,8 @@ void desk_init(struct desk *desk, struct broker *broker, unsigned index, struct 
 	http_limits_default(&desk->limits);
 	desk->limits.h2_stream_window = 1u << 20;
 	desk->limits.h2_connection_window = 4u << 20;
+	desk->limits.h2_ping_ms = PING_MS;
+	desk->limits.h2_ping_wait_ms = PING_WAIT;
 }
 
 /* The tick begins with the data path. */

@@ -40,6 +40,8 @@ enum frame_result {
 	RESULT_KINDS,
 };
 const char *frame_result_word(unsigned kind);
+/* The detail of RESULT_INFRA for a message whose sum was wrong on arrival (B11-03). */
+#define FRAME_DETAIL_CRC "crc"
 
 struct frame_item { /* Message */
 	uint64_t seq;

@@ -261,7 +261,16 @@ static void take_results(struct lane *lane, const struct frame *frame)
 	for (size_t i = 0; i < frame->result_count; i++) {
 		const struct frame_outcome *outcome = &frame->results[i];
 
+		bool garbled = outcome->kind == RESULT_INFRA &&
+			       slice_equal(outcome->detail, SLICE(FRAME_DETAIL_CRC));
+
 		for (uint64_t seq = outcome->first; seq <= outcome->last; seq++) {
+			if (garbled) {
+				topic_forget(group->topic, seq); /* B11-03 */
+			}
+			if (lane->link) {
+				link_note_sum(lane->link, !garbled);
+			}
 			group_result(group, lane, seq, outcome);
 		}
 		if (outcome->kind == RESULT_INFRA) {

@@ -56,6 +56,8 @@ void link_detach(struct lane *lane);
 /* False: the queue is full or the link is not up; the frame stays the caller's. */
 bool link_send(struct link *link, const struct frame *frame);
 bool link_ready(const struct link *link);
+/* A message arrived whole, or with a wrong sum: three of those in a row end the link (B11-03). */
+void link_note_sum(struct link *link, bool good);
 void link_tick(struct desk *desk);
 void link_close_all(struct desk *desk);
 

@@ -19,6 +19,7 @@
 #define COOL_MAX    5000
 #define QUEUE_MAX   ((size_t)1 << 20)
 #define MESSAGE_MAX ((size_t)8 << 20) /* of results */
+#define GARBLED_MAX 3		      /* B11-03 */
 
 enum link_state { LINK_CONNECTING, LINK_GREETING, LINK_READY, LINK_DEAD };
 
@@ -34,6 +35,7 @@ struct link {
 	unsigned lane_count;
 	uint64_t deadline_ms; /* of the welcome */
 	uint64_t empty_since_ms;
+	unsigned garbled; /* messages in a row that arrived with a wrong sum */
 };
 
 /* From the graveyard, when no callback of its connection can come any more. */
@@ -126,6 +128,12 @@ static void on_message(struct grpc_call *call, struct slice message)
 		return;
 	}
 	lane_receive(link->desk, frame);
+	if (link->garbled >= GARBLED_MAX) {
+		log_event(LOG_LEVEL_ERROR, "broker", 6005,
+			"another sidecar received messages with a wrong sum",
+			(struct log_field[]){LOG_TEXT("pillion.peer", link->key)}, 1);
+		kill_link(link, "messages arrived with a wrong sum");
+	}
 }
 
 /* A link has no natural end: whoever closes its direction wants no more. */
@@ -282,6 +290,12 @@ void link_detach(struct lane *lane)
 bool link_ready(const struct link *link)
 {
 	return link->state == LINK_READY && grpc_call_queued(&link->call) < QUEUE_MAX / 2;
+}
+
+/* Judged when the whole frame was taken: a link never ends inside the walk over its results. */
+void link_note_sum(struct link *link, bool good)
+{
+	link->garbled = good ? 0 : link->garbled + 1;
 }
 
 /* Encoded into the stream's queue: the frame may go at once. */

@@ -275,6 +275,17 @@ static void answer(struct inlet *inlet, uint64_t seq, const struct frame_outcome
 	loop_queue(member->desk->loop, &member->task);
 }
 
+/* An empty frame: any word of a lane starts the publisher's guard anew. */
+void member_alive(struct delivery *delivery)
+{
+	struct inlet *inlet = delivery->inlet;
+
+	if (inlet && !inlet->results) {
+		inlet->results = frame_create(false, FRAME_RESULTS, inlet->lane);
+		loop_queue(inlet->member->desk->loop, &inlet->member->task);
+	}
+}
+
 /* A longer pause replaces a shorter one, never the other way round. */
 void member_hold(struct member *member, uint32_t delay_ms, uint32_t status)
 {
@@ -495,6 +506,7 @@ static void take_item(struct inlet *inlet, const struct frame_item *item)
 	if (remote && record_pcrc(buf_slice(&item->message->attributes),
 			      buf_slice(&item->message->body)) != item->message->pcrc) {
 		back.kind = RESULT_INFRA; /* B11-03 */
+		back.detail = SLICE(FRAME_DETAIL_CRC);
 		answer(inlet, item->seq, &back);
 		return;
 	}

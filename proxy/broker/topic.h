@@ -99,6 +99,8 @@ void topic_tick(struct topic *topic);
 void topic_wake(struct topic *topic);
 /* Keeps the message in memory until newer ones push it out. */
 void topic_keep(struct topic *topic, struct topic_entry *entry, struct message *message);
+/* The next delivery reads it from the disk again (B11-03). */
+void topic_forget(struct topic *topic, uint64_t seq);
 void topic_plan_changed(struct topic *topic);
 /* Asks for the bytes of an entry and of some behind it; topic_wake follows. */
 void topic_read(struct topic *topic, struct topic_entry *entry);

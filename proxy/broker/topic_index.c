@@ -114,6 +114,16 @@ void topic_keep(struct topic *topic, struct topic_entry *entry, struct message *
 	}
 }
 
+/* What is in memory may be what is wrong. */
+void topic_forget(struct topic *topic, uint64_t seq)
+{
+	struct topic_entry *entry = topic_at(topic, seq);
+
+	if (entry) {
+		uncache(topic, entry);
+	}
+}
+
 enum fate { FATE_STAYS, FATE_HISTORY, FATE_UNCLAIMED };
 
 /* What may become of the oldest message, apart from ages and sizes. */

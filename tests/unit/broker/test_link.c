@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/lane.h"
 #include "live.h"
 
 #define ACKED	"acked_total{topic=\"t\",group=\"g\"} "
@@ -132,6 +133,110 @@ static void test_drain(void **state)
 	stop_pair(&publisher, &subscriber);
 }
 
+/* The publisher's part of the one lane there is. */
+static struct lane *only_lane(struct live *publisher)
+{
+	struct desk *desk = &publisher->broker->desks[0];
+
+	assert_int_equal(desk->lanes.count, 1);
+	return desk->lanes.entries[0].value;
+}
+
+#define CLASS(word) "redelivered_total{topic=\"t\",group=\"g\",class=\"" word "\"} "
+
+/* B11-04: a peer that answers no PING is lost; its deliveries are SUSPECT and come again. */
+static void test_silent_peer(void **state)
+{
+	struct live publisher, subscriber;
+
+	(void)state;
+	start_pair(&publisher, &subscriber);
+	publisher.broker->desks[0].limits.h2_ping_ms = 100;
+	publisher.broker->desks[0].limits.h2_ping_wait_ms = 200;
+	assert_int_equal(live_status(&publisher, "/v1/pub/t", "one"), 200);
+	LIVE_UNTIL(&publisher, live_metric(&publisher, ACKED) == 1);
+	/* While it answers PINGs, silence of its lanes means nothing. */
+	for (int i = 0; i < 400; i++) {
+		live_turn(&publisher);
+	}
+	assert_int_equal(live_metric(&publisher, "link_errors_total "), 0);
+	publisher.other = NULL; /* connected, and still */
+	assert_int_equal(live_status(&publisher, "/v1/pub/t", "two"), 200);
+	LIVE_UNTIL(&publisher, live_metric(&publisher, "link_errors_total ") >= 1);
+	publisher.other = &subscriber;
+	LIVE_UNTIL(&publisher, live_metric(&publisher, ACKED) == 2);
+	stop_pair(&publisher, &subscriber);
+}
+
+/* B11-04: the publisher's guard, when the subscriber's own clock says nothing. */
+static void test_guard(void **state)
+{
+	struct live publisher, subscriber;
+	struct lane *lane;
+
+	(void)state;
+	start_pair(&publisher, &subscriber);
+	assert_int_equal(live_status(&publisher, "/v1/pub/t", "one"), 200);
+	LIVE_UNTIL(&publisher, live_metric(&publisher, ACKED) == 1);
+	publisher.other = NULL;
+	assert_int_equal(live_status(&publisher, "/v1/pub/t", "two"), 200);
+	lane = only_lane(&publisher);
+	LIVE_UNTIL(&publisher, lane->outstanding == 1 || lane->demanded);
+	publisher.other = &subscriber;
+	subscriber.rig.origins[0].behave = "/hang";
+	LIVE_UNTIL(&publisher, lane->outstanding == 1);
+	publisher.other = NULL;
+	lane->active_ms -= 15000;
+	for (int i = 0; i < 100; i++) {
+		live_turn(&publisher);
+	}
+	assert_int_equal(live_metric(&publisher, CLASS("suspect")), 0);
+	lane->active_ms -= 20000;
+	LIVE_UNTIL(&publisher, live_metric(&publisher, CLASS("suspect")) == 1);
+	assert_int_equal(live_metric(&publisher, DEAD), 0);
+	subscriber.rig.origins[0].behave = NULL;
+	publisher.other = &subscriber;
+	LIVE_UNTIL(&publisher, live_metric(&publisher, ACKED) == 2);
+	stop_pair(&publisher, &subscriber);
+}
+
+/* As memory that goes bad after the commit: the disk still has the right bytes. */
+static void garble(struct live *publisher, uint64_t first, uint64_t last)
+{
+	struct topic *topic = topic_find(&publisher->broker->desks[0], SLICE("t"));
+
+	for (uint64_t seq = first; seq <= last; seq++) {
+		struct topic_entry *entry = topic_at(topic, seq);
+
+		assert_non_null(entry->message);
+		entry->message->body.data[0] ^= 1;
+	}
+}
+
+/* B11-03: a wrong sum costs no attempt and is read again; three in a row cost the link too. */
+static void test_garbled(void **state)
+{
+	for (uint64_t count = 2; count <= 3; count++) {
+		struct live publisher, subscriber;
+		uint64_t total = count + 1;
+
+		(void)state;
+		start_pair(&publisher, &subscriber);
+		broker_set_app_ready(subscriber.broker, false);
+		for (uint64_t i = 0; i < total; i++) {
+			assert_int_equal(live_status(&publisher, "/v1/pub/t", "hello"), 200);
+		}
+		garble(&publisher, 1, count);
+		broker_set_app_ready(subscriber.broker, true);
+		LIVE_UNTIL(&publisher, live_metric(&publisher, ACKED) == total);
+		assert_int_equal(live_metric(&publisher, CLASS("infra")), count);
+		assert_int_equal(subscriber.rig.origins[0].requests, total);
+		assert_int_equal(live_metric(&publisher, "link_errors_total "), count == 3);
+		assert_int_equal(live_metric(&publisher, DEAD), 0);
+		stop_pair(&publisher, &subscriber);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -139,6 +244,9 @@ int main(void)
 		cmocka_unit_test(test_dead_letter),
 		cmocka_unit_test(test_subscriber_restarts),
 		cmocka_unit_test(test_drain),
+		cmocka_unit_test(test_silent_peer),
+		cmocka_unit_test(test_guard),
+		cmocka_unit_test(test_garbled),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
