@@ -138,7 +138,9 @@ static void submit(struct raftreg_node *node, const struct raft_effects *effects
 /* RC-05: what must not leave before a sync is held as bytes; everything else leaves now. */
 static void send_message(struct raftreg_node *node, const struct raft_message *message)
 {
-	bool bulk = message->kind == RAFT_APPEND;
+	enum peers_way way = message->kind == RAFT_APPEND      ? PEERS_BULK
+			     : message->kind == RAFT_HEARTBEAT ? PEERS_HEARTBEAT
+							       : PEERS_CONTROL;
 	struct node_held *held;
 	struct buf bytes;
 
@@ -149,7 +151,7 @@ static void send_message(struct raftreg_node *node, const struct raft_message *m
 	buf_init(&bytes);
 	wire_put_message(message, wire_tag(node->uuid, node->epoch), &bytes);
 	if (message->after <= node->persisted) {
-		peers_send(node->peers, message->to, bulk, buf_slice(&bytes));
+		peers_send(node->peers, message->to, way, buf_slice(&bytes));
 		buf_fini(&bytes);
 		return;
 	}
@@ -157,7 +159,7 @@ static void send_message(struct raftreg_node *node, const struct raft_message *m
 	list_init(&held->node);
 	held->after = message->after;
 	held->to = message->to;
-	held->bulk = bulk;
+	held->way = way;
 	held->bytes = bytes;
 	list_push_back(&node->held, &held->node);
 }
@@ -169,7 +171,8 @@ static void release_held(struct raftreg_node *node)
 		struct node_held *held = LIST_ENTRY(place, struct node_held, node);
 
 		if (held->after <= node->persisted) {
-			peers_send(node->peers, held->to, held->bulk, buf_slice(&held->bytes));
+			peers_send(node->peers, held->to, (enum peers_way)held->way,
+				buf_slice(&held->bytes));
 			free_held(held);
 		}
 	}
@@ -469,6 +472,7 @@ static void on_tick(struct timer *timer)
 		node_request_tick(node, now);
 		node_member_tick(node, now);
 		fanout_tick(node->fanout, now);
+		peers_tick(node->peers, loop_now_ms(node->loop));
 		node_wake(node);
 	}
 	tick_leave(node, now);

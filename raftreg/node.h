@@ -114,7 +114,7 @@ struct raftreg_node {
 	_Atomic unsigned leaves_asked, leaves_done;
 	pthread_mutex_t reason_lock;
 	char reason[128];
-	_Atomic uint64_t leader_changes, proposals, reads, renewals, expired;
+	_Atomic uint64_t leader_changes, proposals, reads, renewals, expired, peer_failures;
 };
 
 /* Any thread. */

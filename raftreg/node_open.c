@@ -24,9 +24,7 @@
 #include "raftreg/peers.h"
 
 #define UNCOMMITTED_MAX	   (16u * 1024 * 1024) /* registry.md 1 */
-#define APPEND_MAX	   (1024u * 1024)
 #define INFLIGHT_MAX	   128
-#define INFLIGHT_BYTES	   (4u * 1024 * 1024)
 #define SNAPSHOT_LOG_BYTES (16u * 1024 * 1024) /* RS-12, fixed for now */
 #define KEPT_ENTRIES	   16384u	       /* RS-13 */
 #define STOP_TURNS_MS	   20
@@ -102,9 +100,9 @@ static struct raft *create_core(const struct raftreg_node *node)
 		.uncommitted_bytes_max = UNCOMMITTED_MAX,
 		.election_ms = node->settings.election_ms,
 		.heartbeat_ms = node->settings.heartbeat_ms,
-		.append_bytes_max = APPEND_MAX,
+		.append_bytes_max = NODE_APPEND_MAX,
 		.inflight_messages_max = INFLIGHT_MAX,
-		.inflight_bytes_max = INFLIGHT_BYTES};
+		.inflight_bytes_max = NODE_INFLIGHT_BYTES};
 
 	do {
 		rng_system_bytes(&options.seed, sizeof options.seed);

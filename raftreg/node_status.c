@@ -238,6 +238,8 @@ void node_status_metrics(const struct raftreg_node *node, struct buf *ret_text)
 	put_metric(ret_text, "read_rounds_total", "counter", (double)atomic_load(&node->reads));
 	put_metric(ret_text, "renewals_total", "counter", (double)atomic_load(&node->renewals));
 	put_metric(ret_text, "expired_total", "counter", (double)atomic_load(&node->expired));
+	put_metric(ret_text, "peer_failures_total", "counter",
+		(double)atomic_load(&node->peer_failures));
 	put_metric(ret_text, "subscribers", "gauge", (double)fanout_count(node->fanout));
 	put_metric(ret_text, "role_stopped", "gauge", atomic_load(&node->role_stopped) ? 1 : 0);
 	mem_free(status);

@@ -15,6 +15,8 @@
 #define NODE_APPLY_MAX	    4096 /* entries a turn */
 #define NODE_CANDIDATES_MAX 32
 #define NODE_SEEDS_MAX	    64
+#define NODE_APPEND_MAX	    (1024u * 1024) /* registry.md 1 */
+#define NODE_INFLIGHT_BYTES (4u * 1024 * 1024)
 
 /* Copied from the configuration at the start: the registry thread keeps no pointer
  * into a snapshot that a reload replaces. */
@@ -72,7 +74,7 @@ struct node_request {
 struct node_held { /* a message that waits for its sequence to be durable */
 	struct list_node node;
 	uint64_t after, to;
-	bool bulk;
+	int way; /* enum peers_way */
 	struct buf bytes;
 };
 

@@ -21,10 +21,12 @@
 #define REDIAL_MAX_MS	  1000
 #define KNOCK_MAX_MS	  3000
 #define CONTROL_QUEUE_MAX (1024u * 1024)
-#define BULK_QUEUE_MAX	  (5u * 1024 * 1024) /* in-flight limit, and some */
-#define RELAY_QUEUE_MAX	  (8u * 1024 * 1024)
-#define SNAPSHOTS_MAX	  2 /* at once, RT-08 */
-#define CHUNK_MS	  4 /* 256 KiB each: 64 MiB/s */
+#define CONTROL_OUT_MAX	  (16u * 1024) /* behind it heartbeats wait, and are replaced */
+/* The window, with the APPEND that fills it, one chunk, and what entries cost on the wire. */
+#define BULK_QUEUE_MAX	(NODE_INFLIGHT_BYTES + NODE_APPEND_MAX + SNAPFILE_CHUNK + 512 * 1024)
+#define RELAY_QUEUE_MAX (8u * 1024 * 1024)
+#define SNAPSHOTS_MAX	2 /* at once, RT-08 */
+#define CHUNK_MS	4 /* 256 KiB each: 64 MiB/s */
 
 enum lane_kind { LANE_CONTROL, LANE_BULK, LANE_COUNT };
 
@@ -37,6 +39,10 @@ struct lane {
 	bool closing;		       /* closed here; on_closed is still to come */
 	struct timer redial;
 	uint64_t backoff_ms; /* bound of the next wait */
+	/* RT-06: bytes of this turn, which may still leave; a heartbeat behind older ones. */
+	size_t fresh;
+	struct buf heartbeat;
+	uint64_t written, written_ms; /* what the socket had taken when it last took something */
 };
 
 struct outgoing { /* a snapshot on its way */
@@ -67,8 +73,9 @@ struct peers {
 	struct block_pool pool;
 	struct http_limits limits;
 	struct rng rng;
-	bool closed;   /* the replica ends */
-	bool knocking; /* seeds are being asked */
+	struct task wrote; /* ends a turn's `fresh` */
+	bool closed;	   /* the replica ends */
+	bool knocking;	   /* seeds are being asked */
 	uint64_t next_token;
 };
 
@@ -91,6 +98,9 @@ static void free_peer(void *object)
 	struct peer *peer = object;
 
 	list_unlink(&peer->node);
+	for (int i = 0; i < LANE_COUNT; i++) {
+		buf_fini(&peer->lanes[i].heartbeat);
+	}
 	buf_fini(&peer->outgoing.file);
 	mem_free(peer);
 }
@@ -120,6 +130,8 @@ static void lane_down(struct lane *lane)
 	bool was_open = lane->open;
 
 	lane->open = false;
+	lane->fresh = 0;
+	buf_clear(&lane->heartbeat);
 	if (lane->kind == LANE_CONTROL && peer->relay_open) {
 		peer->relay_open = false;
 		grpc_call_fini(&peer->relay);
@@ -138,6 +150,7 @@ static void lane_down(struct lane *lane)
 		struct raft_event event = {
 			.kind = RAFT_UNREACHABLE, .u.unreachable = {.peer = peer->replica.id}};
 
+		atomic_fetch_add(&peer->peers->node->peer_failures, 1);
 		(void)node_step(peer->peers->node, &event);
 	}
 }
@@ -271,6 +284,35 @@ static int open_call(struct lane *lane, struct grpc_call *call, struct slice pat
 	return grpc_call_open(call, connection_codec(lane->connection), &request, options);
 }
 
+/* What the codec holds for this stream, and what it gave to a socket that has not taken it. */
+static size_t lane_unsent(const struct lane *lane)
+{
+	uint64_t produced = connection_codec(lane->connection)->produced;
+
+	ASSERT(lane->open && produced >= connection_written(lane->connection));
+	return grpc_call_queued(&lane->call) +
+	       (size_t)(produced - connection_written(lane->connection));
+}
+
+static int lane_send(struct lane *lane, struct slice bytes)
+{
+	lane->fresh += bytes.size + 5; /* the prefix of gRPC */
+	loop_queue_write(lane->peer->peers->node->loop, &lane->peer->peers->wrote);
+	return grpc_call_send(&lane->call, bytes);
+}
+
+/* The write stage has begun: from now on whatever was sent is old. */
+static void run_wrote(struct task *task)
+{
+	struct peers *peers = container_of(task, struct peers, wrote);
+
+	LIST_FOR_EACH(node, &peers->list) {
+		struct peer *peer = LIST_ENTRY(node, struct peer, node);
+
+		peer->lanes[LANE_CONTROL].fresh = peer->lanes[LANE_BULK].fresh = 0;
+	}
+}
+
 /* First on every stream: who we are, which start this is, and where our log ends. */
 static void say_hello(struct lane *lane)
 {
@@ -280,7 +322,7 @@ static void say_hello(struct lane *lane)
 	buf_init(&bytes);
 	node_fill_hello(lane->peer->peers->node, hello);
 	wire_put_hello(hello, &bytes);
-	if (grpc_call_send(&lane->call, buf_slice(&bytes)) < 0) {
+	if (lane_send(lane, buf_slice(&bytes)) < 0) {
 		close_lane(lane);
 	}
 	buf_fini(&bytes);
@@ -312,6 +354,7 @@ static void on_open(struct connection *connection)
 		return;
 	}
 	lane->open = true;
+	lane->written_ms = loop_now_ms(peer->peers->node->loop);
 	say_hello(lane);
 	if (lane->kind == LANE_CONTROL && lane->open &&
 		open_call(lane, &peer->relay, SLICE("/pillion.v1.Registry/Relay"), &relay) == 0) {
@@ -374,7 +417,8 @@ static void dial(struct lane *lane)
 		.pool = &peers->pool,
 		.limits = &peers->limits,
 		.events = &events,
-		.owner = lane};
+		.owner = lane,
+		.out_max = lane->kind == LANE_CONTROL ? CONTROL_OUT_MAX : 0};
 	struct connection_target target = {.host = replica->host,
 		.port = replica->port,
 		.h2 = true,
@@ -418,6 +462,7 @@ static struct peer *add_peer(struct peers *peers, const struct state_replica *re
 
 		lane->peer = peer;
 		lane->kind = (enum lane_kind)i;
+		buf_init(&lane->heartbeat);
 		timer_init(&lane->redial, on_redial);
 		/* A seed is only asked; bulk is for those that replicate. */
 		if (!seed || i == LANE_CONTROL) {
@@ -434,6 +479,7 @@ struct peers *peers_create(struct raftreg_node *node)
 
 	peers->node = node;
 	list_init(&peers->list);
+	task_init(&peers->wrote, run_wrote);
 	block_pool_init(&peers->pool, 64);
 	http_limits_default(&peers->limits);
 	rng_seed_system(&peers->rng);
@@ -457,6 +503,7 @@ void peers_destroy(struct peers *peers)
 		return;
 	}
 	ASSERT(list_empty(&peers->list));
+	task_cancel(&peers->wrote);
 	block_pool_fini(&peers->pool);
 	mem_free(peers);
 }
@@ -525,20 +572,72 @@ void peers_knock(struct peers *peers, bool enabled)
 
 /* RC-10: what cannot be sent is lost, and the core copes. Only the failure counts
  * (RT-06). */
-void peers_send(struct peers *peers, uint64_t to, bool bulk, struct slice bytes)
+void peers_send(struct peers *peers, uint64_t to, enum peers_way way, struct slice bytes)
 {
 	struct peer *peer = find_peer(peers, to);
-	struct lane *lane = peer ? &peer->lanes[bulk ? LANE_BULK : LANE_CONTROL] : NULL;
+	struct lane *lane =
+		peer ? &peer->lanes[way == PEERS_BULK ? LANE_BULK : LANE_CONTROL] : NULL;
 
-	if (!lane || !lane->open) {
+	if (!lane || !lane->open || lane->closing) {
 		return;
 	}
-	if (grpc_call_send(&lane->call, bytes) < 0 && lane->connection && !lane->closing) {
+	if (way == PEERS_HEARTBEAT) {
+		buf_clear(&lane->heartbeat);
+		/* Something older has not left yet: only the newest of these shall follow it. */
+		if (lane_unsent(lane) > lane->fresh) {
+			buf_append_slice(&lane->heartbeat, bytes);
+			return;
+		}
+	}
+	if (lane_send(lane, bytes) < 0 && lane->connection) {
 		/* RT-06: an overflow closes. From a task of the connection's own, not from here:
 		 * the core is being stepped. */
 		lane->closing = true;
 		connection_close(lane->connection, REASON_shutdown, true);
 	}
+}
+
+/* RT-06: a socket that takes nothing for so long leads nowhere. */
+static void tick_lane(struct lane *lane, uint64_t now_ms)
+{
+	const struct raftreg_node *node = lane->peer->peers->node;
+	uint64_t written = lane->open && !lane->closing ? connection_written(lane->connection) : 0;
+	size_t unsent = lane->open && !lane->closing ? lane_unsent(lane) : 0;
+
+	if (unsent == 0 || written != lane->written) {
+		lane->written = written;
+		lane->written_ms = now_ms;
+	} else if (now_ms - lane->written_ms >= 2 * (uint64_t)node->settings.election_ms) {
+		log_event(LOG_LEVEL_WARN, "raftreg", 0, "a connection to a replica stands still",
+			(struct log_field[]){LOG_TEXT("pillion.replica", lane->peer->replica.name),
+				LOG_NUMBER("pillion.bytes", unsent)},
+			2);
+		close_lane(lane);
+		return;
+	}
+	if (unsent == 0 && lane->heartbeat.size > 0) {
+		(void)lane_send(lane, buf_slice(&lane->heartbeat));
+		buf_clear(&lane->heartbeat);
+	}
+}
+
+void peers_tick(struct peers *peers, uint64_t now_ms)
+{
+	LIST_FOR_EACH(node, &peers->list) {
+		struct peer *peer = LIST_ENTRY(node, struct peer, node);
+
+		for (int i = 0; i < LANE_COUNT; i++) {
+			tick_lane(&peer->lanes[i], now_ms);
+		}
+	}
+}
+
+size_t peers_unsent(const struct peers *peers, uint64_t id, bool bulk)
+{
+	const struct peer *peer = find_peer(peers, id);
+	const struct lane *lane = peer ? &peer->lanes[bulk ? LANE_BULK : LANE_CONTROL] : NULL;
+
+	return lane && lane->open && !lane->closing ? lane_unsent(lane) + lane->heartbeat.size : 0;
 }
 
 /* RD-08: over the control connection's relay stream; false keeps the request waiting
@@ -633,7 +732,8 @@ static void on_chunk_timer(struct timer *timer)
 		left < SNAPFILE_CHUNK ? left : SNAPFILE_CHUNK);
 	buf_init(&bytes);
 	wire_put_chunk(&chunk, &bytes);
-	result = grpc_call_send(&lane->call, buf_slice(&bytes));
+	/* RT-06: one chunk at most waits beside the window of APPENDs. */
+	result = grpc_call_queued(&lane->call) == 0 ? lane_send(lane, buf_slice(&bytes)) : -EAGAIN;
 	buf_fini(&bytes);
 	if (result == 0) {
 		outgoing->offset += chunk.bytes.size;

@@ -19,7 +19,12 @@ void peers_set(struct peers *peers, const struct state_replica *replicas, size_t
 /* Also dial these addresses until it is known who lives there (id 0). */
 void peers_knock(struct peers *peers, bool enabled);
 /* An encoded message. Not connected or full: it is lost (the core repeats). */
-void peers_send(struct peers *peers, uint64_t to, bool bulk, struct slice bytes);
+enum peers_way { PEERS_CONTROL, PEERS_HEARTBEAT, PEERS_BULK };
+void peers_send(struct peers *peers, uint64_t to, enum peers_way way, struct slice bytes);
+/* Each NODE_TICK_MS: closes connections that make no progress (RT-06). */
+void peers_tick(struct peers *peers, uint64_t now_ms);
+/* Bytes that the socket has not taken yet, a heartbeat that waits included; 0: not connected. */
+size_t peers_unsent(const struct peers *peers, uint64_t id, bool bulk);
 /* A client's request for the leader; false: not connected. */
 bool peers_relay(struct peers *peers, uint64_t to, struct slice frame);
 /* RT-08: reads the file first and then sends it in chunks; the end of it, good or

@@ -1,0 +1,363 @@
+/*
+ * A replica's connections to a peer that accepts and reads nothing (registry.md RT-06). The peer is
+ * a socket of this file; what the registry thread owns is looked at on that thread, by mail.
+ */
+#include <arpa/inet.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "net/resolver.h"
+#include "raftreg/node.h"
+#include "raftreg/peers.h"
+#include "support.h"
+
+#define WAIT_MS 20000
+#define PEER	77u
+
+static struct world {
+	struct loop *loop;
+	struct resolver *resolver;
+	struct config *config;
+	char *directory;
+	struct raftreg_node *node;
+	int listener;
+	uint16_t port;
+} world;
+
+struct question {
+	struct mail mail;
+	void (*run)(struct raftreg_node *node, void *argument);
+	void *argument;
+	atomic_bool done;
+};
+
+static void deliver_question(struct mail *mail)
+{
+	struct question *question = container_of(mail, struct question, mail);
+
+	question->run(world.node, question->argument);
+	atomic_store(&question->done, true);
+}
+
+static bool is_done(void *context)
+{
+	return atomic_load(&((struct question *)context)->done);
+}
+
+/* On the registry thread, and waited for. */
+static void ask(void (*run)(struct raftreg_node *node, void *argument), void *argument)
+{
+	struct question question = {
+		.mail.deliver = deliver_question, .run = run, .argument = argument};
+
+	mailbox_post(loop_mailbox(world.node->loop), &question.mail);
+	assert_true(support_until(world.loop, is_done, &question, WAIT_MS));
+}
+
+/* How long a connection may stand still follows from E; the core's own is another copy. */
+static void set_election(struct raftreg_node *node, void *argument)
+{
+	node->settings.election_ms = *(uint32_t *)argument;
+}
+
+static void add_peer(struct raftreg_node *node, void *argument)
+{
+	struct state_replica replica = {.id = PEER, .host = "127.0.0.1", .name = "mute"};
+
+	(void)argument;
+	replica.port = world.port;
+	peers_set(node->peers, &replica, 1);
+}
+
+static bool leads(void *context)
+{
+	struct raftreg_node_health health;
+
+	(void)context;
+	raftreg_node_health(world.node, &health);
+	return health.is_leader;
+}
+
+static void listen_small(void)
+{
+	struct sockaddr_in address = {
+		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t size = sizeof address;
+	int small = 4096;
+
+	world.listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_true(world.listener >= 0);
+	(void)setsockopt(world.listener, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+	assert_int_equal(bind(world.listener, (struct sockaddr *)&address, size), 0);
+	assert_int_equal(listen(world.listener, 8), 0);
+	assert_int_equal(getsockname(world.listener, (struct sockaddr *)&address, &size), 0);
+	world.port = ntohs(address.sin_port);
+}
+
+static int setup(void **state)
+{
+	struct raftreg_node_options options = {.name = "voter", .advertise_host = "127.0.0.1"};
+	uint32_t patient = 3600000;
+	struct err err;
+
+	(void)state;
+	memset(&world, 0, sizeof world);
+	assert_int_equal(loop_create(&world.loop), 0);
+	assert_int_equal(resolver_create(&world.resolver), 0);
+	listen_small();
+	world.directory = support_directory();
+	world.config = support_config("voter", CONFIG_ROLE_VOTER, CONFIG_BOOTSTRAP_ALONE, NULL);
+	options.config = world.config;
+	options.data_dir = world.directory;
+	options.advertise_port = 1;
+	options.resolver = world.resolver;
+	options.control_loop = world.loop;
+	err_clear(&err);
+	assert_int_equal(raftreg_node_start(&options, &world.node, &err), 0);
+	assert_true(support_until(world.loop, leads, NULL, WAIT_MS));
+	ask(set_election, &patient);
+	ask(add_peer, NULL);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	raftreg_node_stop(world.node);
+	support_config_free(world.config);
+	support_remove(world.directory);
+	close(world.listener);
+	resolver_destroy(world.resolver);
+	for (int i = 0; i < 8; i++) {
+		loop_turn(world.loop, 0);
+	}
+	loop_destroy(world.loop);
+	return 0;
+}
+
+static void send_all(int fd, const void *bytes, size_t size)
+{
+	assert_int_equal(send(fd, bytes, size, MSG_NOSIGNAL), (ssize_t)size);
+}
+
+/* Two connections; each is told that HTTP/2 is spoken here, and that is all. */
+static void accept_lane(int *ret_fd)
+{
+	static const uint8_t settings[9] = {0, 0, 0, 4, 0, 0, 0, 0, 0};
+	struct pollfd poll_set = {.fd = world.listener, .events = POLLIN};
+
+	assert_int_equal(poll(&poll_set, 1, WAIT_MS), 1);
+	*ret_fd = accept(world.listener, NULL, NULL);
+	assert_true(*ret_fd >= 0);
+	send_all(*ret_fd, settings, sizeof settings);
+}
+
+struct sending {
+	enum peers_way way;
+	unsigned count;
+	char fill;
+	size_t size;
+};
+
+static void send_some(struct raftreg_node *node, void *argument)
+{
+	const struct sending *sending = argument;
+	char *bytes = mem_alloc(sending->size);
+
+	for (unsigned i = 0; i < sending->count; i++) {
+		memset(bytes, sending->fill, sending->size);
+		(void)snprintf(bytes, sending->size, "beat-%06u.", i);
+		peers_send(node->peers, PEER, sending->way,
+			slice_make((const uint8_t *)bytes, sending->size));
+	}
+	mem_free(bytes);
+}
+
+struct figures {
+	bool connected;
+	size_t control, bulk;
+	uint64_t failures;
+};
+
+static void look(struct raftreg_node *node, void *argument)
+{
+	struct figures *figures = argument;
+
+	figures->connected = peers_is_connected(node->peers, PEER);
+	figures->control = peers_unsent(node->peers, PEER, false);
+	figures->bulk = peers_unsent(node->peers, PEER, true);
+	figures->failures = atomic_load(&node->peer_failures);
+}
+
+static struct figures figures_now(void)
+{
+	struct figures figures;
+
+	ask(look, &figures);
+	return figures;
+}
+
+static bool is_connected(void *context)
+{
+	(void)context;
+	return figures_now().connected;
+}
+
+static bool is_stuck(void *context)
+{
+	size_t *before = context;
+	size_t now = figures_now().control;
+	bool same = now > 0 && now == *before;
+
+	*before = now;
+	return same;
+}
+
+static bool has_failed(void *context)
+{
+	return figures_now().failures > *(uint64_t *)context;
+}
+
+static void connect_lanes(int fds[2])
+{
+	accept_lane(&fds[0]);
+	accept_lane(&fds[1]);
+	assert_true(support_until(world.loop, is_connected, NULL, WAIT_MS));
+}
+
+/* Until the flow-control window of 64 KiB is used up and bytes stay. */
+static void fill_control(void)
+{
+	struct sending filling = {PEERS_CONTROL, 8, 'x', 40000};
+	size_t before = 0;
+
+	ask(send_some, &filling);
+	assert_true(support_until(world.loop, is_stuck, &before, WAIT_MS));
+}
+
+/* Opens the windows wide and looks for the heartbeats that follow the filling. */
+static void read_beats(const int fds[2], unsigned *ret_count, unsigned *ret_last)
+{
+	static const uint8_t window[26] = {
+		0, 0, 4, 8, 0, 0, 0, 0, 0, 0, 0x10, 0, 0, 0, 0, 4, 8, 0, 0, 0, 0, 1, 0, 0x10, 0, 0};
+	uint64_t until = clock_monotonic_ms() + WAIT_MS;
+	struct buf seen[2];
+
+	*ret_count = 0;
+	for (int i = 0; i < 2; i++) {
+		buf_init(&seen[i]);
+		send_all(fds[i], window, sizeof window);
+	}
+	while (*ret_count == 0 && clock_monotonic_ms() < until) {
+		for (int i = 0; i < 2; i++) {
+			uint8_t *room = buf_reserve(&seen[i], 65536);
+			ssize_t got = recv(fds[i], room, 65536, MSG_DONTWAIT);
+			const char *at;
+
+			seen[i].size += got > 0 ? (size_t)got : 0;
+			for (at = buf_string(&seen[i]);
+				(at = memmem(at, seen[i].size - (size_t)(at - buf_string(&seen[i])),
+					 ".\0h", 3)) != NULL;
+				at += 3) {
+				assert_int_equal(sscanf(at - 11, "beat-%06u.", ret_last), 1);
+				(*ret_count)++;
+			}
+		}
+		loop_turn(world.loop, 1);
+	}
+	buf_fini(&seen[0]);
+	buf_fini(&seen[1]);
+}
+
+/* RT-06: only the newest of a hundred heartbeats waits behind what has not left, and it arrives. */
+static void test_heartbeats_replace_each_other(void **state)
+{
+	struct sending beats = {PEERS_HEARTBEAT, 100, 'h', 60};
+	unsigned count, last;
+	size_t before;
+	int fds[2];
+
+	(void)state;
+	connect_lanes(fds);
+	fill_control();
+	before = figures_now().control;
+	ask(send_some, &beats);
+	assert_int_equal(figures_now().control, before + beats.size);
+	read_beats(fds, &count, &last);
+	assert_int_equal(count, 1);
+	assert_int_equal(last, 99);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+/* A connection with room takes each of them at once. */
+static void test_heartbeats_pass(void **state)
+{
+	struct sending beats = {PEERS_HEARTBEAT, 3, 'h', 60};
+	unsigned count, last;
+	int fds[2];
+
+	(void)state;
+	connect_lanes(fds);
+	ask(send_some, &beats);
+	read_beats(fds, &count, &last);
+	assert_int_equal(last, count - 1);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+/* More than 1 MiB unsent ends the control connection alone, and counts as one failure. */
+static void test_overflow_closes(void **state)
+{
+	struct sending much = {PEERS_CONTROL, 40, 'x', 40000};
+	struct sending bulk = {PEERS_BULK, 1, 'x', 40000};
+	struct figures figures = figures_now();
+	uint64_t failures = figures.failures;
+	int fds[2];
+
+	(void)state;
+	connect_lanes(fds);
+	ask(send_some, &bulk);
+	ask(send_some, &much);
+	assert_true(support_until(world.loop, has_failed, &failures, WAIT_MS));
+	figures = figures_now();
+	assert_int_equal(figures.failures, failures + 1);
+	assert_int_equal(figures.control, 0);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+/* Nothing is taken for 2E: closed, counted once, and dialled again. */
+static void test_standstill_closes(void **state)
+{
+	struct figures figures = figures_now();
+	uint64_t failures = figures.failures;
+	uint32_t election_ms = 150;
+	int fds[3];
+
+	(void)state;
+	connect_lanes(fds);
+	fill_control();
+	ask(set_election, &election_ms);
+	assert_true(support_until(world.loop, has_failed, &failures, WAIT_MS));
+	assert_int_equal(figures_now().failures, failures + 1);
+	accept_lane(&fds[2]);
+	assert_true(support_until(world.loop, is_connected, NULL, WAIT_MS));
+	for (int i = 0; i < 3; i++) {
+		close(fds[i]);
+	}
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {TEST(test_heartbeats_replace_each_other),
+		TEST(test_heartbeats_pass), TEST(test_overflow_closes),
+		TEST(test_standstill_closes)};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
