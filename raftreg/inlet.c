@@ -8,17 +8,18 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "raftreg/core/status.h"
 #include "raftreg/fanout.h"
 #include "raftreg/node.h"
 
-enum { GRPC_OK = 0, GRPC_FAILED_PRECONDITION = 9, GRPC_ABORTED = 10, GRPC_UNAVAILABLE = 14 };
+enum { GRPC_OK = 0, GRPC_FAILED_PRECONDITION = 9, GRPC_UNAVAILABLE = 14 };
 
 struct inlet {
 	struct raftreg_node *node;
 	struct gate_stream *stream;
 	struct node_origin origin; /* relay */
 	/* Of a peer, after its Hello: */
-	uint64_t id, boot_id;
+	uint64_t id, boot_id, boot_count;
 };
 
 /* RD-08: the answer goes back over the stream the request was relayed on, under the
@@ -74,38 +75,61 @@ static void refuse(struct inlet *inlet, int status, const char *text)
 	gate_finish(stream, status, text);
 }
 
-struct older {
-	uint64_t id, boot_id;
-	struct gate_stream *found;
+struct lives {
+	const struct wire_hello *hello;
+	struct gate_stream *older;
+	bool newer;
 };
 
 /* One at a time, for the table changes when a stream is finished. */
-static void find_older(void *context, struct gate_stream *stream)
+static void find_lives(void *context, struct gate_stream *stream)
 {
-	struct older *older = context;
+	struct lives *lives = context;
 	const struct inlet *inlet = stream->owner;
 
-	if (stream->kind <= DOOR_BULK && inlet && inlet->id == older->id &&
-		inlet->boot_id != older->boot_id) {
-		older->found = stream;
+	if (stream->kind > DOOR_BULK || !inlet || inlet->id != lives->hello->self.id ||
+		inlet->boot_id == lives->hello->boot_id) {
+		return;
+	}
+	if (inlet->boot_count > lives->hello->boot_count) {
+		lives->newer = true;
+	} else {
+		lives->older = stream;
 	}
 }
 
-/* RT-03: a newer start of a peer ends what an older one left. */
-static bool drop_older(struct inlet *inlet, const struct wire_hello *hello)
+/* RT-03: a newer start of a peer ends what an older one left. False: this is the older one. */
+static bool outlives(const struct inlet *inlet, const struct wire_hello *hello)
 {
-	struct older older = {.id = hello->self.id, .boot_id = hello->boot_id};
-	bool any = false;
+	struct lives lives = {.hello = hello};
 
 	do {
-		older.found = NULL;
-		gate_each(node_gate(inlet->node), find_older, &older);
-		if (older.found) {
-			refuse(older.found->owner, GRPC_ABORTED, "a newer start of this replica");
-			any = true;
+		lives.older = NULL;
+		gate_each(node_gate(inlet->node), find_lives, &lives);
+		if (lives.older) {
+			refuse(lives.older->owner, INLET_ABORTED, "a newer start of this replica");
 		}
-	} while (older.found);
-	return any;
+	} while (lives.older);
+	return !lives.newer;
+}
+
+/* RT-03: it does not know that it lacks what it acknowledged in this term, so its votes must not
+ * count as certain ones. Of a higher term than ours nothing is held here. */
+static bool has_lost(const struct raftreg_node *node, const struct wire_hello *hello)
+{
+	struct raft_status *status;
+	uint64_t match = 0;
+
+	if (!node_is_leader(node) || hello->uncertain || hello->term > node->now.term) {
+		return false;
+	}
+	status = mem_alloc(sizeof *status);
+	raft_status_get(node->raft, status);
+	for (size_t i = 0; i < status->peer_count; i++) {
+		match = status->peers[i].id == hello->self.id ? status->peers[i].match : match;
+	}
+	mem_free(status);
+	return hello->last_index < match;
 }
 
 /* Also tells whom we know: the other side may be looking for its cluster. */
@@ -164,13 +188,26 @@ static void on_hello(struct inlet *inlet, const struct wire_hello *hello)
 		refuse(inlet, GRPC_FAILED_PRECONDITION, "another cluster");
 		return;
 	}
+	if (!outlives(inlet, hello)) {
+		refuse(inlet, INLET_ABORTED, "an older start of this replica");
+		return;
+	}
+	if (inlet->stream->kind == DOOR_CONTROL && has_lost(node, hello)) {
+		log_event(LOG_LEVEL_ERROR, "raftreg", 2103,
+			"a replica has less than it acknowledged",
+			(struct log_field[]){LOG_TEXT("pillion.replica", hello->self.name),
+				LOG_NUMBER("pillion.index", hello->last_index)},
+			2);
+		refuse(inlet, INLET_ABORTED, INLET_LOST);
+		return;
+	}
 	inlet->id = hello->self.id;
 	inlet->boot_id = hello->boot_id;
+	inlet->boot_count = hello->boot_count;
 	if (inlet->stream->kind != DOOR_CONTROL) {
 		return;
 	}
 	if (hello->self.id != node->self.id) {
-		(void)drop_older(inlet, hello);
 		check_reset(node, hello);
 		node_member_knock(node, hello);
 	}

@@ -9,6 +9,10 @@
 
 struct raftreg_node;
 
+/* RT-03: the status of a stream whose replica has less than it acknowledged. */
+#define INLET_ABORTED 10
+#define INLET_LOST    "lost entries"
+
 /* One table for all kinds of streams; the kind of a stream decides who owns it. */
 extern const struct gate_events inlet_events; /* their owner is the node */
 

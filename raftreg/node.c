@@ -611,6 +611,31 @@ static void receive_chunk(struct raftreg_node *node, const struct wire_chunk *ch
 	store_stage(node->store, incoming->token, &incoming->meta.snapshot, &incoming->file);
 }
 
+/* RT-03, RI-06. The flag is durable before the next Hello says it. */
+void node_lost_entries(struct raftreg_node *node)
+{
+	struct raft_event event = {.kind = RAFT_LOST_ENTRIES};
+
+	if (node->now.hard.uncertain) {
+		return;
+	}
+	(void)node_step(node, &event);
+	if (node->now.hard.uncertain) {
+		node->doubt_seq = node->now.persist_seq;
+		log_event(LOG_LEVEL_ERROR, "raftreg", 2103,
+			"this replica lost entries that it had acknowledged", NULL, 0);
+	}
+}
+
+/* RM-14: a leader tells a commit of what this replica acknowledged. If that is not here it was
+ * lost since; the core would take the message for a breach. */
+static bool is_breach(const struct raftreg_node *node, const struct raft_message *message)
+{
+	return message->kind == RAFT_HEARTBEAT && message->term >= node->now.term &&
+	       message->commit > node->now.commit_index && !node->now.hard.uncertain &&
+	       !raft_entry_at(node->raft, message->commit);
+}
+
 /* RM-18: whoever reads the log sees an election that was wished for, not a lost leader. */
 static void note_handover(const struct raftreg_node *node, const struct raft_message *message)
 {
@@ -641,7 +666,12 @@ void node_receive(struct raftreg_node *node, struct slice bytes, uint64_t from)
 				NULL, 0);
 			return;
 		}
-		if (given == tag && message.from == from && message.to == node->self.id) {
+		if (given != tag || message.from != from || message.to != node->self.id) {
+			log_event(LOG_LEVEL_DEBUG, "raftreg", 0, "message of another stream", NULL,
+				0);
+		} else if (is_breach(node, &message)) {
+			node_lost_entries(node);
+		} else {
 			(void)node_step(node, &event);
 			note_handover(node, &message);
 		}

@@ -56,7 +56,7 @@ struct raftreg_node {
 
 	/* RC-04 (3), RC-05: the last sequence that is durable, and the messages that
 	 * wait for more. */
-	uint64_t persisted;
+	uint64_t persisted, doubt_seq; /* doubt: with it the uncertain flag is durable (RT-03) */
 	struct list_node held;
 	struct list_node waiting, reading_list, proposed, relayed; /* of struct node_request */
 	size_t request_count;
@@ -110,8 +110,7 @@ struct raftreg_node {
 
 	/* Read by other threads. */
 	_Atomic bool role_stopped, leader_known, is_leader;
-	/* RB-05: how many leaves control asked for, and how many are done. */
-	_Atomic unsigned leaves_asked, leaves_done;
+	_Atomic unsigned leaves_asked, leaves_done; /* RB-05: by control; here */
 	pthread_mutex_t reason_lock;
 	char reason[128];
 	_Atomic uint64_t leader_changes, proposals, reads, renewals, expired, peer_failures;
@@ -128,6 +127,8 @@ uint64_t node_now_ms(const struct raftreg_node *node);
  * the effects of a step are lent only until the next one. */
 enum raft_refusal node_step(struct raftreg_node *node, struct raft_event *event);
 void node_wake(struct raftreg_node *node); /* run a turn soon */
+/* RT-03: a leader holds more of this replica than its log has. */
+void node_lost_entries(struct raftreg_node *node);
 /* RS-16. */
 void node_stop_role(struct raftreg_node *node, const char *reason);
 bool node_is_leader(const struct raftreg_node *node);

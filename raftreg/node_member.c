@@ -109,7 +109,7 @@ void node_fill_hello(struct raftreg_node *node, struct wire_hello *ret_hello)
 	raft_status_get(node->raft, status);
 	ret_hello->term = status->term;
 	ret_hello->last_index = status->last_index;
-	ret_hello->uncertain = status->uncertain;
+	ret_hello->uncertain = status->uncertain && node->persisted >= node->doubt_seq;
 	mem_free(status);
 	for (size_t i = 0; i < node->state.replica_count; i++) {
 		ret_hello->replicas[ret_hello->replica_count++] = node->state.replicas[i];

@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "http/grpc.h"
+#include "raftreg/inlet.h"
 #include "upstream/connection.h"
 
 #define CONNECT_MS	  1000 /* RT-06 */
@@ -245,6 +246,10 @@ static void on_call_closed(struct grpc_call *call, int status, struct slice text
 	struct lane *lane = lane_of_call(call);
 	struct peer *peer = lane->peer;
 
+	if (status == INLET_ABORTED && slice_equal(text, SLICE(INLET_LOST)) &&
+		!peer->peers->closed) {
+		node_lost_entries(peer->peers->node); /* RT-03 */
+	}
 	if (status != 0 && !peer->doomed && !peer->peers->closed && lane->kind == LANE_CONTROL) {
 		log_event(LOG_LEVEL_DEBUG, "raftreg", 0, "a replica ended the stream",
 			(struct log_field[]){LOG_TEXT("pillion.host", peer->replica.host),

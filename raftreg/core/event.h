@@ -21,6 +21,7 @@ enum raft_event_kind {
 	RAFT_FORGET_LEADER, /* hints from the transport */
 	RAFT_UNREACHABLE,
 	RAFT_PEER_RESET,
+	RAFT_LOST_ENTRIES, /* a leader holds more of us than our log has (RT-03) */
 	RAFT_SNAPSHOT_MADE,
 	RAFT_SNAPSHOT_DONE
 };
@@ -28,7 +29,7 @@ enum raft_event_kind {
 /* What the vote slot holds. */
 struct raft_hard {
 	uint64_t term, vote; /* vote 0: none */
-	bool uncertain;	     /* RI-06: set by recovery, cleared by the core */
+	bool uncertain;	     /* RI-06: set by recovery or LOST_ENTRIES, cleared by the core */
 };
 
 /* What recovery found. A new cluster is an entry 1 of kind CONF in term 1 with commit_hint 1; a

@@ -456,6 +456,25 @@ static void on_peer_reset(struct raft *raft, uint64_t id, uint64_t last)
 	append_send(raft, peer, true);
 }
 
+/* RT-03: what else was acknowledged may be gone too, so the rules of RI-06 hold from now on. The
+ * log of a leader is the log: nobody holds more of it. */
+static void on_lost_entries(struct raft *raft)
+{
+	if (raft->role == RAFT_LEADER || raft->hard.uncertain) {
+		return;
+	}
+	if (raft->role != RAFT_FOLLOWER) { /* its own vote counts as a certain one */
+		election_become_follower(raft, raft->hard.term, 0);
+	}
+	raft->hard.uncertain = true;
+	raft->out.hard = true;
+	raft->recovered_term = raft->hard.term;
+	raft->certain_id = raft->certain_index = raft->certain_term = 0;
+	trace_line(raft, "lost entries after %llu", (unsigned long long)raft_log_last(&raft->log));
+	ASSERT(raft->role == RAFT_FOLLOWER);
+	ASSERT(raft->restored);
+}
+
 /* RM-08: safe, for no lease rests on stickiness; pre-votes are only granted earlier. */
 static void on_forget_leader(struct raft *raft)
 {
@@ -532,6 +551,9 @@ static enum raft_refusal dispatch(struct raft *raft, const struct raft_event *ev
 		return RAFT_OK;
 	case RAFT_PEER_RESET:
 		on_peer_reset(raft, event->u.peer_reset.peer, event->u.peer_reset.last);
+		return RAFT_OK;
+	case RAFT_LOST_ENTRIES:
+		on_lost_entries(raft);
 		return RAFT_OK;
 	case RAFT_SNAPSHOT_MADE:
 		snapshot_on_made(raft, &event->u.snapshot_made);

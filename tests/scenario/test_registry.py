@@ -163,6 +163,32 @@ def test_leader_leaves_in_order(mesh):
     cluster.member(mesh, "late", rest, app=app.port)
 
 
+def test_a_follower_from_a_backup(mesh, tmp_path):
+    """RT-03: a replica whose directory went back in time has lost what it acknowledged: it says so, counts as
+    uncertain until it has everything again, and nobody crashes."""
+    found = cluster.voters(mesh)
+    leader = cluster.leader(found)
+    victim = [one for one in found if one is not leader][0]
+    raft_dir = os.path.join(victim.config["process"]["data_dir"], "raft")
+    backup = str(tmp_path / "backup")
+    victim.kill()
+    shutil.copytree(raft_dir, backup)
+    victim.start()
+    app = mesh.app(name="orders")
+    cluster.member(mesh, "orders", found, app=app.port)
+    wait_for(lambda: cluster.raft(victim)["commit"] >= cluster.raft(leader)["commit"], "it has the registration")
+    victim.kill()
+    shutil.rmtree(raft_dir)
+    shutil.copytree(backup, raft_dir)
+    victim.start()
+    wait_for(lambda: "lost entries that it had acknowledged" in victim.stderr(), "it knows of its loss")
+    assert cluster.leader(found) is leader
+    wait_for(lambda: cluster.raft(victim)["commit"] >= cluster.raft(leader)["commit"], "it caught up")
+    wait_for(lambda: cluster.raft(victim)["uncertain"] is False, "it is certain again")
+    assert "a replica has less than it acknowledged" in leader.stderr()
+    assert cluster.services(victim).get("orders") == 1
+
+
 def test_transfer_by_hand(mesh):
     found = cluster.voters(mesh)
     old = cluster.leader(found)

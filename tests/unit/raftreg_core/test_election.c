@@ -684,6 +684,59 @@ static void test_transfer_lagging(void **state)
 	cluster_destroy(cluster);
 }
 
+/* RT-03: told of its loss a follower grants as an uncertain one until it has the leader's log
+ * again; a candidate gives up; nobody knows better than a leader. */
+static void test_lost_entries(void **state)
+{
+	const struct raft_event lost = {.kind = RAFT_LOST_ENTRIES};
+	struct cluster *cluster = cluster_create(3, 0);
+	struct raft_status status;
+
+	(void)state;
+	elect(cluster, 1);
+	assert_int_equal(cluster_propose(cluster, 1, "a"), RAFT_OK);
+	cluster_deliver(cluster);
+	assert_int_equal(cluster_step(cluster, 1, lost), RAFT_OK);
+	assert_false(cluster_status(cluster, 1).uncertain);
+	assert_int_equal(cluster_step(cluster, 3, lost), RAFT_OK);
+	assert_true(cluster->nodes[3].effects.hard_changed);
+	assert_true(cluster->nodes[3].effects.hard.uncertain);
+	status = cluster_status(cluster, 3);
+	cluster_receive(cluster, 3,
+		(struct raft_message){.kind = RAFT_VOTE,
+			.from = 2,
+			.to = 3,
+			.term = status.term + 1,
+			.index = status.last_index,
+			.log_term = status.last_term,
+			.transfer = true});
+	assert_non_null(cluster_find(cluster, RAFT_VOTE_RESP, 2));
+	assert_true(cluster_find(cluster, RAFT_VOTE_RESP, 2)->uncertain);
+	cluster_destroy(cluster);
+}
+
+/* All that the leader's log holds is here again: its word is good again. */
+static void test_lost_entries_regained(void **state)
+{
+	const struct raft_event lost = {.kind = RAFT_LOST_ENTRIES};
+	struct cluster *cluster = cluster_create(3, 0);
+
+	(void)state;
+	elect(cluster, 1);
+	assert_int_equal(cluster_step(cluster, 3, lost), RAFT_OK);
+	assert_true(cluster_status(cluster, 3).uncertain);
+	cluster_pass(cluster, 10);
+	cluster_deliver(cluster);
+	assert_false(cluster_status(cluster, 3).uncertain);
+	assert_int_equal(cluster_campaign(cluster, 3), RAFT_OK);
+	assert_int_equal(cluster_status(cluster, 3).role, RAFT_PRE_CANDIDATE);
+	assert_int_equal(cluster_step(cluster, 3, lost), RAFT_OK);
+	assert_int_equal(cluster_status(cluster, 3).role, RAFT_FOLLOWER);
+	assert_true(cluster_status(cluster, 3).uncertain);
+	cluster_check(cluster);
+	cluster_destroy(cluster);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -705,6 +758,8 @@ int main(void)
 		cmocka_unit_test(test_unapplied_change),
 		cmocka_unit_test(test_uncertain_votes),
 		cmocka_unit_test(test_uncertain_in_term),
+		cmocka_unit_test(test_lost_entries),
+		cmocka_unit_test(test_lost_entries_regained),
 		cmocka_unit_test(test_learning_commit),
 		cmocka_unit_test(test_transfer),
 		cmocka_unit_test(test_transfer_lagging),
