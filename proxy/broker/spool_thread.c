@@ -17,6 +17,8 @@
 
 /* B9-03: more in one write would only make its first publisher wait longer. */
 #define BATCH_RECORDS 1024
+#define DRAIN_STEP    32		   /* mails between two looks at the size of the batch */
+#define TOPIC_BITS    1024		   /* of a set of topics, by number */
 #define OS_SYNC_MS    1000		   /* B8-02 */
 #define UNSYNCED_MAX  ((uint64_t)16 << 20) /* L7: a forced sync */
 #define READ_LIMIT    RECORD_LENGTH_MAX
@@ -32,6 +34,7 @@ struct spool_thread {
 	/* Of the disk thread: */
 	struct spool_job *first, **last;
 	bool any_sync;
+	uint64_t bytes; /* of the batch that forms */
 	bool stopping;
 	bool reclaim; /* something was given back */
 	uint64_t unsynced_since_ms;
@@ -97,12 +100,43 @@ static void sync_now(struct spool_thread *thread)
 	thread->unsynced_since_ms = 0;
 }
 
-/* The whole batch is answered when its last part is at its level: so the messages of a topic are
- * always reported in the order of their numbers. */
+/* To the loop of whoever sent it; from then on it is not ours. */
+static void report(struct spool_job *job)
+{
+	job->mail.deliver = deliver_done;
+	(void)mailbox_post(loop_mailbox(job->loop), &job->mail);
+}
+
+/* B9-03: who asked for `os` waits for no sync. But the messages of a topic are reported in the
+ * order of their numbers, so one behind an `fsync` record of its topic waits with it. Returns
+ * those that wait, in order. */
+static struct spool_job *report_written(struct spool_job *job)
+{
+	uint64_t waits[TOPIC_BITS / 64] = {0}; /* topics by number; equal bits only cost time */
+	struct spool_job *kept = NULL, **last = &kept;
+
+	while (job) {
+		struct spool_job *next = job->next;
+		uint32_t bit = job->entry.record.topic % TOPIC_BITS;
+
+		if (job->sync || (waits[bit / 64] >> bit % 64 & 1) != 0) {
+			waits[bit / 64] |= UINT64_C(1) << bit % 64;
+			job->next = NULL;
+			*last = job;
+			last = &job->next;
+		} else {
+			report(job);
+		}
+		job = next;
+	}
+	return kept;
+}
+
+/* One write, then at most one sync for everything in it (B9-03). */
 static void commit(struct spool_thread *thread)
 {
 	struct spool_job *job = thread->first;
-	bool failed;
+	bool any_sync = thread->any_sync;
 
 	if (!job) {
 		return;
@@ -111,26 +145,27 @@ static void commit(struct spool_thread *thread)
 		one->entry.next = one->next ? &one->next->entry : NULL;
 	}
 	spool_append(thread->spool, &job->entry);
-	if (thread->any_sync || spool_unsynced(thread->spool) >= UNSYNCED_MAX) {
+	thread->first = NULL;
+	thread->last = &thread->first;
+	thread->any_sync = false;
+	thread->bytes = 0;
+	publish_numbers(thread);
+	job = report_written(job);
+	if (any_sync || spool_unsynced(thread->spool) >= UNSYNCED_MAX) {
 		sync_now(thread);
 	} else if (spool_unsynced(thread->spool) > 0 && thread->unsynced_since_ms == 0) {
 		thread->unsynced_since_ms = clock_monotonic_ms();
 	}
-	failed = thread->spool->failed;
 	publish_numbers(thread);
-	thread->first = NULL;
-	thread->last = &thread->first;
-	thread->any_sync = false;
 	while (job) {
 		struct spool_job *next = job->next;
 
 		/* B9-08: written but not synced is not what was asked for; the outcome is unknown
 		 * and said to be so. Jobs at level `os` have what they asked for. */
-		if (failed && job->entry.status == 0 && job->sync) {
+		if (thread->spool->failed && job->entry.status == 0 && job->sync) {
 			job->entry.status = -EIO;
 		}
-		job->mail.deliver = deliver_done;
-		(void)mailbox_post(loop_mailbox(job->loop), &job->mail);
+		report(job);
 		job = next;
 	}
 }
@@ -145,6 +180,7 @@ static void deliver_append(struct mail *mail)
 	*thread->last = job;
 	thread->last = &job->next;
 	thread->any_sync = thread->any_sync || job->sync;
+	thread->bytes += job->entry.record.length;
 }
 
 /* In the order of the posts: one owner's jobs stay in order. */
@@ -210,6 +246,18 @@ static void block_signals(void)
 	(void)pthread_sigmask(SIG_BLOCK, &all, NULL);
 }
 
+/* All that is queued, up to the bounds of a batch; false: nothing was. */
+static bool gather_batch(struct spool_thread *thread)
+{
+	size_t mails = 0, more;
+
+	do {
+		more = mailbox_drain(thread->jobs, DRAIN_STEP);
+		mails += more;
+	} while (more > 0 && mails < BATCH_RECORDS && thread->bytes < SPOOL_BATCH_BYTES);
+	return mails > 0;
+}
+
 /* Batches until the mailbox is empty, then sync and reclaim, which can wait. */
 static void *disk_main(void *argument)
 {
@@ -223,7 +271,7 @@ static void *disk_main(void *argument)
 			/* Once per batch: new segments carry the time, and nothing finer is
 			 * wanted of it. */
 			thread->spool->options.wall_ms = clock_wall_ms();
-			if (mailbox_drain(thread->jobs, BATCH_RECORDS) == 0) {
+			if (!gather_batch(thread)) {
 				break;
 			}
 			commit(thread);
