@@ -522,6 +522,10 @@ static bool is_same_place(const struct state_replica *a, const struct state_repl
  * dialling. */
 void peers_set(struct peers *peers, const struct state_replica *replicas, size_t count)
 {
+	/* What the store finishes while the replica ends may still change the configuration. */
+	if (peers->closed) {
+		return;
+	}
 	LIST_FOR_EACH(node, &peers->list) {
 		LIST_ENTRY(node, struct peer, node)->wanted = false;
 	}
@@ -553,7 +557,7 @@ void peers_knock(struct peers *peers, bool enabled)
 {
 	const struct node_settings *settings = &peers->node->settings;
 
-	if (enabled == peers->knocking) {
+	if (enabled == peers->knocking || peers->closed) {
 		return;
 	}
 	peers->knocking = enabled;
