@@ -51,8 +51,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
+        # In one write: where a kill could come between head and body, the answer would be cut.
+        self._headers_buffer.append(b"\r\n" + data)
+        self.flush_headers()
 
     def body(self):
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -110,7 +111,7 @@ class Orders(Handler):
         elif self.path == "/healthz":
             self.answer(200, "{}\n")
         elif self.path == "/slow":
-            time.sleep(1.5)
+            time.sleep(4)
             self.answer(200, "{\"slow\":true}\n")
         else:
             self.answer(404, "{\"error\":{\"message\":\"no such path\"}}\n")
