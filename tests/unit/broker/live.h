@@ -49,8 +49,8 @@ struct config *live_config(const char *broker);
 
 #define LIVE_UNTIL(live, condition)                                                                \
 	do {                                                                                       \
-		for (int turn_ = 0; !(condition); turn_++) {                                       \
-			assert_true(turn_ < 6000);                                                 \
+		for (uint64_t end_ = clock_monotonic_ms() + RIG_WAIT_MS; !(condition);) {          \
+			assert_true(clock_monotonic_ms() < end_);                                  \
 			live_turn(live);                                                           \
 		}                                                                                  \
 	} while (0)

@@ -10,7 +10,7 @@
 #define PUSH                                                                                       \
 	"{\"subscriptions\":[{\"name\":\"bill\",\"topic\":\"orders.placed\",\"group\":"            \
 	"\"billing\","                                                                             \
-	"\"push\":\"/events\",\"max_deliver\":2,\"backoff\":[\"10ms\"],\"ack_wait\":\"1s\"}]}"
+	"\"push\":\"/events\",\"max_deliver\":2,\"backoff\":[\"10ms\"]}]}"
 
 #define ACKED "acked_total{topic=\"orders.placed\",group=\"billing\"} "
 #define DEAD                                                                                       \

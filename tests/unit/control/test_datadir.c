@@ -2,10 +2,11 @@
  */
 #include "test_control.h"
 
+#include <fcntl.h>
 #include <ftw.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #include "control/datadir.h"
 
@@ -91,8 +92,9 @@ static void configured_is_made_and_locked(void **state)
 }
 
 /* The child that opened the directory is a zombie; its lock lives on in a process that it left, as
- * it does in the last threads of one that was killed. */
-static void leave_lock(const struct datadir_options *options, long left_ms)
+ * it does in the last threads of one that was killed: for left_ms, or until there is something to
+ * read. */
+static void leave_lock(const struct datadir_options *options, int left_ms, int until)
 {
 	pid_t child = fork();
 	siginfo_t ended;
@@ -106,8 +108,9 @@ static void leave_lock(const struct datadir_options *options, long left_ms)
 			_exit(1);
 		}
 		if (fork() == 0) {
-			(void)nanosleep(
-				&(struct timespec){left_ms / 1000, left_ms % 1000 * 1000000}, NULL);
+			struct pollfd closed = {.fd = until, .events = POLLIN};
+
+			(void)poll(&closed, 1, left_ms);
 		}
 		_exit(0);
 	}
@@ -119,6 +122,7 @@ static void leave_lock(const struct datadir_options *options, long left_ms)
 static void dying_holder_is_waited_for(void **state)
 {
 	struct datadir_options options = {.required = true};
+	int ends[2];
 	char configured[128];
 	struct datadir directory;
 	struct err err;
@@ -126,17 +130,21 @@ static void dying_holder_is_waited_for(void **state)
 	(void)state;
 	(void)snprintf(configured, sizeof configured, "%s", below("dying"));
 	options.configured = configured;
-	leave_lock(&options, 200);
+	leave_lock(&options, 200, -1);
 	assert_int_equal(datadir_open(&options, &directory, &err), 0);
 	datadir_close(&directory);
 	assert_true(wait(NULL) > 0);
 
 	/* Not for ever: a lock that stays is somebody's. */
-	leave_lock(&options, 6000);
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	leave_lock(&options, 600000, ends[0]);
 	err_clear(&err);
 	assert_int_equal(datadir_open(&options, &directory, &err), -EBUSY);
 	assert_int_equal(err.code, 2010);
 	assert_true(wait(NULL) > 0);
+	assert_int_equal(write(ends[1], "x", 1), 1);
+	close(ends[0]);
+	close(ends[1]);
 }
 
 static void unusable(void **state)

@@ -15,6 +15,7 @@
 
 #include "base/block.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/rng.h"
 #include "exchange/access_record.h"
 #include "exchange/server.h"
@@ -132,10 +133,12 @@ const char *rig_field(const struct rig_call *call, const char *name); /* NULL: a
 /* The only access record that waits; fails when there is none or more than one. */
 void rig_record(struct rig *rig, struct access_record *ret_record);
 
+#define RIG_WAIT_MS 60000
+
 #define RIG_UNTIL(rig, condition)                                                                  \
 	do {                                                                                       \
-		for (int turn_ = 0; !(condition); turn_++) {                                       \
-			assert_true(turn_ < 4000);                                                 \
+		for (uint64_t end_ = clock_monotonic_ms() + RIG_WAIT_MS; !(condition);) {          \
+			assert_true(clock_monotonic_ms() < end_);                                  \
 			loop_turn((rig)->loop, 5);                                                 \
 		}                                                                                  \
 	} while (0)

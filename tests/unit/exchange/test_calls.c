@@ -417,7 +417,7 @@ static void inbound_reaches_the_app(void **state)
 	struct rig *rig = *state;
 	struct rig_request request = {.path = "/fields",
 		.authority = "own",
-		.fields = {"x-pillion-service", "own", "x-pillion-deadline", "5000",
+		.fields = {"x-pillion-service", "own", "x-pillion-deadline", "50000",
 			"x-pillion-attempt", "2", "x-pillion-hops", "3", "x-pillion-bogus", "1",
 			NULL}};
 	struct rig_call *call = rig_once(rig, "inbound", true, &request);
@@ -437,12 +437,12 @@ static void deadline_ends_it(void **state)
 {
 	struct rig *rig = *state;
 	struct rig_request request = {
-		.path = "/hang", .fields = {"x-pillion-deadline", "50", NULL}};
+		.path = "/hang", .fields = {"x-pillion-deadline", "400", NULL}};
 	struct rig_request grpc = {.method = "POST",
 		.path = "/hang",
 		.body = "x",
 		.chunked = true,
-		.fields = {"content-type", "application/grpc", "grpc-timeout", "50m", NULL}};
+		.fields = {"content-type", "application/grpc", "grpc-timeout", "400m", NULL}};
 	struct rig_call *call;
 
 	rig_service(rig, "orders", 1, INSTANCE_H2C);

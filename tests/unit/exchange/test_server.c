@@ -465,7 +465,7 @@ static void exchanges_keep_their_snapshot(void **state)
 {
 	struct rig *rig = *state;
 	struct rig_request request = {
-		.path = "/hang", .fields = {"x-pillion-deadline", "80", NULL}};
+		.path = "/hang", .fields = {"x-pillion-deadline", "1500", NULL}};
 	struct rig_request quick = {.path = "/echo"};
 	struct rig_client *client;
 	struct rig_call *call;

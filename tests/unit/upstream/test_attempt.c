@@ -228,7 +228,7 @@ static void test_active_limit(void **state)
 
 	fixture->policy.active_max = 1;
 	fixture->policy.queued_max = 3;
-	fixture->policy.queue_timeout_ms = 1500;
+	fixture->policy.queue_timeout_ms = 4000;
 	service = service_of(fixture, "orders");
 	server_start(&server, fixture);
 	give_set(fixture, "orders", &server.port, 1, INSTANCE_HTTP1);
