@@ -1,6 +1,7 @@
 """Fixtures: every process that a test starts ends with it, its logs are attached to a failure, and a
 sanitizer report of any of them is a failure."""
 import os
+import resource
 import signal
 import sys
 
@@ -12,6 +13,14 @@ from harness import sidecar as sidecars  # noqa: E402
 from harness.app import App  # noqa: E402
 from harness.origins import RawOrigin  # noqa: E402
 from harness.ports import free_port  # noqa: E402
+
+
+def pytest_configure():
+    """Some scenarios hold a thousand connections, both ends of them here."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 8192 if hard == resource.RLIM_INFINITY else min(8192, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -3,6 +3,7 @@ import pytest
 
 from harness import client
 from harness.ports import free_port
+from harness.waits import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +122,7 @@ def test_two_sidecars_and_their_fields(mesh):
     assert 0 < int(fields["x-pillion-deadline"]) <= 20000
     via = ", ".join(value for name, value in told["fields"] if name == "via")
     assert "pillion-o-" in via and "pillion-i-" in via
-    assert behind.status()["traffic"]["inbound_requests"] >= 1
+    wait_for(lambda: behind.status()["traffic"]["inbound_requests"] >= 1, "it is counted")
 
 
 def test_a_loop_ends(mesh):

@@ -242,8 +242,11 @@ def test_another_user_may_not_use_the_socket(mesh, tmp_path):
     def become():
         os.setgid(nobody.pw_gid)
         os.setuid(nobody.pw_uid)
-    done = subprocess.run(["curl", "-sS", "-i", "--unix-socket", sidecar.socket, "http://127.0.0.1/v1/status"],
-                          capture_output=True, text=True, preexec_fn=become, timeout=30)
+    try:
+        done = subprocess.run(["curl", "-sS", "-i", "--unix-socket", sidecar.socket, "http://127.0.0.1/v1/status"],
+                              capture_output=True, text=True, preexec_fn=become, timeout=60)
+    except subprocess.SubprocessError:
+        pytest.skip("this root cannot become somebody else")
     assert "PIL5401" in done.stdout or done.returncode != 0
     assert '"instance"' not in done.stdout
 

@@ -18,7 +18,7 @@ def failure(out, errors):
 def test_demo(tmp_path):
     demo = os.path.join(ROOT, "docker", "demo", "demo.py")
     before = set(children(os.getpid()))
-    done = subprocess.run([PYTHON, demo, "--pillion", BINARY], cwd=str(tmp_path), capture_output=True, text=True, timeout=400,
+    done = subprocess.run([PYTHON, demo, "--pillion", BINARY], cwd=str(tmp_path), capture_output=True, text=True, timeout=1000,
                           env=environment({"TMPDIR": str(tmp_path)}), stdin=subprocess.DEVNULL)
     assert done.returncode == 0, failure(done.stdout, done.stderr)
     assert not [pid for pid in set(children(os.getpid())) - before if alive(pid)]

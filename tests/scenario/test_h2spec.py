@@ -9,6 +9,7 @@ import subprocess
 import pytest
 
 from harness import client
+from harness.sidecar import PROXIES
 
 MODULE = "github.com/summerwind/h2spec/cmd/h2spec@latest"
 
@@ -33,7 +34,7 @@ def h2spec(tmp_path_factory):
         pytest.skip("no go to build h2spec with")
     folder = str(tmp_path_factory.mktemp("go"))
     # Modules are fetched read-only; without -modcacherw the folder could not be removed.
-    env = dict(os.environ, GOPATH=folder, GOBIN=os.path.join(folder, "bin"), GOFLAGS="-modcacherw")
+    env = dict(os.environ, **PROXIES, GOPATH=folder, GOBIN=os.path.join(folder, "bin"), GOFLAGS="-modcacherw")
     try:
         built = subprocess.run([go, "install", MODULE], env=env, capture_output=True, text=True, timeout=240,
                                cwd=folder)
@@ -51,7 +52,7 @@ def test_h2spec(mesh, h2spec, record_property, capsys):
     # that make a mistake after a whole request.
     sidecar = mesh.sidecar("web", app=mesh.app(name="web").port)
     done = subprocess.run([h2spec, "-h", "127.0.0.1", "-p", str(sidecar.inbound), "-o", "5"],
-                          capture_output=True, text=True, timeout=400)
+                          capture_output=True, text=True, timeout=1000)
     summary = re.search(r"(\d+) tests?, (\d+) passed, (\d+) skipped, (\d+) failed", done.stdout)
     assert summary, done.stdout[-2000:] + done.stderr[-2000:]
     total, passed, _, failed = (int(part) for part in summary.groups())

@@ -13,12 +13,13 @@ from harness.sidecar import app_command
 from harness.waits import wait_for
 
 CUT = "cut after its head"
+CALLERS = 6  # calls under way at any time
 
 
 class Caller:
     """Threads that send numbered requests and note what they were told."""
 
-    def __init__(self, port, method, prefix, threads=3):
+    def __init__(self, port, method, prefix, threads=CALLERS // 2):
         self.method = method
         self.told = {}  # id: (status, outcome) or an exception
         self.lock = threading.Lock()
@@ -111,5 +112,5 @@ def test_ledger_of_retries(mesh):
     assert not lost, "lost %d of %d repeatable calls: %s" % (len(lost), len(gets.told), list(lost.items())[:10])
     assert not others, others
     cut = [name for name, told in list(gets.told.items()) + list(posts.told.items()) if told[1] == CUT]
-    assert len(cut) <= 50, "more cut than were killed: %s" % cut[:10]
+    assert len(cut) <= 50 * CALLERS, "more cut than were under way: %s" % cut[:10]
     assert len(gets.told) > 700 and len(posts.told) > 700

@@ -29,7 +29,7 @@ def setting(shared):
     return Setting
 
 
-def tool(*words, timeout=120, **more):
+def tool(*words, timeout=300, **more):
     if not shutil.which(words[0]):
         pytest.skip("%s is not installed" % words[0])
     return subprocess.run([str(word) for word in words], capture_output=True, timeout=timeout, **more)

@@ -94,7 +94,7 @@ def test_attempt_numbers(mesh):
     attempts = {line["pillion.attempts"] for line in wait_for(
         lambda: sidecar.access_lines() if len(sidecar.access_lines()) == 20 else None, "all lines are written")}
     assert attempts == {1, 2}
-    assert metric_sum(sidecar.metrics(), "pillion_attempts_total", service="orders") >= 20
+    wait_for(lambda: metric_sum(sidecar.metrics(), "pillion_attempts_total", service="orders") >= 20, "all are counted")
 
 
 def test_with_one_instance_a_get_is_not_repeated_there(mesh):

@@ -181,7 +181,7 @@ def test_an_application_with_another_schema(mesh):
     os.kill(old, 9)
     wait_for(lambda: sidecar.app_pid() not in (None, old), "it is started again")
     wait_for(lambda: ask({"colour": "red"}).status == 200, "the new field is known", timeout=60)
-    assert ask({"colour": "red"}).json() == {"colour": "red"}
+    wait_for(lambda: ask({"colour": "red"}).json() == {"colour": "red"}, "and is told back")
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,14 @@ import json
 import os
 import signal
 import socket
+import socketserver
 import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+PIECE = memoryview(b"x" * 65536)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -40,9 +44,17 @@ class Handler(BaseHTTPRequestHandler):
         for name, value in fields:
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
+        # In one write: where a kill could come between head and body, the answer would be cut.
+        self._headers_buffer.append(b"\r\n" + (body if self.command != "HEAD" else b""))
+        self.flush_headers()
+
+    def answer_bytes(self, count):
+        """In pieces: many readers of much at once need no memory here."""
+        self.send_response(200)
+        self.send_header("Content-Length", str(count))
         self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
+        while count > 0 and self.command != "HEAD":
+            count -= self.wfile.write(PIECE[:count])
 
     def do(self):
         app = self.server.app
@@ -58,8 +70,11 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(200, b"slow done\n")
         elif parts[0] == "status":
             self.answer(int(parts[1]), b"as asked\n", (("Retry-After", "0"),) if "after" in query else ())
+        elif parts[0] == "release":
+            app.slow_gate.set()
+            self.answer(200, b"released\n")
         elif parts[0] == "bytes":
-            self.answer(200, b"x" * int(parts[1]))
+            self.answer_bytes(int(parts[1]))
         elif parts[0] == "chunks":
             self.send_response(200)
             self.send_header("Transfer-Encoding", "chunked")
@@ -90,6 +105,10 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
     request_queue_size = 512
+
+    def server_bind(self):
+        socketserver.TCPServer.server_bind(self)  # HTTPServer's would ask for the name of 127.0.0.1
+        self.server_name, self.server_port = self.server_address[:2]
 
     def handle_error(self, request, client_address):
         pass  # a client that went away is no news
@@ -149,7 +168,7 @@ def main():
             asked = urllib.request.Request("http://%s/last-words" % os.environ["PILLION_OUTBOUND"],
                                            headers={"Host": arguments.call_on_term})
             try:
-                with urllib.request.urlopen(asked, timeout=10) as answer:
+                with urllib.request.urlopen(asked, timeout=60) as answer:
                     print("last words: %d" % answer.status, flush=True)
             except OSError as error:
                 print("last words failed: %s" % error, flush=True)

@@ -3,7 +3,7 @@ import http.client
 import json
 import socket
 
-TIMEOUT = 30
+TIMEOUT = 60
 
 
 class Answer:

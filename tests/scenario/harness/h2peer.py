@@ -179,7 +179,7 @@ def echo(session, stream):
 
 
 class H2Client(H2Session):
-    def __init__(self, port, timeout=30):
+    def __init__(self, port, timeout=client.TIMEOUT):
         super().__init__(client.dial(port, timeout), client_side=True)
 
     def request(self, fields, body=None, end=True):

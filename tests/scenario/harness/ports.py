@@ -1,22 +1,31 @@
-"""Ports that nothing else uses: below the range that the kernel hands to outgoing connections,
+"""Ports that nothing else uses: outside of the range that the kernel hands to outgoing connections,
 tried by binding them, never given twice by one process."""
 import os
 import random
 import socket
 
 LOWEST = 10300
-FALLBACK_HIGHEST = 32700
+HIGHEST = 65500
+WIDTH_MIN = 4000  # a whole run takes about two thousand
 
 _given = set()
 _random = random.Random(os.getpid())
 
 
-def _highest():
+def outside(first, last):
+    """The wider part of LOWEST..HIGHEST outside of first..last; all of it where neither part is wide
+    enough: there the bind alone decides."""
+    parts = [(LOWEST, first - 1), (max(last + 1, LOWEST), HIGHEST)]
+    lowest, highest = max(parts, key=lambda part: part[1] - part[0])
+    return (lowest, highest) if highest - lowest >= WIDTH_MIN else (LOWEST, HIGHEST)
+
+
+def _bounds():
     try:
         with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
-            return max(int(file.read().split()[0]) - 1, LOWEST + 1000)
+            return outside(*(int(word) for word in file.read().split()))
     except OSError:
-        return FALLBACK_HIGHEST
+        return outside(32768, 60999)
 
 
 def is_free(port, host="127.0.0.1"):
@@ -31,9 +40,9 @@ def is_free(port, host="127.0.0.1"):
 
 
 def free_port():
-    highest = _highest()
-    for _ in range(2000):
-        port = _random.randint(LOWEST, highest)
+    lowest, highest = _bounds()
+    for _ in range(20000):
+        port = _random.randint(lowest, highest)
         if port not in _given and is_free(port):
             _given.add(port)
             return port
@@ -42,9 +51,9 @@ def free_port():
 
 def free_port_family(count, step, steps):
     """A port P such that P..P+count-1 are free in all `steps` families that lie `step` apart."""
-    highest = _highest() - step * steps
-    for _ in range(2000):
-        first = _random.randint(LOWEST, highest)
+    lowest, highest = _bounds()
+    for _ in range(20000):
+        first = _random.randint(lowest, highest - step * steps)
         wanted = [first + step * family + i for family in range(steps) for i in range(count)]
         if not _given.intersection(wanted) and all(is_free(port) for port in wanted):
             _given.update(wanted)
