@@ -87,8 +87,7 @@ struct raftreg_node {
 	/* RB-03: replicas that knocked and are not admitted yet. */
 	struct node_candidate candidates[NODE_CANDIDATES_MAX];
 	size_t candidate_count;
-	uint64_t caught_up_since[RAFT_PEERS_MAX]; /* beside caught_up_id */
-	uint64_t caught_up_id[RAFT_PEERS_MAX];
+	uint64_t promote_commit; /* RB-03: the commit when promotion was decided; 0: it is not */
 	/* RB-02: until all seeds of a first start are voters, a client's write could
 	 * be lost with one of them, so no request is taken before. */
 	size_t serve_voters; /* with-seeds: clients are served from that many voters on */

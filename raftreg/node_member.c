@@ -226,73 +226,86 @@ static void admit(struct raftreg_node *node, uint64_t now_ms)
 	}
 }
 
-/* Since when has this learner answered everything? 0: it has not. */
-static uint64_t *caught_up_slot(struct raftreg_node *node, uint64_t id)
+/* RB-03: every heartbeat of the last 10 E was answered within E. Without an answer in this term
+ * heard_ms is 0, which is long ago. */
+static bool is_steady(
+	const struct raftreg_node *node, const struct raft_peer_status *peer, uint64_t now_ms)
 {
-	for (size_t i = 0; i < RAFT_PEERS_MAX; i++) {
-		if (node->caught_up_id[i] == id) {
-			return &node->caught_up_since[i];
-		}
-	}
-	for (size_t i = 0; i < RAFT_PEERS_MAX; i++) {
-		if (!member_conf_has(&node->conf, node->caught_up_id[i])) {
-			node->caught_up_id[i] = id;
-			node->caught_up_since[i] = 0;
-			return &node->caught_up_since[i];
-		}
-	}
-	return NULL;
+	uint64_t election_ms = node->settings.election_ms;
+
+	return peer->state == RAFT_REPLICATE && now_ms < peer->heard_ms + election_ms &&
+	       now_ms >= peer->steady_ms + CAUGHT_UP_ELECTIONS * election_ms;
 }
 
-/* Answers of the last moment count, not the mark of the quorum check, which is cleared in every
- * period. */
-static bool is_caught_up(
-	struct raftreg_node *node, const struct raft_peer_status *peer, uint64_t now_ms)
-{
-	uint64_t *since = caught_up_slot(node, peer->id);
-	/* Entries of this very moment are under way: one behind is not behind. */
-	bool good = since && peer->state == RAFT_REPLICATE && now_ms >= peer->heard_ms &&
-		    peer->match + 16 >= node->now.commit_index &&
-		    now_ms - peer->heard_ms < node->settings.election_ms;
-
-	if (!since) {
-		return false;
-	}
-	if (!good) {
-		*since = 0;
-		return false;
-	}
-	*since = *since ? *since : now_ms;
-	return now_ms - *since >= (uint64_t)CAUGHT_UP_ELECTIONS * node->settings.election_ms;
-}
-
-/* RB-03: learners that were started as voters become voters, in changes that end at 1, 3 or 5. */
-static void promote(struct raftreg_node *node, uint64_t now_ms)
+/* Learners that were started as voters and are steady; of them those that have `commit`. */
+static uint32_t find_ready(const struct raftreg_node *node, uint64_t commit, uint64_t now_ms,
+	uint32_t wanted, struct raft_operation ret_operations[2], uint32_t *ret_steady)
 {
 	struct raft_status *status = mem_alloc(sizeof *status);
-	struct raft_operation operations[2];
 	uint32_t ready = 0;
-	uint32_t voters = node->conf.voters.count;
-	uint32_t wanted = voters % 2 == 0 ? 1 : 2;
 
+	*ret_steady = 0;
 	raft_status_get(node->raft, status);
 	for (size_t i = 0; i < status->peer_count; i++) {
 		const struct raft_peer_status *peer = &status->peers[i];
 		const struct state_replica *replica = state_replica(&node->state, peer->id);
 
-		if (peer->learner && !peer->voter && replica && replica->voter &&
-			is_caught_up(node, peer, now_ms) && ready < wanted) {
-			operations[ready++] =
+		if (!peer->learner || peer->voter || !replica || !replica->voter ||
+			!is_steady(node, peer, now_ms)) {
+			continue;
+		}
+		(*ret_steady)++;
+		if (peer->match >= commit && ready < wanted) {
+			ret_operations[ready++] =
 				(struct raft_operation){.kind = RAFT_ADD_VOTER, .id = peer->id};
 		}
 	}
 	mem_free(status);
-	if (ready == wanted && voters + ready <= VOTERS_AT_REST_MAX &&
-		!member_conf_is_joint(&node->conf) &&
-		change(node, operations, ready, NULL) == RAFT_OK) {
+	return ready;
+}
+
+/* RB-03: in changes that end at 1, 3 or 5. The commit of the moment when enough are steady is what
+ * they must have: under load match is always a little behind the commit of now. */
+static void promote(struct raftreg_node *node, uint64_t now_ms)
+{
+	struct raft_operation operations[2];
+	uint32_t voters = node->conf.voters.count;
+	uint32_t wanted = voters % 2 == 0 ? 1 : 2;
+	uint64_t commit = node->promote_commit ? node->promote_commit : node->now.commit_index;
+	uint32_t steady;
+	uint32_t ready = find_ready(node, commit, now_ms, wanted, operations, &steady);
+
+	if (steady < wanted || voters + wanted > VOTERS_AT_REST_MAX ||
+		member_conf_is_joint(&node->conf)) {
+		node->promote_commit = 0;
+		return;
+	}
+	node->promote_commit = commit;
+	if (ready == wanted && change(node, operations, ready, NULL) == RAFT_OK) {
+		node->promote_commit = 0;
 		log_event(LOG_LEVEL_INFO, "raftreg", 0, "replicas become voters",
 			(struct log_field[]){LOG_NUMBER("pillion.count", ready)}, 1);
 	}
+}
+
+/* What an operator asks for is asked now: match >= commit at the request. Whether the id can be a
+ * voter at all is the core's to say. */
+static bool is_caught_up(const struct raftreg_node *node, uint64_t id)
+{
+	struct raft_status *status = mem_alloc(sizeof *status);
+	bool good = true;
+
+	raft_status_get(node->raft, status);
+	for (size_t i = 0; i < status->peer_count; i++) {
+		const struct raft_peer_status *peer = &status->peers[i];
+
+		if (peer->id == id && !peer->voter) {
+			good = peer->match >= status->commit_index &&
+			       is_steady(node, peer, node_now_ms(node));
+		}
+	}
+	mem_free(status);
+	return good;
 }
 
 /* RB-02, with-seeds: every seed is an empty voter with the same seeds, and this is the lowest. */
@@ -413,6 +426,12 @@ void node_member_command(struct raftreg_node *node, const char *verb, const char
 	if (!node_is_leader(node)) {
 		ret_result->code = REGISTRY_CONFLICT;
 		ret_result->text = "this replica does not lead; ask the leader";
+		return;
+	}
+	if (strcmp(verb, "promote") == 0 && !is_caught_up(node, id)) {
+		ret_result->code = REGISTRY_NOT_CAUGHT_UP;
+		ret_result->text = "the learner is behind, or did not answer every heartbeat of "
+				   "the last ten election times";
 		return;
 	}
 	refusal = run_verb(node, verb, id);

@@ -99,6 +99,7 @@ static void answer_registry(struct admin_call *call, const struct registry_resul
 		break;
 	case REGISTRY_TAKEN:
 	case REGISTRY_CONFLICT:
+	case REGISTRY_NOT_CAUGHT_UP:
 		status = 409;
 		break;
 	case REGISTRY_QUOTA:

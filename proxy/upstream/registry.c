@@ -17,6 +17,8 @@ const char *registry_code_word(enum registry_code code)
 		return "taken";
 	case REGISTRY_CONFLICT:
 		return "conflict";
+	case REGISTRY_NOT_CAUGHT_UP:
+		return "not_caught_up";
 	case REGISTRY_QUOTA:
 		return "quota";
 	case REGISTRY_RETRY_LATER:

@@ -308,6 +308,9 @@ void append_broadcast_heartbeat(struct raft *raft)
 		if (peer->id == raft->options.id) {
 			continue;
 		}
+		if (raft->now_ms - peer->heard_ms >= raft->options.election_ms) {
+			peer->steady_ms = raft->now_ms; /* RB-03: its good time begins anew */
+		}
 		raft_send(raft, (struct raft_message){.kind = RAFT_HEARTBEAT,
 					.to = peer->id,
 					.commit = commit,

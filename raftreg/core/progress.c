@@ -69,6 +69,7 @@ void progress_rebuild(struct raft *raft)
 		peer->state = RAFT_PROBE;
 		peer->next = check_max(raft_log_last(&raft->log), 1);
 		peer->active = true;
+		peer->steady_ms = raft->now_ms;
 	}
 	while (kept < old_count) {
 		free(old[kept++].inflight);
@@ -89,6 +90,7 @@ void progress_reset_all(struct raft *raft)
 		raft->peers[i] = (struct raft_progress){.id = id,
 			.state = RAFT_PROBE,
 			.next = raft_log_last(&raft->log) + 1,
+			.steady_ms = raft->now_ms,
 			.inflight = inflight};
 	}
 }

@@ -89,7 +89,8 @@ static void fill_peers(const struct raft *raft, struct raft_status *status)
 			.pending_snapshot = peer->pending,
 			.inflight_bytes = peer->inflight_bytes,
 			.inflight_messages = peer->inflight_count,
-			.heard_ms = peer->heard_ms};
+			.heard_ms = peer->heard_ms,
+			.steady_ms = peer->steady_ms};
 	}
 }
 

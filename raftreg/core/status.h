@@ -16,7 +16,8 @@ struct raft_peer_status {
 	enum raft_progress_state state;
 	uint64_t match, next, pending_snapshot, inflight_bytes;
 	uint32_t inflight_messages;
-	uint64_t heard_ms; /* time of its last response; 0: never in this term */
+	uint64_t heard_ms;  /* time of its last response; 0: never in this term */
+	uint64_t steady_ms; /* since then no heartbeat found it silent for E (RB-03) */
 };
 
 struct raft_status {

@@ -92,6 +92,92 @@ def test_three_voters_and_a_lost_leader(mesh):
     assert fresh.process.poll() is None
 
 
+def test_a_silent_leader(mesh):
+    """SIGSTOP: its connections stay open and it says nothing. Another one leads; it follows when it wakes up."""
+    found = cluster.voters(mesh)
+    app = mesh.app(name="orders")
+    old = cluster.leader(found)
+    term = cluster.raft(old)["term"]
+    rest = [one for one in found if one is not old]
+    caller = cluster.member(mesh, "caller", rest)
+    stopped = [old.process.pid] + children(old.process.pid)
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        fresh = cluster.leader(rest)
+        cluster.member(mesh, "orders", rest, app=app.port)
+        wait_for(lambda: client.request(caller.outbound, "/", host="orders").status == 200, "callers hear of it")
+        assert cluster.raft(fresh)["term"] > term
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+    wait_for(lambda: cluster.raft(old)["role"] == "follower", "it is no leader any more")
+    wait_for(lambda: cluster.services(old).get("orders") == 1, "and has what it missed")
+
+
+def test_a_learner_stays_one(mesh):
+    """RR-01, RB-03: who was started as learner replicates, serves reads and watches, and never counts; who was
+    started as voter beside it becomes one."""
+    first = mesh.sidecar("voter-0", start=False, config={"registry": {"kind": None, "role": "voter", "bootstrap": "alone"}})
+    learner = cluster.member(mesh, "learner", [first], start=False, config={"registry": {"role": "learner"}})
+    others = [cluster.member(mesh, "voter-%d" % i, [first], start=False, config={"registry": {"role": "voter"}})
+              for i in (1, 2)]
+    voters = [first] + others
+    for one in [first, learner] + others:
+        one.start(wait=False)
+    for one in [first, learner] + others:
+        one.wait_started()
+    wait_for(lambda: cluster.voting(cluster.leader(voters)) == 3, "three voters")
+    app = mesh.app(name="orders")
+    # Its only way to the registry is the learner.
+    cluster.member(mesh, "orders", [learner], app=app.port)
+    reader = cluster.member(mesh, "reader", [learner])
+    wait_for(lambda: client.request(reader.outbound, "/", host="orders").status == 200, "served by the learner")
+    roles = {peer["node"]: peer["role"] for peer in cluster.raft(cluster.leader(voters))["peers"]}
+    assert roles == {"voter-0": "voter", "voter-1": "voter", "voter-2": "voter", "learner": "learner"}
+    leader = cluster.leader(voters)
+    gone = [one for one in voters if one is not leader]
+    for one in gone:
+        one.kill()
+    # Two of four replicas are left, and one of three voters: that is no quorum.
+    wait_for(lambda: cluster.raft(leader)["role"] != "leader", "the learner's answers do not count")
+    assert client.request(reader.outbound, "/", host="orders").status == 200
+    gone[0].start(wait=False)
+    late = mesh.app(name="late")
+    cluster.member(mesh, "late", [learner], app=late.port)
+    wait_for(lambda: client.request(reader.outbound, "/", host="late").status == 200, "two voters are a quorum")
+
+
+def promote(leader, identity):
+    """(exit code, what it said)"""
+    done = leader.cli("raft", "promote", identity)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_promotion_by_hand(mesh):
+    """RB-03: NOT_CAUGHT_UP while a heartbeat of the last 10 E was not answered."""
+    found = cluster.voters(mesh)
+    leader = cluster.leader(found)
+    learner = cluster.member(mesh, "learner", found, config={"registry": {"role": "learner"}})
+
+    def record():
+        return next((peer for peer in cluster.raft(leader)["peers"] if peer["node"] == "learner"), None)
+
+    wait_for(lambda: record() and record()["role"] == "learner" and record()["contact"] != "-", "it is admitted, and answers")
+    stopped = [learner.process.pid] + children(learner.process.pid)
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        wait_for(lambda: float(record()["contact"].rstrip("s")) > 1, "it is silent")
+        code, said = promote(leader, record()["id"])
+        assert code != 0 and "not_caught_up" in said
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+    wait_for(lambda: promote(leader, record()["id"])[0] == 0, "it answered for long enough")
+    wait_for(lambda: record()["role"] == "voter", "it votes")
+
+
 def test_all_voters_down_and_back(mesh):
     """MG: calls go on; a caller that is restarted meanwhile uses its view; nothing is forgotten."""
     found = cluster.voters(mesh)
