@@ -15,8 +15,7 @@
 #include "raftreg/bytes.h"
 
 #define MAGIC	    "PLNSNAP\n"
-#define FORMAT	    1u
-#define FIXED_SIZE  96u
+#define FIXED_SIZE  SNAPFILE_HEADER
 #define TRAILER	    8u
 #define CONF_MAX    2048u
 #define WRITE_PIECE (1024u * 1024) /* so that a slow disk is not asked for everything at once */
@@ -124,7 +123,7 @@ void snapfile_build(const struct snapfile_meta *meta, struct slice state, struct
 	fixed = buf_reserve(ret_file, FIXED_SIZE);
 	memset(fixed, 0, FIXED_SIZE);
 	memcpy(fixed, MAGIC, 8);
-	bytes_put32(fixed + 8, FORMAT);
+	bytes_put32(fixed + 8, SNAPFILE_FORMAT);
 	bytes_put32(fixed + 12, (uint32_t)conf.size);
 	memcpy(fixed + 16, meta->uuid, 16);
 	bytes_put64(fixed + 32, meta->epoch);
@@ -149,15 +148,25 @@ void snapfile_build(const struct snapfile_meta *meta, struct slice state, struct
 	put64(ret_file, siphash24(meta->uuid, ret_file->data + start, ret_file->size - start));
 }
 
+int snapfile_header_format(const uint8_t *header)
+{
+	uint32_t format = bytes_get32(header + 8);
+
+	if (memcmp(header, MAGIC, 8) != 0 || format > INT32_MAX ||
+		bytes_get32(header + 92) != crc32c(0, header, 92)) {
+		return -EBADMSG;
+	}
+	return (int)format;
+}
+
 /* RS-11: the format is looked at before anything else is believed. */
 static int parse_fixed(struct slice file, struct snapfile_meta *meta, uint32_t *ret_conf_size)
 {
-	if (file.size < FIXED_SIZE + TRAILER || memcmp(file.data, MAGIC, 8) != 0 ||
-		bytes_get32(file.data + 92) != crc32c(0, file.data, 92)) {
-		return -EBADMSG;
-	}
-	if (bytes_get32(file.data + 8) != FORMAT) {
-		return -ENOTSUP;
+	int format =
+		file.size < FIXED_SIZE + TRAILER ? -EBADMSG : snapfile_header_format(file.data);
+
+	if (format != SNAPFILE_FORMAT) {
+		return format == -EBADMSG ? -EBADMSG : -ENOTSUP;
 	}
 	*ret_conf_size = bytes_get32(file.data + 12);
 	memcpy(meta->uuid, file.data + 16, 16);

@@ -14,6 +14,8 @@
  * message holds. */
 #define SNAPFILE_CHUNK	   (256u * 1024)
 #define SNAPFILE_NAME_SIZE 80
+#define SNAPFILE_HEADER	   96u
+#define SNAPFILE_FORMAT	   1
 
 struct snapfile_meta {
 	uint8_t uuid[16];
@@ -27,6 +29,8 @@ void snapfile_name(uint64_t index, uint64_t term, char ret_name[SNAPFILE_NAME_SI
 bool snapfile_parse_name(const char *name, uint64_t *ret_index, uint64_t *ret_term);
 /* RS-06: equal states give equal files, on every replica. */
 void snapfile_build(const struct snapfile_meta *meta, struct slice state, struct buf *ret_file);
+/* RS-11: the format number of a header whose CRC is right; -EBADMSG: it is not one. */
+MUST_CHECK int snapfile_header_format(const uint8_t *header);
 /* Checks every byte. 0, -EBADMSG, -ENOTSUP (newer format). The state is appended to ret_state. */
 int snapfile_parse(struct slice file, struct snapfile_meta *ret_meta, struct buf *ret_state);
 /* Complete and durable under `name`, but for the directory entry (the caller renames). */

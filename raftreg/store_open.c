@@ -14,6 +14,11 @@
 #include "raftreg/store_internal.h"
 
 #define SNAPSHOTS_MAX 16 /* more are never kept */
+#define STORE_FORMAT  1	 /* RS-11 */
+
+_Static_assert(VOTE_FORMAT == STORE_FORMAT && WAL_FORMAT == STORE_FORMAT &&
+		       SNAPFILE_FORMAT == STORE_FORMAT,
+	"a file of its own format says its own number");
 
 struct listing {
 	struct store *store;
@@ -50,6 +55,58 @@ static int visit(void *context, const char *name)
 		}
 	}
 	return 0;
+}
+
+struct formats {
+	struct store *store;
+	struct err *err;
+};
+
+/* One header: 0 when its format is the one we write, when it cannot be read (which is damage, and
+ * looked at later), or when it is not there. */
+static int check_format(const struct formats *formats, const char *name, uint64_t offset,
+	size_t size, int (*format_of)(const uint8_t *header))
+{
+	struct disk *disk = formats->store->disk;
+	uint8_t header[WAL_HEADER_SIZE];
+	int file = disk->ops->open(disk, name, DISK_READ);
+	int format = -EBADMSG;
+
+	ASSERT(size <= sizeof header);
+	if (file < 0) {
+		return 0;
+	}
+	if (disk_read_all(disk, file, header, size, offset) == 0) {
+		format = format_of(header);
+	}
+	(void)disk->ops->close(disk, file);
+	if (format == STORE_FORMAT || format == -EBADMSG) {
+		return 0;
+	}
+	err_set(formats->err, 2104, "%s is of format %d, this program reads format %d", name,
+		format, STORE_FORMAT);
+	return -ENOTSUP;
+}
+
+static int visit_format(void *context, const char *name)
+{
+	const struct formats *formats = context;
+	size_t length = strlen(name);
+	uint64_t index, term;
+	int result = 0;
+
+	if (strcmp(name, VOTE_FILE) == 0) {
+		result = check_format(formats, name, 0, VOTE_SLOT_SIZE, vote_slot_format);
+		return result ? result
+			      : check_format(formats, name, VOTE_SLOT_SIZE, VOTE_SLOT_SIZE,
+					vote_slot_format);
+	}
+	if (length > 4 && strcmp(name + length - 4, ".log") == 0) {
+		result = check_format(formats, name, 0, WAL_HEADER_SIZE, wal_header_format);
+	} else if (snapfile_parse_name(name, &index, &term)) {
+		result = check_format(formats, name, 0, SNAPFILE_HEADER, snapfile_header_format);
+	}
+	return result;
 }
 
 /* Leftovers of a crash: a .tmp was never renamed, so nothing refers to it (RS-05). */
@@ -91,9 +148,6 @@ static int open_vote(
 			"neither slot of the file vote can be read: this replica must be set up "
 			"anew");
 		return -EBADMSG;
-	} else if (result == -ENOTSUP) {
-		err_set(err, 2104, "the file vote is of a newer version than this program");
-		return result;
 	}
 	if (result == 0) {
 		store->vote_file = vote_open(store->disk);
@@ -110,7 +164,7 @@ static int open_vote(
 }
 
 /* One that fails its checks is kept for a report and no longer looked at (RS-07). */
-static int try_snapshot(
+static void try_snapshot(
 	struct store *store, uint64_t index, uint64_t term, struct store_recovered *found)
 {
 	char name[SNAPFILE_NAME_SIZE];
@@ -131,24 +185,20 @@ static int try_snapshot(
 	if (result == 0) {
 		found->has_snapshot = true;
 		found->snapshot_bytes = size;
-		return 0;
+		return;
 	}
 	buf_clear(&found->state);
-	if (result != -ENOTSUP) { /* RS-07 */
-		(void)snprintf(bad, sizeof bad, "%s.bad", name);
-		(void)store->disk->ops->rename(store->disk, name, bad);
-		(void)snprintf(found->damage, sizeof found->damage, "snapshot %s", name);
-	}
-	return result;
+	(void)snprintf(bad, sizeof bad, "%s.bad", name);
+	(void)store->disk->ops->rename(store->disk, name, bad);
+	(void)snprintf(found->damage, sizeof found->damage, "snapshot %s", name);
 }
 
 /* The newest usable one whose publication the vote slot knows of, else an older one. */
-static int load_snapshot(struct store *store, struct listing *listing,
-	struct store_recovered *found, struct err *err)
+static void load_snapshot(
+	struct store *store, struct listing *listing, struct store_recovered *found)
 {
 	while (listing->count > 0 && !found->has_snapshot) {
 		size_t best = 0;
-		int result;
 
 		for (size_t i = 1; i < listing->count; i++) {
 			if (listing->snapshots[i].index > listing->snapshots[best].index) {
@@ -156,16 +206,11 @@ static int load_snapshot(struct store *store, struct listing *listing,
 			}
 		}
 		if (listing->snapshots[best].index <= store->vote.snapshot_index) {
-			result = try_snapshot(store, listing->snapshots[best].index,
+			try_snapshot(store, listing->snapshots[best].index,
 				listing->snapshots[best].term, found);
-			if (result == -ENOTSUP) {
-				err_set(err, 2104, "a snapshot is of a newer version");
-				return result;
-			}
 		}
 		listing->snapshots[best] = listing->snapshots[--listing->count];
 	}
-	return 0;
 }
 
 /* Is the snapshot's position in the log, or just before it? */
@@ -255,10 +300,6 @@ static int open_log(struct store *store, struct store_recovered *found, struct e
 
 	wal_identify(&store->wal, store->vote.uuid, store->vote.id);
 	result = wal_recover(&store->wal, &found->log);
-	if (result == -ENOTSUP) {
-		err_set(err, 2104, "%s is of a newer version", found->log.file);
-		return result;
-	}
 	if (result == 0 && !found->has_snapshot &&
 		(store->vote.snapshot_index > 0 || found->log.before_index > 0)) {
 		/* RS-07: the beginning of the log is gone and nothing stands for it. */
@@ -277,12 +318,13 @@ static int open_log(struct store *store, struct store_recovered *found, struct e
 	return 0;
 }
 
-/* Nothing is written before the vote was read: a directory that cannot be used stays as it is. */
+/* RS-11: formats first, for nothing may be written into a directory of another version. */
 int store_open(const struct store_options *options, struct store **ret_store,
 	struct store_recovered *ret_recovered, struct err *err)
 {
 	struct store *store = mem_zalloc(sizeof *store);
 	struct listing listing = {.store = store};
+	struct formats formats = {store, err};
 	int result;
 
 	*ret_recovered = (struct store_recovered){0};
@@ -290,13 +332,16 @@ int store_open(const struct store_options *options, struct store **ret_store,
 	store->disk = options->disk;
 	store->vote_file = -1;
 	wal_init(&store->wal, options->disk, options->segment_size);
-	result = list_files(store, &listing);
-	if (result < 0) {
+	result = store->disk->ops->list(store->disk, visit_format, &formats);
+	result = result ? result : list_files(store, &listing);
+	if (result < 0 && result != -ENOTSUP) {
 		err_set(err, 2102, "the registry's directory cannot be read: %s",
 			strerror(-result));
 	}
 	result = result ? result : open_vote(store, &listing, &ret_recovered->fresh, err);
-	result = result ? result : load_snapshot(store, &listing, ret_recovered, err);
+	if (result == 0) {
+		load_snapshot(store, &listing, ret_recovered);
+	}
 	result = result ? result : open_log(store, ret_recovered, err);
 	if (result < 0) {
 		store_recovered_fini(ret_recovered);

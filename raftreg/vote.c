@@ -13,7 +13,7 @@
 #include "base/mem.h"
 #include "raftreg/bytes.h"
 
-/* The last character is the format: a higher one was written by a newer version (RS-11). */
+/* The last character is the format. */
 #define MAGIC	       "PLNVOTE1"
 #define MAGIC_SIZE     8
 #define CRC_OFFSET     (VOTE_SLOT_SIZE - 4)
@@ -39,18 +39,23 @@ void vote_encode(const struct vote *vote, uint8_t ret_slot[VOTE_SLOT_SIZE])
 	bytes_put32(ret_slot + CRC_OFFSET, crc32c(0, ret_slot, CRC_OFFSET));
 }
 
-/* The format is looked at before the rest is believed, but after the CRC: a torn slot has no
- * format. */
-int vote_decode(const uint8_t slot[VOTE_SLOT_SIZE], struct vote *ret_vote)
+/* After the CRC: a torn slot has no format. */
+int vote_slot_format(const uint8_t *slot)
 {
-	struct vote vote = {0};
-
 	if (bytes_get32(slot + CRC_OFFSET) != crc32c(0, slot, CRC_OFFSET) ||
 		memcmp(slot, MAGIC, MAGIC_SIZE - 1) != 0) {
 		return -EBADMSG;
 	}
-	if (slot[MAGIC_SIZE - 1] != MAGIC[MAGIC_SIZE - 1]) {
-		return -ENOTSUP;
+	return slot[MAGIC_SIZE - 1] - '0';
+}
+
+int vote_decode(const uint8_t slot[VOTE_SLOT_SIZE], struct vote *ret_vote)
+{
+	struct vote vote = {0};
+	int format = vote_slot_format(slot);
+
+	if (format != VOTE_FORMAT) {
+		return format == -EBADMSG ? -EBADMSG : -ENOTSUP;
 	}
 	vote.version = bytes_get64(slot + 8);
 	vote.term = bytes_get64(slot + 16);

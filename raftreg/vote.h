@@ -12,6 +12,7 @@
 
 #define VOTE_SLOT_SIZE 4096
 #define VOTE_FILE      "vote"
+#define VOTE_FORMAT    1
 
 struct vote {
 	uint64_t version;
@@ -27,7 +28,9 @@ struct vote {
 
 /* Pure, with every unused byte zero, so that equal facts give equal slots. */
 void vote_encode(const struct vote *vote, uint8_t ret_slot[VOTE_SLOT_SIZE]);
-/* 0; -EBADMSG; -ENOTSUP: written by a newer version. */
+/* RS-11: the format number of a slot whose CRC is right; -EBADMSG: it is not one. */
+int vote_slot_format(const uint8_t *slot);
+/* 0; -EBADMSG; -ENOTSUP: of another format. */
 int vote_decode(const uint8_t slot[VOTE_SLOT_SIZE], struct vote *ret_vote);
 
 /* The newest valid slot. -ENOENT: no file; -EBADMSG: neither slot can be read (RI-05). */

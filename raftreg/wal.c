@@ -86,7 +86,7 @@ void wal_encode_header(const struct wal *wal, const struct wal_segment *segment,
 {
 	memset(ret_header, 0, WAL_HEADER_SIZE);
 	memcpy(ret_header, "PLNLOG1\n", 8);
-	bytes_put32(ret_header + 8, 1); /* format */
+	bytes_put32(ret_header + 8, WAL_FORMAT);
 	memcpy(ret_header + 16, wal->uuid, sizeof wal->uuid);
 	bytes_put64(ret_header + 32, wal->id);
 	bytes_put64(ret_header + 40, segment->first);

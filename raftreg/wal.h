@@ -18,6 +18,7 @@
 #define WAL_BATCH_MAX	 (8u * 1024 * 1024) /* RS-04; a segment always has room for one */
 #define WAL_HEADER_SIZE	 4096u
 #define WAL_RECORD_SIZE	 64u
+#define WAL_FORMAT	 1
 #define WAL_SPARE	 "spare.tmp"
 #define WAL_NAME_SIZE	 64
 
@@ -85,11 +86,14 @@ struct wal_recovered {
 	uint64_t offset;	  /* in that file */
 	size_t segment;		  /* index of that segment */
 };
-/* 0; -ENOTSUP: a newer format (file is set); other -errno. */
+/* 0 or -errno. Formats were looked at before (RS-11): a segment of another one is damage here. */
 int wal_recover(struct wal *wal, struct wal_recovered *ret_recovered);
 /* Cuts a torn tail, sets corrupt segments aside as .bad, makes the log ready for wal_write. */
 int wal_repair(struct wal *wal, const struct wal_recovered *recovered);
 void wal_recovered_fini(struct wal_recovered *recovered);
+
+/* RS-11: the format number of a segment's header whose CRC is right; -EBADMSG: it is not one. */
+int wal_header_format(const uint8_t *header);
 
 /* For wal.c and wal_recover.c. */
 void wal_encode_header(const struct wal *wal, const struct wal_segment *segment, uint32_t chain,

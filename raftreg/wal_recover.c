@@ -261,8 +261,21 @@ static int visit_name(void *context, const char *name)
 	return 0;
 }
 
+/* The number may be any: it is for the caller to know it. */
+int wal_header_format(const uint8_t *header)
+{
+	uint32_t format = bytes_get32(header + 8);
+
+	if (memcmp(header, "PLNLOG", 6) != 0 || format > INT32_MAX ||
+		bytes_get32(header + WAL_HEADER_SIZE - 4) !=
+			crc32c(0, header, WAL_HEADER_SIZE - 4)) {
+		return -EBADMSG;
+	}
+	return (int)format;
+}
+
 /* Reads the header's number and first index. One that cannot be read keeps number 0. */
-static int look_at_header(struct wal *wal, struct wal_segment *segment)
+static void look_at_header(struct wal *wal, struct wal_segment *segment)
 {
 	uint8_t header[WAL_HEADER_SIZE];
 	int file = wal->disk->ops->open(wal->disk, segment->name, DISK_READ);
@@ -272,22 +285,16 @@ static int look_at_header(struct wal *wal, struct wal_segment *segment)
 	segment->low = segment->first;
 	segment->high = segment->first - 1;
 	if (file < 0) {
-		return 0;
+		return;
 	}
 	result = disk_read_all(wal->disk, file, header, sizeof header, 0);
 	(void)wal->disk->ops->close(wal->disk, file);
-	if (result < 0 || memcmp(header, "PLNLOG", 6) != 0 ||
-		bytes_get32(header + WAL_HEADER_SIZE - 4) !=
-			crc32c(0, header, WAL_HEADER_SIZE - 4)) {
-		return 0;
-	}
-	if (bytes_get32(header + 8) != 1) {
-		return -ENOTSUP; /* RS-11 */
+	if (result < 0 || wal_header_format(header) != WAL_FORMAT) {
+		return;
 	}
 	segment->first = segment->low = bytes_get64(header + 40);
 	segment->high = segment->first - 1;
 	segment->number = bytes_get64(header + 64);
-	return 0;
 }
 
 /* Numbers, not first indexes: after a truncation a later segment may begin lower. */
@@ -337,15 +344,11 @@ int wal_recover(struct wal *wal, struct wal_recovered *ret_recovered)
 	int result = wal->disk->ops->list(wal->disk, visit_name, wal);
 
 	*ret_recovered = (struct wal_recovered){.before_known = true};
-	for (size_t i = 0; i < wal->count && result == 0; i++) {
-		result = look_at_header(wal, &wal->segments[i]);
-		if (result < 0) {
-			(void)snprintf(ret_recovered->file, sizeof ret_recovered->file, "%s",
-				wal->segments[i].name);
-		}
-	}
 	if (result < 0) {
 		return result;
+	}
+	for (size_t i = 0; i < wal->count; i++) {
+		look_at_header(wal, &wal->segments[i]);
 	}
 	place_unreadable(wal);
 	if (wal->count > 0) {

@@ -8,7 +8,9 @@
 
 #include <cmocka.h>
 
+#include "base/crc32c.h"
 #include "base/mem.h"
+#include "raftreg/bytes.h"
 #include "raftreg/store_internal.h"
 #include "sim_disk.h"
 
@@ -429,6 +431,90 @@ static void test_snapfile(void **state)
 	buf_fini(&out);
 }
 
+/* A copy of everything in a directory, to see whether anything was touched. */
+static void take_picture(struct sim_disk *disk, struct buf *ret_picture)
+{
+	const char *name;
+
+	buf_clear(ret_picture);
+	for (size_t i = 0; (name = sim_disk_name(disk, i)) != NULL; i++) {
+		size_t size;
+		const uint8_t *bytes = sim_disk_bytes(disk, name, &size);
+
+		buf_append_string(ret_picture, name);
+		buf_append(ret_picture, bytes, size);
+	}
+}
+
+/* Another format in this header, with a CRC that is right. */
+static void set_format(uint8_t *bytes, const char *name, bool second_slot)
+{
+	if (strcmp(name, VOTE_FILE) == 0) {
+		bytes += second_slot ? VOTE_SLOT_SIZE : 0;
+		bytes[7] = '2';
+		bytes_put32(bytes + VOTE_SLOT_SIZE - 4, crc32c(0, bytes, VOTE_SLOT_SIZE - 4));
+	} else if (strstr(name, ".log")) {
+		bytes_put32(bytes + 8, 2);
+		bytes_put32(bytes + WAL_HEADER_SIZE - 4, crc32c(0, bytes, WAL_HEADER_SIZE - 4));
+	} else {
+		bytes_put32(bytes + 8, 2);
+		bytes_put32(bytes + 92, crc32c(0, bytes, 92));
+	}
+}
+
+/* RS-11: whatever file it is, and whatever else there would be to do, nothing is modified. */
+static void test_formats(void **state)
+{
+	struct buf before, after;
+	unsigned tried = 0;
+
+	(void)state;
+	buf_init(&before);
+	buf_init(&after);
+	for (size_t i = 0;; i++) {
+		struct store_options opening = {.segment_size = SEGMENT};
+		struct store_recovered found;
+		struct run run;
+		const char *name;
+		char text[64];
+		struct err err;
+		size_t size;
+		int file;
+
+		begin_run(&run, 100);
+		assert_int_equal(work(&run, STEPS), 0);
+		store_destroy(run.store);
+		run.store = NULL;
+		opening.disk = sim_disk_base(run.disk);
+		file = opening.disk->ops->open(opening.disk, "left.tmp", DISK_WRITE | DISK_CREATE);
+		assert_int_equal(disk_write_all(opening.disk, file, "x", 1, 0), 0);
+		name = sim_disk_name(run.disk, i / 2);
+		if (!name) {
+			end_run(&run);
+			break;
+		}
+		(void)snprintf(text, sizeof text, "%s is of format 2", name);
+		if (strstr(name, ".tmp")) {
+			end_run(&run);
+			continue;
+		}
+		set_format(sim_disk_bytes(run.disk, name, &size), name, i % 2 == 1);
+		take_picture(run.disk, &before);
+		err_clear(&err);
+		assert_int_equal(store_open(&opening, &run.store, &found, &err), -ENOTSUP);
+		assert_int_equal(err.code, 2104);
+		assert_non_null(strstr(err.text, text));
+		assert_non_null(strstr(err.text, "reads format 1"));
+		take_picture(run.disk, &after);
+		assert_true(slice_equal(buf_slice(&before), buf_slice(&after)));
+		tried++;
+		end_run(&run);
+	}
+	assert_true(tried > 6);
+	buf_fini(&before);
+	buf_fini(&after);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -436,6 +522,7 @@ int main(void)
 		cmocka_unit_test(test_snapfile),
 		cmocka_unit_test(test_crash_everywhere),
 		cmocka_unit_test(test_flips),
+		cmocka_unit_test(test_formats),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
