@@ -15,6 +15,9 @@
 #include "raftreg/node.h"
 #include "raftreg/viewfile.h"
 
+/* A stream that lived so long was none of a row of failures (RW-08). */
+#define SETTLED_MS 1000
+
 static void on_redial(struct timer *timer)
 {
 	client_connect(container_of(timer, struct client, redial));
@@ -42,6 +45,9 @@ static void on_tick(struct timer *timer)
 
 	if (client->call_open && !client->greeted && now - client->connected_ms > 3000) {
 		client_disconnect(client, "the replica did not greet");
+	}
+	if (client->greeted && now - client->connected_ms >= SETTLED_MS) {
+		client->failures = 0;
 	}
 	client_session_tick(client, now);
 	client_view_tick(client, now);

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "raftreg/client_sub.h"
 #include "raftreg/viewfile.h"
 
 /* Seeds are many and near: one that does not accept within a second is left for the
@@ -201,7 +202,6 @@ static void on_welcome(struct client *client, const struct packet *welcome)
 		return;
 	}
 	client->greeted = true;
-	client->failures = 0;
 	client->quorum = !(welcome->flags & PACKET_NO_QUORUM);
 	(void)snprintf(client->leader, sizeof client->leader, "%.*s", (int)welcome->text.size,
 		(const char *)welcome->text.data);
@@ -209,7 +209,7 @@ static void on_welcome(struct client *client, const struct packet *welcome)
 	take_addresses(client, welcome);
 	log_event(LOG_LEVEL_INFO, "raftreg", 0, "connected with the registry",
 		(struct log_field[]){LOG_TEXT("pillion.replica", client->connected)}, 1);
-	client_view_welcome(client);
+	client_sub_welcome(client);
 	client_session_welcome(client);
 }
 

@@ -78,6 +78,8 @@ struct client {
 	/* What is known. */
 	struct map sets; /* kind byte and name -> client_set */
 	struct list_node subs;
+	uint64_t sub_requests; /* SUBSCRIBE and UNSUBSCRIBE frames sent on this stream (RW-05) */
+	uint64_t doubt_ms;     /* not before: something is read again from nothing (RW-07) */
 	struct list_node changed;
 	bool view_changed;
 	uint64_t view_written_ms;
@@ -121,13 +123,14 @@ void client_view_init(struct client *client);
 void client_view_fini(struct client *client);
 int client_view_watch(struct client *client, struct watch *watch);
 void client_view_unwatch(struct client *client, struct watch *watch);
-void client_view_welcome(struct client *client);
 void client_view_frame(struct client *client, const struct packet *frame);
 void client_view_tick(struct client *client, uint64_t now_ms);
 void client_view_publish(struct client *client);
 void client_view_cluster_changed(struct client *client);
 struct client_set *client_view_set(struct client *client, bool records, struct slice name);
 struct client_set *client_view_make(struct client *client, bool records, struct slice name);
+void client_view_changed(struct client *client, struct client_set *set); /* publish it soon */
+void client_view_empty(struct client *client, struct client_set *set, uint64_t index);
 void client_view_put(struct client_set *set, struct map *map, const struct item *item);
 void client_view_free_set(struct client_set *set);
 void client_view_init_set(struct client_set *set, bool records, struct slice name);

@@ -15,6 +15,7 @@
 #include "base/siphash.h"
 #include "raftreg/bytes.h"
 #include "raftreg/client.h"
+#include "raftreg/client_sub.h"
 #include "raftreg/content.h"
 #include "raftreg/state.h"
 
@@ -573,7 +574,9 @@ void client_session_answer(struct client *client, const struct packet *answer)
 		client_session_pump(client);
 		return;
 	}
-	client_ask_answered(client, answer);
+	if (!client_sub_answered(client, answer)) {
+		client_ask_answered(client, answer);
+	}
 }
 
 /* A replica that is connected but silent is left: another one may do better. */

@@ -33,11 +33,12 @@ struct client_member {
 
 struct client_set { /* what is known of one service or record set */
 	bool records;
-	/* RW-01: modified is the revision that this copy equals; a delta that does
-	 * not begin there is not applied (RW-07). */
+	/* RW-01: modified is the revision of this copy's last change; a delta that begins
+	 * behind what it is known to equal is not applied (RW-07). */
 	struct slice name; /* owned */
 	uint64_t modified, digest;
-	bool known; /* the registry spoke of it in this run; false: from view.bin, or never */
+	uint64_t cursor; /* up to here it was followed when its last subscription ended */
+	bool known;	 /* the registry spoke of it in this run; false: from view.bin, or never */
 	bool has_data;
 	bool mentioned;			   /* in the sync under way */
 	struct map members, guarded, defs; /* defs: version -> struct client_member */
@@ -47,9 +48,12 @@ struct client_set { /* what is known of one service or record set */
 struct client_sub { /* one name or prefix that somebody watches */
 	struct list_node node;
 	uint64_t number;
+	uint64_t cursor; /* complete up to here; 0: not at all */
 	bool records, prefix, full;
-	bool synced; /* END came: the cursor is good */
-	bool sent;   /* on this stream */
+	bool sent;    /* on this stream */
+	bool synced;  /* its END came on this stream: bookmarks speak of it too */
+	bool doubted; /* to be read again from nothing */
+	uint64_t retry_ms;
 	char *name;
 	struct list_node watches; /* of struct watch */
 };

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "raftreg/client.h"
+#include "raftreg/client_sub.h"
 #include "raftreg/content.h"
 #include "raftreg/state.h"
 #include "raftreg/viewfile.h"
@@ -93,17 +94,10 @@ void client_view_init(struct client *client)
 	list_init(&client->changed);
 }
 
-static void free_sub(struct client_sub *sub)
-{
-	list_unlink(&sub->node);
-	mem_free(sub->name);
-	mem_free(sub);
-}
-
 void client_view_fini(struct client *client)
 {
 	while (!list_empty(&client->subs)) {
-		free_sub(LIST_ENTRY(client->subs.next, struct client_sub, node));
+		client_sub_free(client, LIST_ENTRY(client->subs.next, struct client_sub, node));
 	}
 	MAP_FOR_EACH(entry, &client->sets)
 	{
@@ -129,17 +123,8 @@ void client_view_put(struct client_set *set, struct map *map, const struct item 
 	free_member(map_set(map, item->key, member));
 }
 
-/* A prefix sees every set below it; an exact name only its own. */
-static bool sub_matches(const struct client_sub *sub, bool records, struct slice name)
-{
-	struct slice wanted = slice_from_string(sub->name);
-
-	return sub->records == records &&
-	       (sub->prefix ? slice_starts_with(name, wanted) : slice_equal(name, wanted));
-}
-
 /* Published from the task, once, however many frames changed it in this turn. */
-static void mark_changed(struct client *client, struct client_set *set)
+void client_view_changed(struct client *client, struct client_set *set)
 {
 	if (!list_linked(&set->changed)) {
 		list_push_back(&client->changed, &set->changed);
@@ -177,7 +162,7 @@ static void publish_set(struct client *client, struct client_set *set)
 	LIST_FOR_EACH_SAFE(place, &client->subs) {
 		struct client_sub *sub = LIST_ENTRY(place, struct client_sub, node);
 
-		if (sub_matches(sub, set->records, set->name)) {
+		if (client_sub_matches(sub, set->records, set->name)) {
 			tell_watches(sub, instances, records);
 		}
 	}
@@ -200,82 +185,6 @@ void client_view_publish(struct client *client)
 	}
 }
 
-/* From the cursor when the last sync was complete, else from nothing. */
-static void send_subscribe(struct client *client, struct client_sub *sub)
-{
-	struct packet frame = {.kind = PACKET_SUBSCRIBE,
-		.name = slice_from_string(sub->name),
-		.flags = (sub->records ? PACKET_RECORDS : 0u) |
-			 (sub->prefix ? (unsigned)PACKET_PREFIX : 0u),
-		.index = sub->synced ? client->highest : 0};
-	struct buf bytes;
-
-	sub->number = frame.number = ++client->next_number;
-	buf_init(&bytes);
-	packet_encode(&frame, &bytes);
-	sub->sent = client_send(client, buf_slice(&bytes));
-	buf_fini(&bytes);
-}
-
-static void send_unsubscribe(struct client *client, const struct client_sub *sub)
-{
-	const struct packet frame = {.kind = PACKET_UNSUBSCRIBE, .number = sub->number};
-	struct buf bytes;
-
-	buf_init(&bytes);
-	packet_encode(&frame, &bytes);
-	(void)client_send(client, buf_slice(&bytes));
-	buf_fini(&bytes);
-}
-
-/* RW-03: each subscription resumes by itself; those that never had an END start from
- * nothing. */
-void client_view_welcome(struct client *client)
-{
-	LIST_FOR_EACH(place, &client->subs) {
-		send_subscribe(client, LIST_ENTRY(place, struct client_sub, node));
-	}
-}
-
-/* Watches of one name share a subscription: the wire carries each set once. */
-static struct client_sub *find_sub(const struct client *client, const struct watch *watch)
-{
-	LIST_FOR_EACH(place, &client->subs) {
-		struct client_sub *sub = LIST_ENTRY(place, struct client_sub, node);
-
-		if (sub->records == (watch->kind == WATCH_RECORDS) &&
-			sub->prefix == watch->prefix && strcmp(sub->name, watch->name) == 0) {
-			return sub;
-		}
-	}
-	return NULL;
-}
-
-/* A subscription outlives streams; its number is drawn anew for each, so that frames of an
- * older one cannot be taken for its own. */
-static struct client_sub *make_sub(struct client *client, const struct watch *watch)
-{
-	struct client_sub *sub = mem_zalloc(sizeof *sub);
-
-	sub->records = watch->kind == WATCH_RECORDS;
-	sub->prefix = watch->prefix;
-	sub->name = mem_strdup(watch->name);
-	list_init(&sub->watches);
-	list_init(&sub->node);
-	list_push_back(&client->subs, &sub->node);
-	if (!sub->prefix) {
-		struct client_set *set =
-			client_view_make(client, sub->records, slice_from_string(sub->name));
-
-		/* From view.bin: the index of the file is where it resumes. */
-		sub->synced = set->has_data && client->highest > 0;
-	}
-	if (client->greeted) {
-		send_subscribe(client, sub);
-	}
-	return sub;
-}
-
 /* What is known already is told from the loop; the rest comes when the registry speaks. */
 int client_view_watch(struct client *client, struct watch *watch)
 {
@@ -289,11 +198,11 @@ int client_view_watch(struct client *client, struct watch *watch)
 	LIST_FOR_EACH(place, &client->subs) {
 		count++;
 	}
-	sub = find_sub(client, watch);
+	sub = client_sub_find(client, watch);
 	if (!sub && count >= SUBS_MAX) {
 		return -28;
 	}
-	sub = sub ? sub : make_sub(client, watch);
+	sub = sub ? sub : client_sub_make(client, watch);
 	list_init(&watch->node);
 	list_push_back(&sub->watches, &watch->node);
 	/* What is known already is told from the loop, never inside this call. */
@@ -301,8 +210,9 @@ int client_view_watch(struct client *client, struct watch *watch)
 	{
 		struct client_set *set = entry->value;
 
-		if (sub_matches(sub, set->records, set->name) && (set->has_data || set->known)) {
-			mark_changed(client, set);
+		if (client_sub_matches(sub, set->records, set->name) &&
+			(set->has_data || set->known)) {
+			client_view_changed(client, set);
 		}
 	}
 	return 0;
@@ -311,20 +221,13 @@ int client_view_watch(struct client *client, struct watch *watch)
 /* The last watcher of a name ends the subscription; the set stays, for it may be wanted again. */
 void client_view_unwatch(struct client *client, struct watch *watch)
 {
-	struct client_sub *sub = find_sub(client, watch);
+	struct client_sub *sub = client_sub_find(client, watch);
 
 	list_unlink(&watch->node);
 	if (sub && list_empty(&sub->watches)) {
-		if (client->greeted && sub->sent) {
-			send_unsubscribe(client, sub);
-		}
-		free_sub(sub);
+		client_sub_free(client, sub);
 	}
 }
-
-/* MG-02: keeps as suspect what a big step would remove without a word of its owner. */
-static void guard_members(
-	struct client *client, struct client_set *set, struct list_node *keys, size_t before);
 
 struct lost_member {
 	struct list_node node;
@@ -444,18 +347,29 @@ static uint64_t digest_of(const struct client *client, const struct client_set *
 	return digest;
 }
 
-/* RW-07: what cannot be right is asked for again from nothing. */
-static void resync(struct client *client, struct client_set *set)
+/* The same sum over a whole set that is still a frame. */
+static uint64_t digest_of_items(const struct client *client, const struct packet *frame)
 {
-	LIST_FOR_EACH(place, &client->subs) {
-		struct client_sub *sub = LIST_ENTRY(place, struct client_sub, node);
+	struct slice rest = frame->items;
+	uint64_t digest = 0;
+	struct slice bytes;
+	struct item item;
 
-		if (sub->sent && sub_matches(sub, set->records, set->name)) {
-			send_unsubscribe(client, sub);
-			sub->synced = false;
-			send_subscribe(client, sub);
+	while (packet_next_item(&rest, &bytes)) {
+		if (item_decode(bytes, &item) == 0 &&
+			(item.op == ITEM_UPSERT || item.op == ITEM_PUT)) {
+			digest += state_published_digest(client->uuid, &item);
 		}
 	}
+	return digest;
+}
+
+static void tell_mismatch(const struct client *client, const struct client_set *set)
+{
+	ASSERT(client->greeted);
+	log_event(LOG_LEVEL_ERROR, "raftreg", 9001,
+		"a set differs from its digest and is read again",
+		(struct log_field[]){LOG_SLICE("pillion.set", set->name)}, 1);
 }
 
 /* The set goes from one index to another in one step; watchers see the whole of it. */
@@ -491,134 +405,82 @@ static void take_items(
 	set->digest = frame->digest;
 	set->has_data = true;
 	set->known = true;
-	mark_changed(client, set);
+	client_view_changed(client, set);
 }
 
-/* RW-02: nothing older than what is there, and a delta only from where we are. */
-static void on_set_frame(struct client *client, const struct packet *frame, bool whole)
+/* RW-01, RW-02: nothing older than what is there. A delta names each member as it is afterwards, so
+ * it also brings a copy to its end that is between its ends already. */
+static void on_delta(struct client *client, struct client_set *set, const struct packet *frame)
 {
-	bool records = (frame->flags & PACKET_RECORDS) != 0;
+	uint64_t revision = client_sub_revision(client, set);
+
+	if (frame->index <= revision) {
+		return; /* an overlap of two subscriptions, or of a sync that did not end */
+	}
+	if (frame->from > revision) {
+		client_sub_doubt(client, set);
+		return;
+	}
+	take_items(client, set, frame, false);
+	if (digest_of(client, set) != frame->digest) {
+		tell_mismatch(client, set);
+		client_sub_doubt(client, set);
+	}
+}
+
+/* RV-05: a whole set that is not what its digest says changes nothing. */
+static void on_whole(struct client *client, struct client_set *set, const struct packet *frame)
+{
+	if (set->known && frame->index < set->modified) {
+		return; /* an overlap of two subscriptions */
+	}
+	if (digest_of_items(client, frame) != frame->digest) {
+		tell_mismatch(client, set);
+		return; /* the digest of END brings it up again */
+	}
+	take_items(client, set, frame, true);
+}
+
+static void on_set_frame(struct client *client, const struct packet *frame)
+{
 	struct client_set *set;
 
 	if (frame->name.size == 0 || frame->name.size > STATE_SET_NAME_MAX) {
 		return;
 	}
-	set = client_view_make(client, records, frame->name);
+	set = client_view_make(client, (frame->flags & PACKET_RECORDS) != 0, frame->name);
 	set->mentioned = true;
-	/* Older than what is there: an overlap of two subscriptions. */
-	if (set->known && frame->index < set->modified) {
-		return;
-	}
-	if (!whole && frame->index == set->modified && set->known) {
-		return;
-	}
-	if (!whole && set->modified != frame->from) {
-		resync(client, set);
-		return;
-	}
-	take_items(client, set, frame, whole);
-	if (digest_of(client, set) != frame->digest) {
-		log_event(LOG_LEVEL_ERROR, "raftreg", 9001,
-			"a set differs from its digest and is read again",
-			(struct log_field[]){LOG_SLICE("pillion.set", set->name)}, 1);
-		if (!whole) {
-			resync(client, set);
-		}
-	}
-}
-
-/* Frames of a subscription that ended meanwhile find nobody and are dropped. */
-static struct client_sub *sub_of(const struct client *client, uint64_t number)
-{
-	LIST_FOR_EACH(place, &client->subs) {
-		struct client_sub *sub = LIST_ENTRY(place, struct client_sub, node);
-
-		if (sub->number == number && sub->sent) {
-			return sub;
-		}
-	}
-	return NULL;
-}
-
-/* What the sync does not mention is known only at its end. */
-static void on_begin(struct client *client, const struct packet *frame)
-{
-	struct client_sub *sub = sub_of(client, frame->number);
-
-	if (!sub) {
-		return;
-	}
-	sub->full = (frame->flags & PACKET_FULL) != 0;
-	MAP_FOR_EACH(entry, &client->sets)
-	{
-		((struct client_set *)entry->value)->mentioned = false;
+	if (frame->kind == PACKET_SET) {
+		on_whole(client, set, frame);
+	} else {
+		on_delta(client, set, frame);
 	}
 }
 
 /* A full sync that did not mention a set says that it has no member. */
-static void empty_set(struct client *client, struct client_set *set, uint64_t index)
+void client_view_empty(struct client *client, struct client_set *set, uint64_t index)
 {
 	const struct packet nothing = {.kind = PACKET_SET, .index = index};
 
 	take_items(client, set, &nothing, true);
-	set->modified = 0;
-}
-
-/* The sync is complete: names nobody mentioned are empty, and the cursor is good. */
-static void on_end(struct client *client, const struct packet *frame)
-{
-	struct client_sub *sub = sub_of(client, frame->number);
-
-	if (!sub) {
-		return;
-	}
-	MAP_FOR_EACH(entry, &client->sets)
-	{
-		struct client_set *set = entry->value;
-
-		if (!sub_matches(sub, set->records, set->name)) {
-			continue;
-		}
-		if (sub->full && !set->mentioned && (set->members.count > 0 || !set->known)) {
-			empty_set(client, set, frame->index);
-		} else if (!set->known) {
-			set->known = true; /* unchanged since the cursor */
-			mark_changed(client, set);
-		}
-	}
-	sub->synced = true;
-	if (frame->index > client->highest) {
-		client->highest = frame->index;
-	}
-	client->view_changed = true;
 }
 
 /* In the order of the stream: that is what makes a bookmark mean everything before it. */
 void client_view_frame(struct client *client, const struct packet *frame)
 {
-	bool all = true;
-
 	switch (frame->kind) {
 	case PACKET_BEGIN:
-		on_begin(client, frame);
+		client_sub_begin(client, frame);
 		break;
 	case PACKET_SET:
-		on_set_frame(client, frame, true);
-		break;
 	case PACKET_DELTA:
-		on_set_frame(client, frame, false);
+		on_set_frame(client, frame);
 		break;
 	case PACKET_END:
-		on_end(client, frame);
+		client_sub_end(client, frame);
 		break;
 	case PACKET_BOOKMARK:
-		LIST_FOR_EACH(place, &client->subs) {
-			all = all && LIST_ENTRY(place, struct client_sub, node)->synced;
-		}
-		/* RW-05: everything up to here came before it on this stream. */
-		if (all && frame->index > client->highest) {
-			client->highest = frame->index;
-		}
+		client_sub_bookmark(client, frame);
 		break;
 	default:
 		break;
@@ -629,7 +491,7 @@ void client_view_frame(struct client *client, const struct packet *frame)
 void client_view_cluster_changed(struct client *client)
 {
 	LIST_FOR_EACH(place, &client->subs) {
-		LIST_ENTRY(place, struct client_sub, node)->synced = false;
+		LIST_ENTRY(place, struct client_sub, node)->cursor = 0;
 	}
 	MAP_FOR_EACH(entry, &client->sets)
 	{
@@ -647,8 +509,9 @@ void client_view_cluster_changed(struct client *client)
 			free_member(map_set(&set->guarded, member->key, member));
 		}
 		set->modified = 0;
+		set->cursor = 0;
 		set->known = false;
-		mark_changed(client, set);
+		client_view_changed(client, set);
 	}
 }
 
@@ -668,8 +531,9 @@ void client_view_tick(struct client *client, uint64_t now_ms)
 				continue;
 			}
 			free_member(map_remove(&set->guarded, member->key));
-			mark_changed(client, set);
+			client_view_changed(client, set);
 		}
 	}
+	client_sub_tick(client, now_ms);
 	viewfile_tick(client, now_ms);
 }

@@ -9,12 +9,14 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "raftreg/recent.h"
 
-#define SUBSCRIPTIONS_MAX 1024	       /* RW registry.md 9 */
-#define BEHIND_MS	  2000	       /* RW-02: wait for a replica that lags */
-#define INVALID_WINDOW_MS 10000	       /* RW-10 */
-#define SYNCS_MAX	  64	       /* RW-08: whole views under way at once */
-#define ROOM_FOR_MAX	  (64u * 1024) /* bytes of one END frame and then some */
+#define SUBSCRIPTIONS_MAX 1024	/* RW registry.md 9 */
+#define BEHIND_MS	  2000	/* RW-02: wait for a replica that lags */
+#define INVALID_WINDOW_MS 10000 /* RW-10 */
+#define SYNCS_MAX	  64	/* RW-08: whole views under way at once */
+#define SYNC_RETRY_MS	  1000
+#define SYNC_STALL_MS	  10000 /* of them none that nobody reads */
 
 enum {
 	GRPC_OK = 0,
@@ -44,6 +46,13 @@ struct subscriber {
 	struct map dirty; /* kind byte and name -> this subscriber (any pointer) */
 	uint64_t invalid_ms;
 	uint64_t bookmark_ms;
+	/* RW-08: a whole view waits for the reader, and since when it has taken nothing. */
+	bool syncing;
+	size_t sync_unacked;
+	uint64_t sync_moved_ms;
+	/* RW-05: SUBSCRIBE and UNSUBSCRIBE frames taken, and what they add up to. */
+	uint64_t requests, digest;
+	bool digest_stale;
 };
 
 struct fanout {
@@ -51,6 +60,8 @@ struct fanout {
 	struct list_node subscribers;
 	size_t count;
 	uint64_t published; /* applied index of the last publication */
+	size_t syncing;	    /* subscribers */
+	struct recent recent;
 };
 
 /* A set's change of this turn, encoded once. */
@@ -67,12 +78,27 @@ struct fanout *fanout_create(struct raftreg_node *node)
 
 	fanout->node = node;
 	list_init(&fanout->subscribers);
+	recent_init(&fanout->recent, 0);
 	return fanout;
+}
+
+static void set_syncing(struct subscriber *subscriber, bool syncing)
+{
+	struct fanout *fanout = subscriber->fanout;
+
+	if (subscriber->syncing == syncing) {
+		return;
+	}
+	ASSERT(syncing || fanout->syncing > 0);
+	subscriber->syncing = syncing;
+	fanout->syncing += syncing ? 1 : (size_t)-1;
+	subscriber->sync_unacked = 0;
 }
 
 /* Requests under way lose their origin; commands among them go on (RD-07). */
 static void free_subscriber(struct subscriber *subscriber)
 {
+	set_syncing(subscriber, false);
 	node_request_forget(subscriber->fanout->node, &subscriber->origin);
 	while (!list_empty(&subscriber->subscriptions)) {
 		struct subscription *subscription = LIST_ENTRY(
@@ -95,7 +121,8 @@ void fanout_destroy(struct fanout *fanout)
 	while (!list_empty(&fanout->subscribers)) {
 		free_subscriber(LIST_ENTRY(fanout->subscribers.next, struct subscriber, node));
 	}
-	ASSERT(fanout->count == 0);
+	ASSERT(fanout->count == 0 && fanout->syncing == 0);
+	recent_fini(&fanout->recent);
 	mem_free(fanout);
 }
 
@@ -156,15 +183,70 @@ static bool matches(const struct subscription *subscription, bool records, struc
 				    : slice_equal(name, subscription->name);
 }
 
-/* Linear, for most sidecars watch a handful of names; the limit of 1,024 bounds it. */
-static bool is_subscribed(const struct subscriber *subscriber, const struct state_set *set)
+/* NULL: none. Linear, for most sidecars watch a handful of names; the limit of 1,024 bounds it. */
+static const struct subscription *first_match(
+	const struct subscriber *subscriber, const struct state_set *set)
 {
 	LIST_FOR_EACH(node, &subscriber->subscriptions) {
-		if (matches(LIST_ENTRY(node, struct subscription, node), set->records, set->name)) {
-			return true;
+		const struct subscription *found = LIST_ENTRY(node, struct subscription, node);
+
+		if (matches(found, set->records, set->name)) {
+			return found;
 		}
 	}
-	return false;
+	return NULL;
+}
+
+/* The sets of a subscription, one after the other; *place begins with zero. */
+static const struct state_set *next_set(
+	const struct state *state, const struct subscription *subscription, size_t *place)
+{
+	if (!subscription->prefix) {
+		return (*place)++ == 0 ? state_set(state, subscription->records, subscription->name)
+				       : NULL;
+	}
+	while (*place < state->sets.count) {
+		const struct state_set *set = state->sets.entries[(*place)++].value;
+
+		if (matches(subscription, set->records, set->name)) {
+			return set;
+		}
+	}
+	return NULL;
+}
+
+/* Empty sets add nothing: a client cannot know of all that ever were. */
+static uint64_t digest_of(const struct state *state, const struct state_set *set)
+{
+	return set->members.count > 0
+		       ? state_view_digest(state->uuid, set->records, set->name, set->digest)
+		       : 0;
+}
+
+/* RW-05: each set once, however many subscriptions name it. Summed anew only after a change that
+ * this subscriber was told of. */
+static uint64_t view_digest(struct subscriber *subscriber)
+{
+	const struct state *state = &subscriber->fanout->node->state;
+	const struct state_set *set;
+
+	if (!subscriber->digest_stale) {
+		return subscriber->digest;
+	}
+	subscriber->digest_stale = false;
+	subscriber->digest = 0;
+	LIST_FOR_EACH(node, &subscriber->subscriptions) {
+		const struct subscription *subscription =
+			LIST_ENTRY(node, struct subscription, node);
+		size_t place = 0;
+
+		while ((set = next_set(state, subscription, &place)) != NULL) {
+			if (first_match(subscriber, set) == subscription) {
+				subscriber->digest += digest_of(state, set);
+			}
+		}
+	}
+	return subscriber->digest;
 }
 
 /* All versions at once: a definition has no digest of its own, so they go as a
@@ -206,53 +288,100 @@ static void send_whole(struct subscriber *subscriber, const struct state_set *se
 }
 
 /* Carries whether there is a leader, as far as is known here; bookmarks also say who it is. */
-static void send_mark(
-	struct subscriber *subscriber, enum packet_kind kind, uint64_t number, unsigned flags)
+static void send_mark(struct subscriber *subscriber, struct packet mark)
 {
 	struct raftreg_node *node = subscriber->fanout->node;
 	const struct state_replica *leader =
-		kind == PACKET_BOOKMARK ? state_replica(&node->state, node->now.leader) : NULL;
+		mark.kind == PACKET_BOOKMARK ? state_replica(&node->state, node->now.leader) : NULL;
 	char address[300] = "";
-	struct packet frame = {.kind = kind,
-		.number = number,
-		.index = node->state.applied,
-		.flags = flags | (node_has_quorum(node) ? 0u : (unsigned)PACKET_NO_QUORUM)};
 
+	mark.index = node->state.applied;
+	mark.flags |= node_has_quorum(node) ? 0u : (unsigned)PACKET_NO_QUORUM;
 	if (leader) {
 		node_status_address(leader, address);
-		frame.text = slice_from_string(address);
+		mark.text = slice_from_string(address);
 	}
-	send_frame(subscriber, &frame);
+	send_frame(subscriber, &mark);
 }
 
-/* RW-03: sets of the subscription that changed after `from`, whole; all of them when the cursor is
- * below the tombstones that are still known. Of ONE view: nothing is applied meanwhile. */
-static void sync_subscription(
-	struct subscriber *subscriber, const struct subscription *subscription, uint64_t from)
+static bool is_missed(
+	const struct subscription *subscription, const struct recent_delta *delta, uint64_t cursor)
 {
-	const struct state *state = &subscriber->fanout->node->state;
-	bool full = from == 0 || from < state->horizon;
+	return delta->index > cursor && matches(subscription, delta->records, delta->name);
+}
 
-	send_mark(subscriber, PACKET_BEGIN, subscription->number, full ? PACKET_FULL : 0);
-	if (!subscription->prefix) {
-		const struct state_set *set =
-			state_set(state, subscription->records, subscription->name);
+/* RW-03. False: the ring does not reach back to the cursor, or the way over it is longer than a
+ * stream may have unsent (RW-04); then whole sets are the shorter way. */
+static bool send_missed(
+	struct subscriber *subscriber, const struct subscription *subscription, uint64_t cursor)
+{
+	const struct recent *recent = &subscriber->fanout->recent;
+	const struct recent_delta *delta;
+	size_t first = 0;
+	size_t bytes = 0;
 
-		if (set && (full || set->modified > from)) {
-			send_whole(subscriber, set);
-		}
-	} else {
-		MAP_FOR_EACH(entry, &state->sets)
-		{
-			const struct state_set *set = entry->value;
-
-			if (matches(subscription, set->records, set->name) &&
-				(full ? set->members.count > 0 : set->modified > from)) {
-				send_whole(subscriber, set);
-			}
+	if (cursor == 0 || gate_is_full(subscriber->stream) ||
+		!recent_find(recent, cursor, &first)) {
+		return false;
+	}
+	for (size_t i = first; (delta = recent_at(recent, i)) != NULL; i++) {
+		bytes += is_missed(subscription, delta, cursor) ? delta->bytes.size : 0;
+	}
+	if (bytes > DOOR_WINDOW) {
+		return false;
+	}
+	send_mark(
+		subscriber, (struct packet){.kind = PACKET_BEGIN, .number = subscription->number});
+	for (size_t i = first; (delta = recent_at(recent, i)) != NULL; i++) {
+		if (is_missed(subscription, delta, cursor)) {
+			gate_send(subscriber->stream, delta->bytes);
 		}
 	}
-	send_mark(subscriber, PACKET_END, subscription->number, 0);
+	return true;
+}
+
+/* RW-03: sets of the subscription that changed after `cursor`, whole; all of them when that is
+ * below the tombstones that are still known. Of ONE view: nothing is applied meanwhile. */
+static void send_sets(struct subscriber *subscriber, const struct subscription *subscription,
+	uint64_t cursor, bool full)
+{
+	const struct state *state = &subscriber->fanout->node->state;
+	const struct state_set *set;
+	size_t place = 0;
+
+	send_mark(subscriber, (struct packet){.kind = PACKET_BEGIN,
+				      .number = subscription->number,
+				      .flags = full ? PACKET_FULL : 0});
+	while ((set = next_set(state, subscription, &place)) != NULL) {
+		/* Empty ones of a prefix go unmentioned in a full sync: END says so. */
+		if (full ? !subscription->prefix || set->members.count > 0
+			 : set->modified > cursor) {
+			send_whole(subscriber, set);
+		}
+	}
+}
+
+/* END carries what the client's sets of this subscription must add up to now. */
+static void sync_subscription(struct subscriber *subscriber,
+	const struct subscription *subscription, uint64_t cursor, bool full)
+{
+	const struct state *state = &subscriber->fanout->node->state;
+	struct packet end = {
+		.kind = PACKET_END, .number = subscription->number, .flags = PACKET_DIGEST};
+	const struct state_set *set;
+	size_t place = 0;
+
+	if (!send_missed(subscriber, subscription, cursor)) {
+		send_sets(subscriber, subscription, cursor, full);
+	}
+	while ((set = next_set(state, subscription, &place)) != NULL) {
+		end.digest += digest_of(state, set);
+	}
+	send_mark(subscriber, end);
+	if (full && gate_is_full(subscriber->stream)) {
+		set_syncing(subscriber, true);
+		subscriber->sync_moved_ms = node_now_ms(subscriber->fanout->node);
+	}
 }
 
 /* With the addresses of all replicas, so that a client finds its way when its seeds are gone. */
@@ -340,17 +469,40 @@ static struct subscription *find_subscription(const struct subscriber *subscribe
 	return NULL;
 }
 
+/* RW-08: views that nobody takes as fast as they are made are memory, and that is bounded. */
+static bool is_busy(const struct subscriber *subscriber)
+{
+	return !subscriber->syncing && subscriber->fanout->syncing >= SYNCS_MAX;
+}
+
 /* A cursor beyond what is committed here cannot be of this log: everything again (RW-10). */
 static void on_subscribe(struct subscriber *subscriber, const struct packet *frame)
 {
+	const struct state *state = &subscriber->fanout->node->state;
 	struct subscription *subscription;
-	uint64_t from = frame->index;
+	uint64_t cursor = frame->index <= state->applied ? frame->index : 0;
+	size_t unused = 0;
+	bool full =
+		cursor == 0 || (cursor < state->horizon &&
+				       !recent_find(&subscriber->fanout->recent, cursor, &unused));
 
+	subscriber->requests++;
+	/* The ring and the state must be of one index, and nothing older comes behind BEGIN. */
+	fanout_publish(subscriber->fanout);
 	if (find_subscription(subscriber, frame->number) ||
 		subscriber->subscription_count >= SUBSCRIPTIONS_MAX ||
 		frame->name.size > STATE_SET_NAME_MAX ||
 		(frame->name.size == 0 && !(frame->flags & PACKET_PREFIX))) {
 		(void)note_invalid(subscriber, frame);
+		return;
+	}
+	if (full && is_busy(subscriber)) {
+		const struct packet busy = {.kind = PACKET_ANSWER,
+			.number = frame->number,
+			.code = CODE_RETRY_LATER,
+			.retry_after_ms = SYNC_RETRY_MS};
+
+		send_frame(subscriber, &busy);
 		return;
 	}
 	subscription = mem_zalloc(sizeof *subscription);
@@ -362,10 +514,8 @@ static void on_subscribe(struct subscriber *subscriber, const struct packet *fra
 	list_init(&subscription->node);
 	list_push_back(&subscriber->subscriptions, &subscription->node);
 	subscriber->subscription_count++;
-	if (from > subscriber->fanout->node->state.applied) {
-		from = 0; /* a cursor above what is committed: everything again */
-	}
-	sync_subscription(subscriber, subscription, from);
+	subscriber->digest_stale = true;
+	sync_subscription(subscriber, subscription, cursor, full);
 }
 
 /* RW-10: an unknown number is the client's mistake and is counted against it. Names
@@ -374,10 +524,12 @@ static void on_unsubscribe(struct subscriber *subscriber, const struct packet *f
 {
 	struct subscription *subscription = find_subscription(subscriber, frame->number);
 
+	subscriber->requests++;
 	if (!subscription) {
 		(void)note_invalid(subscriber, frame);
 		return;
 	}
+	subscriber->digest_stale = true;
 	list_unlink(&subscription->node);
 	subscriber->subscription_count--;
 	mem_free((void *)(uintptr_t)subscription->name.data);
@@ -475,6 +627,7 @@ void fanout_writable(struct fanout *fanout, struct gate_stream *stream)
 	struct subscriber *subscriber = stream->owner;
 
 	ASSERT(subscriber->fanout == fanout);
+	set_syncing(subscriber, false);
 	send_dirty(subscriber);
 }
 
@@ -511,9 +664,10 @@ static void encode_delta(struct delta *delta, uint64_t applied)
 /* A subscriber that is behind gets names, not bytes. */
 static void deliver(struct subscriber *subscriber, const struct delta *delta)
 {
-	if (!subscriber->greeted || subscriber->waiting || !is_subscribed(subscriber, delta->set)) {
+	if (!subscriber->greeted || subscriber->waiting || !first_match(subscriber, delta->set)) {
 		return;
 	}
+	subscriber->digest_stale = true;
 	if (gate_is_full(subscriber->stream) || subscriber->dirty.count > 0) {
 		mark_dirty(subscriber, delta->set);
 		return;
@@ -531,25 +685,39 @@ void fanout_publish(struct fanout *fanout)
 			.set = LIST_ENTRY(state->dirty.next, struct state_set, dirty)};
 
 		buf_init(&delta.bytes);
-		if (!list_empty(&fanout->subscribers)) {
-			encode_delta(&delta, state->applied);
-		}
+		encode_delta(&delta, state->applied);
 		LIST_FOR_EACH(node, &fanout->subscribers) {
 			deliver(LIST_ENTRY(node, struct subscriber, node), &delta);
 		}
+		recent_add(&fanout->recent, buf_slice(&delta.bytes), state->applied);
 		buf_fini(&delta.bytes);
 		state_clear_touches(state, delta.set);
+	}
+	/* The first publication comes after a recovery that made no deltas of what it read. */
+	if (fanout->published == 0) {
+		recent_clear(&fanout->recent, state->applied);
 	}
 	fanout->published = state->applied;
 }
 
 void fanout_reset(struct fanout *fanout)
 {
+	recent_clear(&fanout->recent, fanout->node->state.applied);
 	LIST_FOR_EACH_SAFE(node, &fanout->subscribers) {
 		/* The simplest honest answer: resume here or elsewhere by index. */
 		end_subscriber(LIST_ENTRY(node, struct subscriber, node), GRPC_UNAVAILABLE,
 			"the state was replaced by a snapshot");
 	}
+}
+
+/* RW-08: one that stopped reading in the middle of its view must not keep others from theirs. */
+static bool is_moving(struct subscriber *subscriber, uint64_t now_ms)
+{
+	if (subscriber->stream->unacked != subscriber->sync_unacked) {
+		subscriber->sync_unacked = subscriber->stream->unacked;
+		subscriber->sync_moved_ms = now_ms;
+	}
+	return now_ms - subscriber->sync_moved_ms < SYNC_STALL_MS;
 }
 
 /* Waiting for a lagging replica has an end: the client finds a better one. */
@@ -567,6 +735,10 @@ static bool tick_subscriber(struct subscriber *subscriber, uint64_t now_ms)
 		}
 		return true;
 	}
+	if (subscriber->syncing && !is_moving(subscriber, now_ms)) {
+		end_subscriber(subscriber, GRPC_UNAVAILABLE, "the stream takes nothing");
+		return false;
+	}
 	if (!subscriber->greeted || now_ms < subscriber->bookmark_ms) {
 		return true;
 	}
@@ -574,7 +746,10 @@ static bool tick_subscriber(struct subscriber *subscriber, uint64_t now_ms)
 	/* RW-05: behind everything up to its index, and only when nothing is missing. */
 	if (subscriber->dirty.count == 0 && !gate_is_full(subscriber->stream)) {
 		subscriber->bookmark_ms = now_ms + node->settings.bookmark_ms;
-		send_mark(subscriber, PACKET_BOOKMARK, 0, 0);
+		send_mark(subscriber, (struct packet){.kind = PACKET_BOOKMARK,
+					      .flags = PACKET_DIGEST,
+					      .seq = subscriber->requests,
+					      .digest = view_digest(subscriber)});
 	}
 	return true;
 }

@@ -20,7 +20,7 @@ enum {
 	F_FLAGS,       /* enum packet_flag */
 	F_SESSION,     /* 16 bytes */
 	F_INCARNATION, /* rises with each start of a sidecar */
-	F_SEQ,	       /* of a REGISTER; in DELTA the applied index */
+	F_SEQ,	       /* of a REGISTER; DELTA: applied index; BOOKMARK: subscription frames */
 	F_DIGEST,      /* fixed64, of a set or a session */
 	F_TTL,	       /* ms */
 	F_IDENTITY,    /* name of the sidecar, for people */

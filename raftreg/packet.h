@@ -58,11 +58,12 @@ enum packet_code {
 };
 
 enum packet_flag {
-	PACKET_FULL = 1,      /* REGISTER, BEGIN */
-	PACKET_RECORDS = 2,   /* the set holds records, not instances */
-	PACKET_PREFIX = 4,    /* SUBSCRIBE */
-	PACKET_ABSENT = 8,    /* SET: there is none */
-	PACKET_NO_QUORUM = 16 /* WELCOME, BOOKMARK */
+	PACKET_FULL = 1,       /* REGISTER, BEGIN */
+	PACKET_RECORDS = 2,    /* the set holds records, not instances */
+	PACKET_PREFIX = 4,     /* SUBSCRIBE */
+	PACKET_ABSENT = 8,     /* SET: there is none */
+	PACKET_NO_QUORUM = 16, /* WELCOME, BOOKMARK */
+	PACKET_DIGEST = 32     /* END, BOOKMARK: they carry one */
 };
 
 #define PACKET_BYTES_MAX (1024u * 1024) /* RT-05, session */

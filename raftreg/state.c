@@ -219,6 +219,21 @@ uint64_t state_published_digest(const uint8_t uuid[16], const struct item *membe
 	return siphash_final(&hash);
 }
 
+/* RW-05: with the name, so that the contents of two sets cannot be exchanged unnoticed. A sum of
+ * these does not depend on the order of the sets. */
+uint64_t state_view_digest(const uint8_t uuid[16], bool records, struct slice name, uint64_t digest)
+{
+	struct siphash hash;
+	uint8_t number[9];
+
+	siphash_init(&hash, uuid);
+	hash_slice(&hash, name);
+	bytes_put64(number, digest);
+	number[8] = records ? 1 : 0;
+	siphash_update(&hash, number, sizeof number);
+	return siphash_final(&hash);
+}
+
 /* Suspicion is the session's and is published with each instance; records are never
  * suspect, for nobody routes to them. */
 void state_member_item(const struct state_member *member, struct item *ret_item)

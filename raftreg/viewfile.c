@@ -1,6 +1,6 @@
 /*
- * view.bin (MG-03). One CRC over everything: the file is whole or it is ignored. It holds the
- * index at which its sets were complete, so that the next start resumes its watches from there
+ * view.bin (MG-03). One CRC over everything: the file is whole or it is ignored. It holds for each
+ * set the index at which it was complete, so that the next start resumes its watches from there
  * instead of reading everything again. Writing happens on a thread of its own because a sync
  * may take long and control has an application to look after.
  */
@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "raftreg/bytes.h"
 #include "raftreg/client.h"
+#include "raftreg/client_sub.h"
 #include "raftreg/state.h"
 
 #define MAGIC	    "PLNVIEW1"
@@ -24,7 +25,7 @@
 enum {
 	V_UUID = 1, /* of the cluster */
 	V_EPOCH,    /* fixed64 */
-	V_INDEX,    /* up to which all sets are complete */
+	V_INDEX,    /* the highest that was seen */
 	V_ADDRESS,  /* repeated: where replicas are */
 	V_SET,	    /* repeated */
 };
@@ -34,6 +35,7 @@ enum {
 	W_MODIFIED, /* where its next delta must start */
 	W_DIGEST,   /* fixed64 */
 	W_ITEM,	    /* repeated: members and methods */
+	W_CURSOR,   /* up to which the set was followed */
 };
 
 struct viewfile_writer {
@@ -60,7 +62,7 @@ static void put_item(struct buf *out, const struct client_member *member, enum i
 }
 
 /* Methods before members, as in the frames of the registry. */
-static void put_set(struct buf *out, const struct client_set *set)
+static void put_set(struct buf *out, const struct client *client, const struct client_set *set)
 {
 	size_t mark = pbscan_begin(out, V_SET);
 
@@ -68,6 +70,7 @@ static void put_set(struct buf *out, const struct client_set *set)
 	pbscan_put_varint(out, W_RECORDS, set->records);
 	pbscan_put_varint(out, W_MODIFIED, set->modified);
 	pbscan_put_fixed64(out, W_DIGEST, set->digest);
+	pbscan_put_varint(out, W_CURSOR, client_sub_cursor(client, set));
 	MAP_FOR_EACH(entry, &set->defs)
 	{
 		put_item(out, entry->value, ITEM_DEF);
@@ -104,7 +107,7 @@ void viewfile_encode(const struct client *client, struct buf *ret_file)
 		const struct client_set *set = entry->value;
 
 		if (set->has_data) {
-			put_set(ret_file, set);
+			put_set(ret_file, client, set);
 		}
 	}
 	bytes_put32(ret_file->data + 8, (uint32_t)(ret_file->size - HEADER_SIZE));
@@ -134,6 +137,8 @@ static bool get_set(struct client *client, struct slice bytes)
 			return false;
 		} else if (field.number == W_MODIFIED) {
 			set->modified = field.value;
+		} else if (field.number == W_CURSOR) {
+			set->cursor = field.value;
 		} else if (field.number == W_DIGEST) {
 			set->digest = field.value;
 		} else if (field.number == W_ITEM) {
