@@ -15,6 +15,7 @@
 
 #define PAYLOAD_MAX  (RAFT_ENTRY_BYTES_MAX - 4096) /* gathered commands, and their frame */
 #define PAYLOADS_MAX 16				   /* a turn */
+#define RENEWALS_MAX 4096 /* in one relayed frame: 184 KiB, 20,000 fields (RT-05) */
 
 /* From whatever lists it is in; the origin keeps no pointer to it afterwards. */
 static void free_request(struct raftreg_node *node, struct node_request *request)
@@ -160,6 +161,57 @@ static void keep_request(struct raftreg_node *node, struct node_origin *origin, 
 	node_wake(node);
 }
 
+static void take_command(
+	struct raftreg_node *node, struct node_origin *origin, struct slice bytes, uint64_t number)
+{
+	struct packet busy = {.kind = PACKET_ANSWER,
+		.number = number,
+		.code = CODE_RETRY_LATER,
+		.retry_after_ms = 1000};
+
+	if (node->request_count >= NODE_REQUESTS_MAX) {
+		origin->reply(origin, &busy);
+	} else {
+		keep_request(node, origin, bytes);
+	}
+}
+
+/* RN-02: from another replica, each with the number that it wants to be answered under. All of them
+ * join the same read (RN-03). */
+static void take_renewals(
+	struct raftreg_node *node, struct node_origin *origin, const struct packet *batch)
+{
+	struct slice rest = batch->items;
+	struct slice encoded;
+	struct item item;
+	struct buf bytes;
+
+	buf_init(&bytes);
+	while (packet_next_item(&rest, &encoded)) {
+		struct packet renewal = {.kind = PACKET_RENEW};
+
+		if (item_decode(encoded, &item) < 0 || item.op != ITEM_SESSION ||
+			item.content.size != 16) {
+			continue;
+		}
+		renewal.number = item.generation;
+		renewal.session = item.content;
+		renewal.incarnation = item.number;
+		buf_clear(&bytes);
+		packet_encode(&renewal, &bytes);
+		take_command(node, origin, buf_slice(&bytes), renewal.number);
+	}
+	buf_fini(&bytes);
+}
+
+static bool has_items(const struct packet *frame)
+{
+	struct slice rest = frame->items;
+	struct slice item;
+
+	return packet_next_item(&rest, &item);
+}
+
 /* Questions are answered at once, from here; commands and renewals wait for the turn. */
 void node_request_take(struct raftreg_node *node, struct node_origin *origin, struct slice bytes)
 {
@@ -178,20 +230,17 @@ void node_request_take(struct raftreg_node *node, struct node_origin *origin, st
 	case PACKET_MEMBERS:
 		answer_members(node, origin, &frame);
 		break;
+	case PACKET_RENEW:
+		if (origin->relay && has_items(&frame)) {
+			take_renewals(node, origin, &frame);
+			break;
+		}
+		take_command(node, origin, bytes, frame.number);
+		break;
 	case PACKET_OPEN:
 	case PACKET_REGISTER:
 	case PACKET_CLOSE:
-	case PACKET_RENEW:
-		if (node->request_count >= NODE_REQUESTS_MAX) {
-			const struct packet busy = {.kind = PACKET_ANSWER,
-				.number = frame.number,
-				.code = CODE_RETRY_LATER,
-				.retry_after_ms = 1000};
-
-			origin->reply(origin, (struct packet *)(uintptr_t)&busy);
-			break;
-		}
-		keep_request(node, origin, bytes);
+		take_command(node, origin, bytes, frame.number);
 		break;
 	default: /* RD-08: leases are decided by the leader alone, never asked for */
 		break;
@@ -214,6 +263,17 @@ void node_request_forget(struct raftreg_node *node, struct node_origin *origin)
 	}
 }
 
+static bool has_leader_elsewhere(const struct raftreg_node *node)
+{
+	return node->now.leader != 0 && node->now.leader != node->self.id;
+}
+
+/* Renewals of other sidecars gather until the next tick (RN-02). */
+static bool is_gathered(const struct node_request *request)
+{
+	return request->frame.kind == PACKET_RENEW && !request->relayed_here;
+}
+
 /* To the leader as known here; while there is none the request waits until its deadline. */
 static void relay(struct raftreg_node *node, struct node_request *request)
 {
@@ -224,7 +284,7 @@ static void relay(struct raftreg_node *node, struct node_request *request)
 		reply_code(node, request, CODE_NOT_LEADER, NULL); /* once only (RD-08) */
 		return;
 	}
-	if (node->now.leader == 0 || node->now.leader == node->self.id) {
+	if (!has_leader_elsewhere(node) || is_gathered(request)) {
 		return;
 	}
 	buf_init(&bytes);
@@ -235,6 +295,60 @@ static void relay(struct raftreg_node *node, struct node_request *request)
 		move_to(node, request, REQUEST_RELAYED);
 	}
 	buf_fini(&bytes);
+}
+
+/* One frame with up to RENEWALS_MAX of them; false: nobody took it. */
+static bool relay_batch(struct raftreg_node *node, struct list_node *renewals)
+{
+	const struct packet frame = {.kind = PACKET_RENEW};
+	struct list_node sent;
+	struct list_node *place;
+	struct buf bytes;
+	size_t count = 0;
+	bool taken;
+
+	list_init(&sent);
+	buf_init(&bytes);
+	packet_encode(&frame, &bytes);
+	while (count++ < RENEWALS_MAX && (place = list_pop_front(renewals)) != NULL) {
+		struct node_request *request = LIST_ENTRY(place, struct node_request, node);
+		struct item item = {.op = ITEM_SESSION,
+			.content = request->frame.session,
+			.number = request->frame.incarnation};
+
+		item.generation = request->id = ++node->next_id;
+		packet_put_item(&bytes, &item);
+		list_push_back(&sent, place);
+	}
+	taken = peers_relay(node->peers, node->now.leader, buf_slice(&bytes));
+	buf_fini(&bytes);
+	while ((place = list_pop_front(&sent)) != NULL) {
+		move_to(node, LIST_ENTRY(place, struct node_request, node),
+			taken ? REQUEST_RELAYED : REQUEST_WAITING);
+	}
+	return taken;
+}
+
+/* RN-02: thousands of sidecars cost the leader one frame a tick and replica. */
+static void relay_renewals(struct raftreg_node *node)
+{
+	struct list_node renewals;
+	bool taken = true;
+
+	if (!has_leader_elsewhere(node) || node->conf.voters.count < node->serve_voters) {
+		return;
+	}
+	list_init(&renewals);
+	LIST_FOR_EACH_SAFE(place, &node->waiting) {
+		if (is_gathered(LIST_ENTRY(place, struct node_request, node))) {
+			list_unlink(place);
+			list_push_back(&renewals, place);
+		}
+	}
+	while (taken && !list_empty(&renewals)) {
+		taken = relay_batch(node, &renewals);
+	}
+	list_move_all(&node->waiting, &renewals);
 }
 
 /* The read must begin after the request came (RN-03): it joins the next one, never the one
@@ -580,6 +694,7 @@ void node_request_tick(struct raftreg_node *node, uint64_t now_ms)
 	expire(node, &node->reading_list, now_ms, CODE_NO_QUORUM);
 	expire(node, &node->relayed, now_ms, CODE_MAYBE);
 	expire(node, &node->proposed, now_ms, CODE_MAYBE);
+	relay_renewals(node);
 }
 
 /* Nobody is answered: the streams are gone before the requests. */

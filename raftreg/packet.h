@@ -108,7 +108,8 @@ enum item_op {
 	ITEM_DEF = 3,	  /* methods of a version */
 	ITEM_PUT = 4,	  /* record */
 	ITEM_REMOVE = 5,  /* record */
-	ITEM_SESSION = 6, /* SUSPECT, REVIVE, EXPIRE: (session, incarnation, generation) */
+	ITEM_SESSION = 6, /* SUSPECT, REVIVE, EXPIRE: (session, incarnation, generation); in a
+			     relayed RENEW generation is the number to answer under */
 	ITEM_ADDRESS = 7, /* WELCOME: content = address, set = name; LIST: content = name */
 	ITEM_OP_LAST = 7
 };

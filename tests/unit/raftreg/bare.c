@@ -311,31 +311,6 @@ void bare_turn(void)
 	}
 }
 
-void bare_destroy(void)
-{
-	struct raftreg_node *node = bare.node;
-
-	node_clear(node);
-	fanout_destroy(node->fanout);
-	loop_turn(node->loop, 0);
-	for (unsigned i = 0; i < BARE_STREAMS; i++) {
-		bare.streams[i].status = 0;
-		bare_take(i);
-	}
-	node_clear(node);
-	node_request_fini(node);
-	gate_destroy(node->gate);
-	raft_destroy(node->raft);
-	state_fini(&node->state);
-	loop_destroy(node->loop);
-	for (size_t i = 0; i < bare.relay_count; i++) {
-		buf_fini(&bare.relayed[i]);
-	}
-	(void)pthread_mutex_destroy(&node->reason_lock);
-	mem_free(bare.streams);
-	mem_free(node);
-}
-
 void bare_lead(void)
 {
 	struct raftreg_node *node = bare.node;
@@ -381,6 +356,7 @@ void bare_open(unsigned slot, enum door_kind kind)
 void bare_close(unsigned slot)
 {
 	post(slot, DOOR_CLOSED, slice_make((const uint8_t *)"\1", 1));
+	bare.streams[slot].status = 0;
 	bare_take(slot);
 }
 
@@ -410,6 +386,35 @@ void bare_take(unsigned slot)
 	if (bytes_get32(taken) > 0 && stream->status < 0) {
 		post(slot, DOOR_ACK, slice_make(taken, sizeof taken));
 	}
+}
+
+void bare_destroy(void)
+{
+	struct raftreg_node *node = bare.node;
+
+	node_clear(node);
+	for (unsigned i = 0; i < BARE_STREAMS; i++) {
+		if (bare.streams[i].status < 0) {
+			bare_close(i);
+		}
+	}
+	fanout_destroy(node->fanout);
+	loop_turn(node->loop, 0);
+	for (unsigned i = 0; i < BARE_STREAMS; i++) {
+		bare_take(i);
+	}
+	node_clear(node);
+	node_request_fini(node);
+	gate_destroy(node->gate);
+	raft_destroy(node->raft);
+	state_fini(&node->state);
+	loop_destroy(node->loop);
+	for (size_t i = 0; i < bare.relay_count; i++) {
+		buf_fini(&bare.relayed[i]);
+	}
+	(void)pthread_mutex_destroy(&node->reason_lock);
+	mem_free(bare.streams);
+	mem_free(node);
 }
 
 struct packet bare_frame(unsigned slot, size_t i)
