@@ -394,6 +394,10 @@ static void print_spool(const struct broker *broker, struct buf *text)
 		atomic_load(&numbers->unsynced));
 	counters_single(text, "spool_reclaimed_total", "counter",
 		"Segments that nobody needed any more.", atomic_load(&numbers->reclaimed));
+	counters_single(text, "spool_stock", "gauge", "1: the next segment is prepared.",
+		atomic_load(&numbers->stock));
+	counters_single(text, "spool_segment_waits_total", "counter",
+		"Batches that waited for a new segment.", atomic_load(&numbers->waits));
 	spool_thread_syncs(broker->thread, &syncs);
 	print_syncs(&syncs, text);
 }

@@ -13,6 +13,7 @@
 /* Large enough that a call costs little beside its bytes, small enough for a thread's heap. */
 #define ZERO_PIECE   ((size_t)256 << 10)
 #define SCAN_PIECE   ((size_t)256 << 10)
+#define STEP_BYTES   ((uint64_t)4 << 20)
 #define NUMBER_WIDTH 16
 
 /* Numbers as fixed-width hex, so that names sort as numbers do. */
@@ -43,66 +44,131 @@ bool segment_parse_name(const char *name, const char *suffix, uint64_t *ret_numb
 	return true;
 }
 
-/* The blocks are written, not only reserved: appending then changes no metadata (B9-02). */
-static int fill(struct disk *disk, int file, const struct segment_header *header, uint64_t size)
+/* The rest of an older preparation never held a record: it goes first. */
+int segment_begin(struct disk *disk, const struct segment_header *header, uint64_t size,
+	struct segment_making *ret_making)
 {
-	uint8_t *zeros = mem_zalloc(ZERO_PIECE);
-	int status = disk->ops->fallocate(disk, file, size);
-
-	for (uint64_t at = 0; status == 0 && at < size; at += ZERO_PIECE) {
-		size_t piece = size - at < ZERO_PIECE ? (size_t)(size - at) : ZERO_PIECE;
-
-		if (at == 0) {
-			record_encode_segment(header, zeros);
-		}
-		status = disk_write_all(disk, file, zeros, piece, at);
-		if (at == 0) {
-			memset(zeros, 0, SEGMENT_HEADER);
-		}
-	}
-	mem_free(zeros);
-	return status == 0 ? disk->ops->fdatasync(disk, file) : status;
-}
-
-/* Under its final name only when it is complete and durable (B9-02). */
-int segment_create(struct disk *disk, const struct segment_header *header, uint64_t size,
-	struct segment **ret_segment)
-{
-	char temporary[SEGMENT_NAME_SIZE], name[SEGMENT_NAME_SIZE];
-	struct segment *segment;
+	char temporary[SEGMENT_NAME_SIZE];
 	int file, status;
 
 	ASSERT(size > SEGMENT_FIRST && size <= UINT32_MAX);
 	segment_name(header->number, "tmp", temporary);
-	segment_name(header->number, "seg", name);
-	/* The rest of a preparation that a crash interrupted; it never held a record. */
 	(void)disk->ops->unlink(disk, temporary);
 	file = disk->ops->open(disk, temporary, DISK_WRITE | DISK_CREATE);
 	if (file < 0) {
 		return file;
 	}
-	status = fill(disk, file, header, size);
-	if (status == 0) {
-		status = disk->ops->rename(disk, temporary, name);
-	}
-	if (status == 0) {
-		/* Without it a power cut could forget the name and with it every record that was
-		 * synced into the file. */
-		status = disk->ops->fsync_dir(disk);
-	}
+	*ret_making = (struct segment_making){disk, *header, size, 0, file};
+	status = disk->ops->fallocate(disk, file, size);
 	if (status < 0) {
-		(void)disk->ops->close(disk, file);
-		(void)disk->ops->unlink(disk, temporary);
+		segment_give_up(ret_making);
+	}
+	return status;
+}
+
+/* The file was never a segment, so nobody misses it. */
+void segment_give_up(struct segment_making *making)
+{
+	char temporary[SEGMENT_NAME_SIZE];
+
+	segment_name(making->header.number, "tmp", temporary);
+	(void)making->disk->ops->close(making->disk, making->file);
+	(void)making->disk->ops->unlink(making->disk, temporary);
+}
+
+/* The blocks are written, not only reserved: appending then changes no metadata (B9-02). Synced
+ * piece by piece, so that the sync of a publisher never queues behind a whole segment. */
+static int fill_some(struct segment_making *making)
+{
+	uint8_t *zeros = mem_zalloc(ZERO_PIECE);
+	uint64_t until = making->at + STEP_BYTES;
+	int status = 0;
+
+	until = until < making->size ? until : making->size;
+	while (status == 0 && making->at < until) {
+		uint64_t left = until - making->at;
+		size_t piece = left < ZERO_PIECE ? (size_t)left : ZERO_PIECE;
+
+		if (making->at == 0) {
+			record_encode_segment(&making->header, zeros);
+		}
+		status = disk_write_all(making->disk, making->file, zeros, piece, making->at);
+		if (making->at == 0) {
+			memset(zeros, 0, SEGMENT_HEADER);
+		}
+		making->at += piece;
+	}
+	mem_free(zeros);
+	return status < 0 ? status : making->disk->ops->fdatasync(making->disk, making->file);
+}
+
+/* Under its final name only when it is complete and durable (B9-02). */
+static int give_name(struct segment_making *making)
+{
+	char temporary[SEGMENT_NAME_SIZE], name[SEGMENT_NAME_SIZE];
+	struct disk *disk = making->disk;
+	int status;
+
+	segment_name(making->header.number, "tmp", temporary);
+	segment_name(making->header.number, "seg", name);
+	status = disk->ops->rename(disk, temporary, name);
+	if (status < 0) {
 		return status;
 	}
-	segment = mem_zalloc(sizeof *segment);
+	/* Without it a power cut could forget the name and with it every record that was synced
+	 * into the file. */
+	status = disk->ops->fsync_dir(disk);
+	if (status < 0) {
+		(void)disk->ops->unlink(disk, name);
+	}
+	return status;
+}
+
+/* The name comes with the last piece. */
+int segment_step(struct segment_making *making, struct segment **ret_segment)
+{
+	int status = fill_some(making);
+
+	if (status == 0 && making->at < making->size) {
+		return 1;
+	}
+	status = status < 0 ? status : give_name(making);
+	if (status < 0) {
+		segment_give_up(making);
+		return status;
+	}
+	*ret_segment = segment_adopt(&making->header, making->size, making->file);
+	return 0;
+}
+
+/* For whoever has to wait for it anyway. */
+int segment_create(struct disk *disk, const struct segment_header *header, uint64_t size,
+	struct segment **ret_segment)
+{
+	struct segment_making making;
+	int status = segment_begin(disk, header, size, &making);
+
+	if (status < 0) {
+		return status;
+	}
+	do {
+		status = segment_step(&making, ret_segment);
+	} while (status > 0);
+	return status;
+}
+
+/* Nothing is read: the caller knows that it is empty. */
+struct segment *segment_adopt(const struct segment_header *header, uint64_t size, int file)
+{
+	struct segment *segment = mem_zalloc(sizeof *segment);
+
+	ASSERT(file >= 0);
 	list_init(&segment->node);
 	segment->header = *header;
 	segment->size = size;
 	segment->end = SEGMENT_FIRST;
 	segment->file = file;
-	*ret_segment = segment;
-	return 0;
+	return segment;
 }
 
 /* The object, not the file. */

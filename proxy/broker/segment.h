@@ -27,9 +27,26 @@ struct segment {
 void segment_name(uint64_t number, const char *suffix, char ret_name[SEGMENT_NAME_SIZE]);
 bool segment_parse_name(const char *name, const char *suffix, uint64_t *ret_number);
 
-/* A zeroed file of that size with its header, durable under its name, open for writing. */
+/* A segment that is being prepared, in pieces, so that whoever does it can do other things between
+ * them. Any thread, one at a time. */
+struct segment_making {
+	struct disk *disk;
+	struct segment_header header;
+	uint64_t size;
+	uint64_t at; /* zeroed and durable up to here */
+	int file;
+};
+MUST_CHECK int segment_begin(struct disk *disk, const struct segment_header *header, uint64_t size,
+	struct segment_making *ret_making);
+/* 1: go on; 0: a zeroed file with its header, durable under its name, open for writing; -errno:
+ * given up, nothing is left of it. */
+MUST_CHECK int segment_step(struct segment_making *making, struct segment **ret_segment);
+void segment_give_up(struct segment_making *making);
+/* All of it at once. */
 MUST_CHECK int segment_create(struct disk *disk, const struct segment_header *header, uint64_t size,
 	struct segment **ret_segment);
+/* One that exists, prepared and without a record; file is open for writing. */
+struct segment *segment_adopt(const struct segment_header *header, uint64_t size, int file);
 void segment_destroy(struct segment *segment, struct disk *disk); /* closes; the file stays */
 
 /* Where a scan reads from. */

@@ -72,11 +72,17 @@ static int seal(struct spool *spool)
 	return 0;
 }
 
+/* What a segment needs at least to hold the state block, the bytes and its END. */
+static uint64_t least_size(const struct spool *spool, uint64_t need)
+{
+	return record_padded(SEGMENT_FIRST + spool_state_size(spool) + need + END_SIZE);
+}
+
 /* The size of the next segment, from the wish of the configuration and the bytes it must hold. */
 static uint64_t next_size(const struct spool *spool, uint64_t need)
 {
 	uint64_t size = SEGMENT_SMALL;
-	uint64_t least = SEGMENT_FIRST + spool_state_size(spool) + need + END_SIZE;
+	uint64_t least = least_size(spool, need);
 
 	for (unsigned i = 0; i < spool->grown && size < spool->options.segment; i++) {
 		size *= SEGMENT_GROWTH;
@@ -84,7 +90,7 @@ static uint64_t next_size(const struct spool *spool, uint64_t need)
 	if (size > spool->options.segment) {
 		size = spool->options.segment;
 	}
-	return size > least ? size : record_padded(least);
+	return size > least ? size : least;
 }
 
 /* The reserve is one segment: cursors and dead letters must find a place when messages do not. */
@@ -119,38 +125,102 @@ static int write_state(struct spool *spool)
 	return spool_sync(spool);
 }
 
-/* The new segment exists before the old one is sealed, so that a full disk leaves a log that
- * still works. */
-int spool_rotate(struct spool *spool, uint64_t need, bool reserve)
+/* Numbers are never given twice; what an older file of that number left is removed. */
+static struct segment_header next_header(struct spool *spool)
 {
-	struct segment_header header = {.log = spool->meta.log, .number = spool->next_segment};
-	uint64_t size = next_size(spool, need);
-	struct segment *segment;
+	return (struct segment_header){.log = spool->meta.log,
+		.number = spool->next_segment,
+		.salt = (uint32_t)rng_next(spool->options.rng),
+		.created_ms = spool->options.wall_ms};
+}
+
+/* From the first append on: a spool that nobody publishes to writes nothing. The stock may use the
+ * reserve, which it is then (B9-09). */
+bool spool_wants_stock(struct spool *spool, struct segment_header *ret_header, uint64_t *ret_size)
+{
+	uint64_t size;
+
+	if (spool->failed || !spool->current || spool->stock) {
+		return false;
+	}
+	size = next_size(spool, 0);
+	if (size > SEGMENT_MAX || spool->total_bytes + size > quota(spool, true)) {
+		return false;
+	}
+	*ret_header = next_header(spool);
+	*ret_size = size;
+	return true;
+}
+
+/* Also one that recovery found. */
+void spool_stock(struct spool *spool, struct segment *segment)
+{
+	ASSERT(!spool->stock && segment->file >= 0 && segment->end == SEGMENT_FIRST);
+	ASSERT(segment->header.number == spool->next_segment);
+	spool->stock = segment;
+	spool->next_segment++;
+	spool->total_bytes += segment->size;
+}
+
+/* Too small for what must go into it: like a sealed one without messages. */
+static void pass_stock(struct spool *spool)
+{
+	struct segment *stock = spool->stock;
+
+	(void)spool->options.disk->ops->close(spool->options.disk, stock->file);
+	stock->file = -1;
+	list_push_back(&spool->segments, &stock->node);
+	spool->stock = NULL;
+}
+
+/* Prepared here and now, while its publishers wait. */
+static int make_segment(struct spool *spool, uint64_t size, struct segment **ret_segment)
+{
+	struct segment_header header = next_header(spool);
 	int status;
 
-	if (spool->failed) {
-		return -EIO;
-	}
-	if (size > SEGMENT_MAX || spool->total_bytes + size > quota(spool, reserve)) {
-		return -ENOSPC;
-	}
-	header.created_ms = spool->options.wall_ms;
-	header.salt = (uint32_t)rng_next(spool->options.rng);
 	spool->waits++;
-	status = segment_create(spool->options.disk, &header, size, &segment);
+	status = segment_create(spool->options.disk, &header, size, ret_segment);
 	if (status == -ENOSPC || status == -EDQUOT) {
 		return -ENOSPC; /* B9-09: full, not failed; the old segment goes on */
 	}
 	if (status < 0) {
 		return fail(spool);
 	}
+	spool->next_segment++;
+	spool->total_bytes += size;
+	return 0;
+}
+
+/* The new segment exists before the old one is sealed, so that a full disk leaves a log that
+ * still works. */
+int spool_rotate(struct spool *spool, uint64_t need, bool reserve)
+{
+	uint64_t size = next_size(spool, need);
+	struct segment *segment;
+	int status = 0;
+
+	if (spool->failed) {
+		return -EIO;
+	}
+	if (spool->stock && spool->stock->size < least_size(spool, need)) {
+		pass_stock(spool);
+	}
+	if (size > SEGMENT_MAX ||
+		spool->total_bytes + (spool->stock ? 0 : size) > quota(spool, reserve)) {
+		return -ENOSPC;
+	}
+	segment = spool->stock;
+	spool->stock = NULL;
+	status = segment ? 0 : make_segment(spool, size, &segment);
+	if (status < 0) {
+		return status;
+	}
 	if (spool->current && seal(spool) < 0) {
 		segment_destroy(segment, spool->options.disk);
 		return -EIO;
 	}
-	spool->next_segment++;
 	spool->grown++;
-	spool->total_bytes += size;
 	list_push_back(&spool->segments, &segment->node);
 	spool->current = segment;
 	return write_state(spool);
@@ -243,11 +313,11 @@ static void gather(struct batch *batch, struct spool_entry *entry)
 }
 
 /* END needs its place too. */
-static bool fits(const struct spool *spool, uint64_t length)
+bool spool_fits(const struct spool *spool, uint64_t bytes)
 {
 	const struct segment *segment = spool->current;
 
-	return segment && segment->size - segment->end >= length + END_SIZE;
+	return segment && segment->size - segment->end >= bytes + END_SIZE;
 }
 
 /* A run never spans two segments. */
@@ -262,7 +332,7 @@ static int append_one(struct batch *batch, struct spool_entry *entry)
 	if (batch->count + ENTRY_VECTORS > VECTORS_MAX || batch->bytes > SPOOL_BATCH_BYTES) {
 		status = flush(batch, entry);
 	}
-	if (status == 0 && !fits(spool, length)) {
+	if (status == 0 && !spool_fits(spool, length)) {
 		status = flush(batch, entry);
 		status = status == 0 ? spool_rotate(spool, length, entry->reserve) : status;
 	}
@@ -381,10 +451,12 @@ unsigned spool_reclaim(struct spool *spool)
 uint64_t spool_room(const struct spool *spool)
 {
 	uint64_t most = quota(spool, false);
-	uint64_t left = spool->total_bytes < most ? most - spool->total_bytes : 0;
+	uint64_t next = spool->stock ? spool->stock->size : next_size(spool, 0);
+	uint64_t used = spool->total_bytes - (spool->stock ? next : 0);
+	uint64_t left = used < most ? most - used : 0;
 
 	/* A segment that would pass the quota is not begun. */
-	left = left >= next_size(spool, 0) ? left : 0;
+	left = left >= next ? left : 0;
 	if (spool->current) {
 		left += spool->current->size - spool->current->end;
 	}
@@ -404,6 +476,7 @@ static void destroy(struct spool *spool)
 	LIST_FOR_EACH_SAFE(node, &spool->segments) {
 		segment_destroy(LIST_ENTRY(node, struct segment, node), spool->options.disk);
 	}
+	segment_destroy(spool->stock, spool->options.disk);
 	spool_table_fini(spool);
 	mem_free(spool);
 }

@@ -81,11 +81,12 @@ struct spool {
 	struct meta meta;
 	struct list_node segments;   /* oldest first */
 	struct segment *current;     /* the last one, or NULL before the first append */
+	struct segment *stock;	     /* the next one, prepared; in no list; NULL: none */
 	struct spool_topic **topics; /* by number - 1; NULL where a number is not known */
 	uint32_t topic_count;
 	struct map names; /* name -> struct spool_topic */
 	uint64_t next_segment;
-	uint64_t total_bytes; /* of all segments */
+	uint64_t total_bytes; /* of all segments, the stock too */
 	uint64_t written_lsn, synced_lsn;
 	unsigned grown; /* segments made since the start: the first ones are small */
 	uint64_t waits; /* times an append waited for a segment to be prepared */
@@ -113,6 +114,12 @@ MUST_CHECK int spool_sync(struct spool *spool);
 void spool_release(struct spool *spool, uint64_t segment, uint64_t count);
 /* Deletes sealed segments without wanted messages; returns how many. */
 unsigned spool_reclaim(struct spool *spool);
+/* B9-02: whether the next segment should be prepared now, and as what. Until it came no rotation
+ * may happen: spool_fits tells whether an append can need one. */
+bool spool_wants_stock(struct spool *spool, struct segment_header *ret_header, uint64_t *ret_size);
+void spool_stock(struct spool *spool, struct segment *segment); /* takes it */
+/* Records of that size go into the current segment. */
+bool spool_fits(const struct spool *spool, uint64_t bytes);
 /* Bytes of records that fit before a quota refusal. */
 uint64_t spool_room(const struct spool *spool);
 uint64_t spool_unsynced(const struct spool *spool);

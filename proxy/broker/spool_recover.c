@@ -477,6 +477,36 @@ static int take_meta(struct spool *spool, bool has_segments, struct err *err)
 	return status;
 }
 
+/* A segment that was in stock when its owner ended: zeros behind its header, down to the end. It
+ * is no recovered segment, since it holds no record (B9-07), and waits in stock again. */
+static void adopt_stock(struct recovery *recovery)
+{
+	struct spool *spool = recovery->spool;
+	struct disk *disk = spool->options.disk;
+	struct segment *last = recovery->segment;
+	char name[SEGMENT_NAME_SIZE];
+	int file;
+
+	if (!last || last->end != SEGMENT_FIRST || last->size <= SEGMENT_FIRST ||
+		last->size > UINT32_MAX || last->header.log == 0) {
+		return;
+	}
+	for (size_t i = 0; i < recovery->damage_count; i++) {
+		if (recovery->damages[i].segment == last) {
+			return;
+		}
+	}
+	segment_name(last->header.number, "seg", name);
+	file = disk->ops->open(disk, name, DISK_WRITE);
+	if (file < 0) {
+		return; /* it stays an empty segment, which is reclaimed */
+	}
+	spool->next_segment = last->header.number;
+	spool->total_bytes -= last->size;
+	spool_stock(spool, segment_adopt(&last->header, last->size, file));
+	segment_destroy(last, disk);
+}
+
 /* In order of their numbers: later records win. */
 static int scan_all(struct recovery *recovery, const struct names *names, struct err *err)
 {
@@ -489,6 +519,7 @@ static int scan_all(struct recovery *recovery, const struct names *names, struct
 	}
 	if (status == 0) {
 		judge_damage(recovery);
+		adopt_stock(recovery);
 	}
 	mem_free(recovery->damages);
 	return status;

@@ -1,6 +1,7 @@
 /*
- * One thread writes and syncs, one reads what is no longer in memory; workers never wait for
- * either. The next batch forms in the mailbox while this one is on its way to the disk.
+ * One thread writes and syncs; one in the background reads what is no longer in memory and prepares
+ * the next segment. Workers never wait for either. The next batch forms in the mailbox while this
+ * one is on its way to the disk.
  */
 #include "broker/spool_thread.h"
 
@@ -22,6 +23,24 @@
 #define OS_SYNC_MS    1000		   /* B8-02 */
 #define UNSYNCED_MAX  ((uint64_t)16 << 20) /* L7: a forced sync */
 #define READ_LIMIT    RECORD_LENGTH_MAX
+#define STOCK_RETRY   1000 /* after a preparation failed, mostly since the disk is full */
+
+/* The segment that the background thread prepares (B9-02): asked for by the disk thread, and taken
+ * by it. The first part is under the lock. */
+enum stock_state { STOCK_IDLE, STOCK_MAKING, STOCK_MADE, STOCK_OFF };
+struct stock {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	enum stock_state state;
+	struct segment_header header;
+	uint64_t size;
+	struct segment *segment; /* NULL where it failed */
+	/* Of the background thread: */
+	bool wanted, begun;
+	struct segment_making making;
+	/* Of the disk thread: */
+	uint64_t retry_ms; /* not before */
+};
 
 struct spool_thread {
 	struct spool *spool;
@@ -39,12 +58,18 @@ struct spool_thread {
 	bool reclaim; /* something was given back */
 	uint64_t unsynced_since_ms;
 	bool read_stopping; /* of the reader */
+	struct stock stock;
 };
 
 struct release_mail {
 	struct mail mail;
 	struct spool_thread *thread;
 	uint64_t segment, count;
+};
+
+struct stock_mail {
+	struct mail mail;
+	struct spool_thread *thread;
 };
 
 struct stop_mail {
@@ -61,7 +86,62 @@ static void publish_numbers(struct spool_thread *thread)
 	atomic_store(&thread->numbers.total, spool->total_bytes);
 	atomic_store(&thread->numbers.synced_lsn, spool->synced_lsn);
 	atomic_store(&thread->numbers.unsynced, spool_unsynced(spool));
+	atomic_store(&thread->numbers.waits, spool->waits);
 	atomic_store(&thread->numbers.failed, spool->failed);
+}
+
+/* What the background thread made, if it is done; `wait`: when it is done. */
+static void take_stock(struct spool_thread *thread, bool wait)
+{
+	struct stock *stock = &thread->stock;
+
+	(void)pthread_mutex_lock(&stock->lock);
+	if (wait && stock->state == STOCK_MAKING) {
+		atomic_store(&thread->numbers.waits, ++thread->spool->waits);
+	}
+	while (wait && stock->state == STOCK_MAKING) {
+		(void)pthread_cond_wait(&stock->changed, &stock->lock);
+	}
+	if (stock->state == STOCK_MADE) {
+		stock->state = STOCK_IDLE;
+		if (!stock->segment) {
+			stock->retry_ms = clock_monotonic_ms() + STOCK_RETRY;
+		}
+	}
+	if (stock->segment) {
+		spool_stock(thread->spool, stock->segment);
+		stock->segment = NULL;
+	}
+	(void)pthread_mutex_unlock(&stock->lock);
+}
+
+/* On the background thread. */
+static void deliver_stock(struct mail *mail)
+{
+	struct stock_mail *self = container_of(mail, struct stock_mail, mail);
+
+	self->thread->stock.wanted = true;
+	mem_free(self);
+}
+
+/* The disk thread has nothing to lose here: whatever fails now fails again, and is judged, when
+ * the segment is needed. */
+static void ask_for_stock(struct spool_thread *thread)
+{
+	struct stock *stock = &thread->stock;
+	struct stock_mail *mail;
+
+	(void)pthread_mutex_lock(&stock->lock);
+	if (stock->state == STOCK_IDLE && clock_monotonic_ms() >= stock->retry_ms &&
+		spool_wants_stock(thread->spool, &stock->header, &stock->size)) {
+		stock->state = STOCK_MAKING;
+		mail = mem_zalloc(sizeof *mail);
+		mail->mail.deliver = deliver_stock;
+		mail->thread = thread;
+		(void)mailbox_post(thread->reads, &mail->mail);
+	}
+	atomic_store(&thread->numbers.stock, thread->spool->stock || stock->segment);
+	(void)pthread_mutex_unlock(&stock->lock);
 }
 
 /* On the loop of whoever sent it, if that one still exists. */
@@ -144,11 +224,14 @@ static void commit(struct spool_thread *thread)
 	for (struct spool_job *one = job; one; one = one->next) {
 		one->entry.next = one->next ? &one->next->entry : NULL;
 	}
+	/* Two segments must never be made at once: they would have one number. */
+	take_stock(thread, !spool_fits(thread->spool, thread->bytes));
 	spool_append(thread->spool, &job->entry);
 	thread->first = NULL;
 	thread->last = &thread->first;
 	thread->any_sync = false;
 	thread->bytes = 0;
+	ask_for_stock(thread);
 	publish_numbers(thread);
 	job = report_written(job);
 	if (any_sync || spool_unsynced(thread->spool) >= UNSYNCED_MAX) {
@@ -180,7 +263,7 @@ static void deliver_append(struct mail *mail)
 	*thread->last = job;
 	thread->last = &job->next;
 	thread->any_sync = thread->any_sync || job->sync;
-	thread->bytes += job->entry.record.length;
+	thread->bytes += record_padded(job->entry.record.length);
 }
 
 /* In the order of the posts: one owner's jobs stay in order. */
@@ -385,6 +468,43 @@ void spool_thread_read(struct spool_thread *thread, struct spool_read *read)
 	(void)mailbox_post(thread->reads, &read->mail);
 }
 
+/* One piece of the segment that is wanted: readers get their turn between two. */
+static void work_on_stock(struct spool_thread *thread)
+{
+	struct stock *stock = &thread->stock;
+	struct segment *segment = NULL;
+	int status = 0;
+
+	if (!stock->begun) {
+		status = segment_begin(
+			thread->spool->options.disk, &stock->header, stock->size, &stock->making);
+		stock->begun = status == 0;
+	}
+	status = status < 0 ? status : segment_step(&stock->making, &segment);
+	if (status > 0) {
+		return;
+	}
+	stock->begun = stock->wanted = false;
+	(void)pthread_mutex_lock(&stock->lock);
+	stock->segment = segment;
+	stock->state = STOCK_MADE;
+	atomic_store(&thread->numbers.stock, segment != NULL);
+	(void)pthread_cond_broadcast(&stock->changed);
+	(void)pthread_mutex_unlock(&stock->lock);
+}
+
+/* The disk thread may go on for a while; nobody makes segments for it any more. */
+static void end_stock(struct stock *stock)
+{
+	if (stock->begun) {
+		segment_give_up(&stock->making);
+	}
+	(void)pthread_mutex_lock(&stock->lock);
+	stock->state = STOCK_OFF;
+	(void)pthread_cond_broadcast(&stock->changed);
+	(void)pthread_mutex_unlock(&stock->lock);
+}
+
 /* It sleeps until somebody asks. */
 static void *reader_main(void *argument)
 {
@@ -392,11 +512,15 @@ static void *reader_main(void *argument)
 
 	block_signals();
 	while (!thread->read_stopping) {
-		(void)mailbox_wait(thread->reads, -1);
+		(void)mailbox_wait(thread->reads, thread->stock.wanted ? 0 : -1);
 		mailbox_clear_signal(thread->reads);
 		while (mailbox_drain(thread->reads, 64) > 0) {
 		}
+		if (thread->stock.wanted && !thread->read_stopping) {
+			work_on_stock(thread);
+		}
 	}
+	end_stock(&thread->stock);
 	return NULL;
 }
 
@@ -411,6 +535,39 @@ static void stop(struct mailbox *mailbox, bool *flag, pthread_t id)
 	(void)pthread_join(id, NULL);
 }
 
+/* Both or none. */
+static int start_threads(struct spool_thread *thread)
+{
+	int status = -pthread_create(&thread->disk, NULL, disk_main, thread);
+
+	if (status < 0) {
+		return status;
+	}
+	(void)pthread_setname_np(thread->disk, "spool");
+	status = -pthread_create(&thread->reader, NULL, reader_main, thread);
+	if (status < 0) {
+		stop(thread->jobs, &thread->stopping, thread->disk);
+		return status;
+	}
+	(void)pthread_setname_np(thread->reader, "spool-back");
+	return 0;
+}
+
+/* What both threads used; they have ended, or never began. */
+static void free_thread(struct spool_thread *thread)
+{
+	if (thread->jobs) {
+		mailbox_destroy(thread->jobs);
+	}
+	if (thread->reads) {
+		mailbox_destroy(thread->reads);
+	}
+	(void)pthread_mutex_destroy(&thread->syncs_lock);
+	(void)pthread_cond_destroy(&thread->stock.changed);
+	(void)pthread_mutex_destroy(&thread->stock.lock);
+	mem_free(thread);
+}
+
 /* The spool is this thread's from here on. */
 int spool_thread_create(struct spool *spool, struct spool_thread **ret_thread)
 {
@@ -421,31 +578,15 @@ int spool_thread_create(struct spool *spool, struct spool_thread **ret_thread)
 	thread->spool = spool;
 	thread->last = &thread->first;
 	(void)pthread_mutex_init(&thread->syncs_lock, NULL);
-	if (status == 0) {
-		status = mailbox_create(&thread->reads);
-	}
+	(void)pthread_mutex_init(&thread->stock.lock, NULL);
+	(void)pthread_cond_init(&thread->stock.changed, NULL);
+	status = status < 0 ? status : mailbox_create(&thread->reads);
 	if (status == 0) {
 		publish_numbers(thread);
-		status = -pthread_create(&thread->disk, NULL, disk_main, thread);
-		if (status == 0) {
-			(void)pthread_setname_np(thread->disk, "spool");
-			status = -pthread_create(&thread->reader, NULL, reader_main, thread);
-			if (status < 0) {
-				stop(thread->jobs, &thread->stopping, thread->disk);
-			} else {
-				(void)pthread_setname_np(thread->reader, "spool-read");
-			}
-		}
+		status = start_threads(thread);
 	}
 	if (status < 0) {
-		if (thread->jobs) {
-			mailbox_destroy(thread->jobs);
-		}
-		if (thread->reads) {
-			mailbox_destroy(thread->reads);
-		}
-		(void)pthread_mutex_destroy(&thread->syncs_lock);
-		mem_free(thread);
+		free_thread(thread);
 		return status;
 	}
 	*ret_thread = thread;
@@ -462,11 +603,9 @@ void spool_thread_destroy(struct spool_thread *thread)
 	stop(thread->reads, &thread->read_stopping, thread->reader);
 	stop(thread->jobs, &thread->stopping, thread->disk);
 	commit(thread);
+	take_stock(thread, false);
 	spool_close(thread->spool);
-	mailbox_destroy(thread->jobs);
-	mailbox_destroy(thread->reads);
-	(void)pthread_mutex_destroy(&thread->syncs_lock);
-	mem_free(thread);
+	free_thread(thread);
 }
 
 /* Lives as long as the thread. */

@@ -1,7 +1,8 @@
 /*
- * spool_thread: the spool on its disk thread, beside a thread for cold reads. Jobs come by mailbox,
- * are gathered into batches with one write and at most one fdatasync (B9-03), and go back to the
- * loop that sent them. Numbers for others are atomics. Created and stopped by control.
+ * spool_thread: the spool on its disk thread, beside a background thread for cold reads and for the
+ * segment in stock. Jobs come by mailbox, are gathered into batches with one write and at most one
+ * fdatasync (B9-03), and go back to the loop that sent them. Numbers for others are atomics.
+ * Created and stopped by control.
  */
 #ifndef PILLION_BROKER_SPOOL_THREAD_H
 #define PILLION_BROKER_SPOOL_THREAD_H
@@ -50,6 +51,8 @@ struct spool_numbers {
 	_Atomic uint64_t synced_lsn; /* everything below is durable */
 	_Atomic uint64_t unsynced;
 	_Atomic uint64_t reclaimed;
+	_Atomic uint64_t waits; /* batches that waited for a segment to be prepared (B9-02) */
+	_Atomic bool stock;	/* the next segment is prepared */
 	_Atomic bool failed;
 };
 

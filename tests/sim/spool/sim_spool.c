@@ -282,6 +282,19 @@ static void reclaim(struct world *world)
 	(void)spool_reclaim(world->spool);
 }
 
+/* B9-02: a segment for the stock, as a background thread makes it. */
+static void prepare(struct world *world)
+{
+	struct segment_header header;
+	struct segment *segment;
+	uint64_t size;
+
+	if (spool_wants_stock(world->spool, &header, &size) &&
+		segment_create(sim_disk_handle(world->disk), &header, size, &segment) == 0) {
+		spool_stock(world->spool, segment);
+	}
+}
+
 static bool bytes_right(
 	struct world *world, const struct spool_message *found, const struct model_message *message)
 {
@@ -487,7 +500,7 @@ static void recover(struct world *world, bool power)
 
 static void step(struct world *world)
 {
-	switch (below(world, 8)) {
+	switch (below(world, 9)) {
 	case 0:
 	case 1:
 	case 2:
@@ -500,6 +513,9 @@ static void step(struct world *world)
 		break;
 	case 6:
 		checkpoint(world);
+		break;
+	case 7:
+		prepare(world);
 		break;
 	default:
 		reclaim(world);

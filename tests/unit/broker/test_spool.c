@@ -135,6 +135,103 @@ static void test_quota(void **state)
 	rig_fini(&rig);
 }
 
+/* What a background thread does. */
+static bool stock(struct rig *rig)
+{
+	struct segment_header header;
+	struct segment *segment;
+	uint64_t size;
+
+	if (!spool_wants_stock(rig->spool, &header, &size)) {
+		return false;
+	}
+	assert_int_equal(segment_create(sim_disk_handle(rig->disk), &header, size, &segment), 0);
+	spool_stock(rig->spool, segment);
+	return true;
+}
+
+/* B9-02, B9-09: the stock is the reserve where no more is allowed; it survives; it is passed over
+ * when it is too small. */
+static void test_stock(void **state)
+{
+	static uint8_t body[SEGMENT - 8192];
+	struct rig rig;
+	struct err err;
+	struct slice large = slice_make(body, sizeof body);
+	uint64_t number;
+
+	(void)state;
+	rig_init(&rig, 4 * SEGMENT);
+	assert_false(stock(&rig)); /* nobody has published */
+	assert_int_equal(append(&rig, RECORD_MSG, 1, large, false), 0);
+	assert_true(stock(&rig));
+	assert_false(stock(&rig));
+	assert_int_equal(rig.spool->waits, 1);
+	assert_int_equal(rig.spool->total_bytes, 2 * SEGMENT);
+	assert_int_equal(append(&rig, RECORD_MSG, 2, large, false), 0);
+	assert_true(stock(&rig));
+	assert_int_equal(append(&rig, RECORD_MSG, 3, large, false), 0);
+	assert_true(stock(&rig));
+	assert_int_equal(rig.spool->waits, 1);
+	/* Four segments of four: the last one is not for messages. */
+	assert_int_equal(append(&rig, RECORD_MSG, 4, large, false), -ENOSPC);
+	assert_true(spool_room(rig.spool) < sizeof body);
+	number = rig.spool->stock->header.number;
+	spool_abandon(rig.spool);
+	sim_disk_restart(rig.disk, true);
+	assert_int_equal(rig_open(&rig, &err), 0);
+	assert_non_null(rig.spool->stock);
+	assert_int_equal(rig.spool->stock->header.number, number);
+	assert_int_equal(rig.spool->total_bytes, 4 * SEGMENT);
+	assert_int_equal(append(&rig, RECORD_MSG, 4, large, false), -ENOSPC);
+	assert_int_equal(append(&rig, RECORD_MSG, 4, large, true), 0);
+	assert_int_equal(rig.spool->waits, 0);
+	assert_int_equal(rig.spool->current->header.number, number);
+	assert_false(stock(&rig)); /* the quota is used up */
+	rig_fini(&rig);
+}
+
+/* What holds anything but zeros is a recovered segment and never written again (B9-07). */
+static void test_stock_with_dirt(void **state)
+{
+	struct rig rig;
+	struct err err;
+	uint8_t *bytes;
+	size_t size;
+
+	(void)state;
+	rig_init(&rig, 16 * SEGMENT);
+	assert_int_equal(append(&rig, RECORD_MSG, 1, SLICE("x"), false), 0);
+	assert_true(stock(&rig));
+	spool_abandon(rig.spool);
+	bytes = sim_disk_bytes(rig.disk, "0000000000000002.seg", &size);
+	bytes[size - 9] = 1;
+	assert_int_equal(rig_open(&rig, &err), 0);
+	assert_null(rig.spool->stock);
+	assert_int_equal(append(&rig, RECORD_MSG, 2, SLICE("x"), false), 0);
+	assert_int_equal(rig.spool->current->header.number, 3);
+	rig_fini(&rig);
+}
+
+static void test_stock_too_small(void **state)
+{
+	static uint8_t body[2 * SEGMENT];
+	struct rig rig;
+
+	(void)state;
+	rig_init(&rig, 16 * SEGMENT);
+	assert_int_equal(append(&rig, RECORD_MSG, 1, SLICE("x"), false), 0);
+	assert_true(stock(&rig));
+	assert_int_equal(append(&rig, RECORD_MSG, 2, slice_make(body, sizeof body), false), 0);
+	assert_int_equal(rig.spool->waits, 2);
+	assert_int_equal(rig.spool->current->header.number, 3);
+	assert_null(rig.spool->stock);
+	/* It goes like any segment that nobody needs. */
+	assert_int_equal(spool_reclaim(rig.spool), 1);
+	assert_int_equal(rig.spool->segments.next == rig.spool->segments.prev, 0);
+	rig_fini(&rig);
+}
+
 static void test_failure_is_final(void **state)
 {
 	(void)state;
@@ -247,6 +344,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_comes_back),
 		cmocka_unit_test(test_quota),
+		cmocka_unit_test(test_stock),
+		cmocka_unit_test(test_stock_with_dirt),
+		cmocka_unit_test(test_stock_too_small),
 		cmocka_unit_test(test_failure_is_final),
 		cmocka_unit_test(test_bit_flips),
 		cmocka_unit_test(test_foreign_and_broken),

@@ -18,11 +18,12 @@
 
 #define SEGMENT (UINT64_C(64) << 10)
 #define JOBS	64
+#define LARGE	60000 /* of 64 KiB: a segment holds one, and nothing before it */
 
 struct job {
 	struct spool_job job;
 	struct rig *rig;
-	uint8_t body[2000];
+	uint8_t body[SEGMENT];
 };
 
 struct rig {
@@ -94,7 +95,7 @@ static void on_discard(struct spool_job *base)
 }
 
 /* Returns its index. */
-static unsigned send(struct rig *rig, uint32_t topic, uint64_t seq, bool sync)
+static unsigned send_sized(struct rig *rig, uint32_t topic, uint64_t seq, bool sync, size_t size)
 {
 	unsigned index = rig->sent++;
 	struct job *job = &rig->jobs[index];
@@ -102,8 +103,9 @@ static unsigned send(struct rig *rig, uint32_t topic, uint64_t seq, bool sync)
 
 	assert_true(index < JOBS);
 	job->rig = rig;
-	memset(job->body, (int)index, sizeof job->body);
-	entry->body = slice_make(job->body, sizeof job->body);
+	assert_true(size <= sizeof job->body);
+	memset(job->body, (int)index, size);
+	entry->body = slice_make(job->body, size);
 	entry->record = (struct record){.type = RECORD_MSG,
 		.topic = topic,
 		.seq = seq,
@@ -116,6 +118,11 @@ static unsigned send(struct rig *rig, uint32_t topic, uint64_t seq, bool sync)
 	job->job.discard = on_discard;
 	spool_thread_append(rig->thread, &job->job);
 	return index;
+}
+
+static unsigned send(struct rig *rig, uint32_t topic, uint64_t seq, bool sync)
+{
+	return send_sized(rig, topic, seq, sync, 2000);
 }
 
 static int status_of(const struct rig *rig, unsigned index)
@@ -131,14 +138,24 @@ static int status_of(const struct rig *rig, unsigned index)
 		}                                                                                  \
 	} while (0)
 
+static bool stocked(const struct rig *rig)
+{
+	return atomic_load(&spool_thread_numbers(rig->thread)->stock);
+}
+
+/* The first segment is begun and the second in stock: the background rests. */
+static void begin(struct rig *rig)
+{
+	send(rig, 9, rig->sent + 1, true);
+	UNTIL(rig, rig->answered == rig->sent && stocked(rig));
+}
+
 /* The disk thread is held in a sync; what is sent now becomes one batch. */
 static void hold_in_sync(struct rig *rig)
 {
 	unsigned before;
 
-	fault_disk_hold(&rig->disk, FAULT_FDATASYNC, false);
-	send(rig, 9, rig->sent + 1, true); /* the first segment exists afterwards */
-	UNTIL(rig, rig->answered == rig->sent);
+	begin(rig);
 	before = fault_disk_calls(&rig->disk, FAULT_FDATASYNC);
 	fault_disk_hold(&rig->disk, FAULT_FDATASYNC, true);
 	send(rig, 9, rig->sent + 1, true);
@@ -226,12 +243,114 @@ static void test_short_writes(void **state)
 	mem_free(rig);
 }
 
+static uint64_t waits(const struct rig *rig)
+{
+	return atomic_load(&spool_thread_numbers(rig->thread)->waits);
+}
+
+/* B9-02: after the first one, nobody waits for a segment, not even after a restart. */
+static void test_stock(void **state)
+{
+	struct rig *rig = mem_zalloc(sizeof *rig);
+
+	(void)state;
+	rig_init(rig);
+	begin(rig);
+	assert_int_equal(waits(rig), 1);
+	for (uint64_t seq = 1; seq <= 10; seq++) {
+		send_sized(rig, 1, seq, true, LARGE);
+		UNTIL(rig, rig->answered == rig->sent && stocked(rig));
+		assert_int_equal(status_of(rig, rig->sent - 1), 0);
+	}
+	assert_int_equal(waits(rig), 1);
+	assert_int_equal(atomic_load(&spool_thread_numbers(rig->thread)->total), 11 * SEGMENT);
+	spool_thread_destroy(rig->thread);
+	rig_open(rig);
+	assert_non_null(rig->spool->stock);
+	send(rig, 1, 11, true);
+	UNTIL(rig, rig->answered == rig->sent && stocked(rig));
+	assert_int_equal(status_of(rig, rig->sent - 1), 0);
+	assert_int_equal(waits(rig), 0);
+	rig_fini(rig);
+	mem_free(rig);
+}
+
+/* A batch that comes before the stock waits for it, and is counted; no number is given twice. */
+static void test_stock_is_late(void **state)
+{
+	struct rig *rig = mem_zalloc(sizeof *rig);
+
+	(void)state;
+	rig_init(rig);
+	send(rig, 9, 1, false);
+	UNTIL(rig, rig->answered == rig->sent);
+	begin(rig);
+	fault_disk_hold(&rig->disk, FAULT_FALLOCATE, true);
+	send_sized(rig, 1, 1, true, LARGE); /* takes the stock */
+	UNTIL(rig, rig->answered == rig->sent);
+	send_sized(rig, 1, 2, true, LARGE);
+	UNTIL(rig, waits(rig) == 2);
+	assert_int_equal(rig->answered, rig->sent - 1);
+	fault_disk_hold(&rig->disk, FAULT_FALLOCATE, false);
+	UNTIL(rig, rig->answered == rig->sent);
+	assert_int_equal(status_of(rig, rig->sent - 1), 0);
+	UNTIL(rig, stocked(rig));
+	rig_fini(rig);
+	mem_free(rig);
+}
+
+/* A preparation that fails costs nothing: what fails when the segment is needed is judged. */
+static void test_stock_fails(void **state)
+{
+	static const struct {
+		enum fault_op op;
+		int error;
+		int status;
+	} rows[] = {{FAULT_FALLOCATE, ENOSPC, -ENOSPC}, {FAULT_FALLOCATE, EIO, -EIO},
+		{FAULT_RENAME, EIO, -EIO}, {FAULT_FSYNC_DIR, EIO, -EIO},
+		{FAULT_OPEN, EMFILE, -EIO}};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct rig *rig = mem_zalloc(sizeof *rig);
+		unsigned before;
+
+		rig_init(rig);
+		begin(rig);
+		before = fault_disk_calls(&rig->disk, rows[i].op);
+		/* The first preparation fails in the background. */
+		fault_disk_fail(&rig->disk, rows[i].op, 1, 1, rows[i].error);
+		send_sized(rig, 1, 1, true, LARGE);
+		UNTIL(rig, rig->answered == rig->sent &&
+				   fault_disk_calls(&rig->disk, rows[i].op) == before + 1);
+		assert_int_equal(status_of(rig, rig->sent - 1), 0);
+		send_sized(rig, 1, 2, true, LARGE);
+		UNTIL(rig, rig->answered == rig->sent);
+		assert_int_equal(status_of(rig, rig->sent - 1), 0);
+		assert_false(atomic_load(&spool_thread_numbers(rig->thread)->failed));
+		/* Then the one that is needed now. */
+		fault_disk_fail(&rig->disk, rows[i].op, 1, 1000, rows[i].error);
+		send_sized(rig, 1, 3, true, LARGE);
+		UNTIL(rig, rig->answered == rig->sent);
+		send_sized(rig, 1, 4, true, LARGE);
+		UNTIL(rig, rig->answered == rig->sent);
+		assert_int_equal(status_of(rig, rig->sent - 1), rows[i].status);
+		assert_int_equal(atomic_load(&spool_thread_numbers(rig->thread)->failed),
+			rows[i].status == -EIO);
+		rig_fini(rig);
+		mem_free(rig);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_levels),
 		cmocka_unit_test(test_failed_sync),
 		cmocka_unit_test(test_short_writes),
+		cmocka_unit_test(test_stock),
+		cmocka_unit_test(test_stock_is_late),
+		cmocka_unit_test(test_stock_fails),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
