@@ -57,7 +57,12 @@ struct spool_thread {
 	bool stopping;
 	bool reclaim; /* something was given back */
 	uint64_t unsynced_since_ms;
-	bool read_stopping; /* of the reader */
+	/* Of the background thread: */
+	bool read_stopping;
+	struct {
+		struct segment_header header;
+		int file; /* -1: none */
+	} source;	  /* the segment that was read last */
 	struct stock stock;
 };
 
@@ -372,52 +377,87 @@ static void *disk_main(void *argument)
 	return NULL;
 }
 
+/* Before it sleeps: a segment that is deleted meanwhile keeps its blocks as long as it is open. */
+static void close_source(struct spool_thread *thread)
+{
+	struct disk *disk = thread->spool->options.disk;
+
+	if (thread->source.file >= 0) {
+		(void)disk->ops->close(disk, thread->source.file);
+	}
+	thread->source.file = -1;
+}
+
+/* Reads of a backlog are mostly of one segment: it stays open from one to the next. */
+static int open_source(struct spool_thread *thread, uint64_t number)
+{
+	struct disk *disk = thread->spool->options.disk;
+	uint8_t bytes[SEGMENT_HEADER];
+	char name[SEGMENT_NAME_SIZE];
+	int status;
+
+	if (thread->source.file >= 0 && thread->source.header.number == number) {
+		return 0;
+	}
+	close_source(thread);
+	segment_name(number, "seg", name);
+	status = disk->ops->open(disk, name, DISK_READ);
+	if (status < 0) {
+		return status;
+	}
+	thread->source.file = status;
+	status = disk_read_all(disk, thread->source.file, bytes, sizeof bytes, 0);
+	status = status < 0 ? status : record_decode_segment(bytes, &thread->source.header);
+	if (status == 0 && thread->source.header.number != number) {
+		status = -EBADMSG;
+	}
+	if (status < 0) {
+		close_source(thread);
+	}
+	return status;
+}
+
 /* Verified like in recovery: header, length, and the sum over all bytes. */
+static int take_record(struct spool_thread *thread, const uint8_t *bytes, struct spool_read *read)
+{
+	struct message *message;
+	struct record record;
+
+	if (!record_decode(bytes, thread->source.header.salt, &record) ||
+		record.length != read->length) {
+		return -EBADMSG;
+	}
+	message = message_create();
+	message->time_ms = record.time_ms;
+	message->expiry_ms = record.expiry_ms;
+	message->pcrc = record.pcrc;
+	buf_append(&message->attributes, bytes + RECORD_HEADER, record.attributes);
+	buf_append(&message->body, bytes + RECORD_HEADER + record.attributes,
+		record.length - RECORD_HEADER - record.attributes);
+	if (record_pcrc(buf_slice(&message->attributes), buf_slice(&message->body)) !=
+		record.pcrc) {
+		message_unref(message);
+		return -EBADMSG;
+	}
+	read->message = message;
+	return 0;
+}
+
+/* Whole or not at all. */
 static int read_message(struct spool_thread *thread, struct spool_read *read)
 {
 	struct disk *disk = thread->spool->options.disk;
-	char name[SEGMENT_NAME_SIZE];
-	struct record record;
-	uint8_t *data;
-	int file, status;
+	int status = open_source(thread, read->lsn >> 32);
+	uint8_t *bytes;
 
-	segment_name(read->lsn >> 32, "seg", name);
-	file = disk->ops->open(disk, name, DISK_READ);
-	if (file < 0) {
-		return file;
+	if (status < 0) {
+		return status;
 	}
-	data = mem_alloc(read->length + SEGMENT_HEADER);
+	bytes = mem_alloc(read->length);
 	status = disk_read_all(
-		disk, file, data + SEGMENT_HEADER, read->length, read->lsn & UINT32_MAX);
-	if (status == 0) {
-		struct segment_header header;
-
-		status = disk_read_all(disk, file, data, SEGMENT_HEADER, 0);
-		status = status == 0 ? record_decode_segment(data, &header) : status;
-		if (status == 0 && (!record_decode(data + SEGMENT_HEADER, header.salt, &record) ||
-					   record.length != read->length)) {
-			status = -EBADMSG;
-		}
-	}
-	(void)disk->ops->close(disk, file);
-	if (status == 0) {
-		const uint8_t *at = data + SEGMENT_HEADER + RECORD_HEADER;
-
-		read->message = message_create();
-		read->message->time_ms = record.time_ms;
-		read->message->expiry_ms = record.expiry_ms;
-		read->message->pcrc = record.pcrc;
-		buf_append(&read->message->attributes, at, record.attributes);
-		buf_append(&read->message->body, at + record.attributes,
-			record.length - RECORD_HEADER - record.attributes);
-		if (record_pcrc(buf_slice(&read->message->attributes),
-			    buf_slice(&read->message->body)) != record.pcrc) {
-			message_unref(read->message);
-			read->message = NULL;
-			status = -EBADMSG;
-		}
-	}
-	mem_free(data);
+		disk, thread->source.file, bytes, read->length, read->lsn & UINT32_MAX);
+	status = status < 0 ? status : take_record(thread, bytes, read);
+	mem_free(bytes);
 	return status;
 }
 
@@ -516,6 +556,7 @@ static void *reader_main(void *argument)
 		mailbox_clear_signal(thread->reads);
 		while (mailbox_drain(thread->reads, 64) > 0) {
 		}
+		close_source(thread);
 		if (thread->stock.wanted && !thread->read_stopping) {
 			work_on_stock(thread);
 		}
@@ -577,6 +618,7 @@ int spool_thread_create(struct spool *spool, struct spool_thread **ret_thread)
 	ASSERT(spool);
 	thread->spool = spool;
 	thread->last = &thread->first;
+	thread->source.file = -1;
 	(void)pthread_mutex_init(&thread->syncs_lock, NULL);
 	(void)pthread_mutex_init(&thread->stock.lock, NULL);
 	(void)pthread_cond_init(&thread->stock.changed, NULL);

@@ -31,7 +31,7 @@ struct spool_job {
 	struct spool_job *next;
 };
 
-/* Messages to read back: at most SPOOL_READS of one segment run. */
+/* A message to read back. */
 struct spool_read {
 	struct mail mail;
 	uint64_t lsn;
