@@ -95,7 +95,8 @@ static void list_topics(struct desk *desk, struct command *command)
 			",\"durability\":\"%s\",\"messages\":%zu,\"bytes\":%llu,\"groups\":%u,"
 			"\"oldest\":\"%s\"}",
 			policy->durability == CONFIG_DURABILITY_FSYNC ? "fsync" : "os",
-			topic->count, (unsigned long long)topic->bytes, groups, oldest);
+			topic->count - topic->refused, (unsigned long long)topic->bytes, groups,
+			oldest);
 	}
 }
 

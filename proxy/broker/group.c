@@ -167,8 +167,9 @@ void group_destroy(struct group *group, enum counters_drop why, bool forget)
 /* A replayed dead letter is for one group alone. */
 bool group_wants(const struct group *group, const struct topic_entry *entry)
 {
-	return entry->at.only == 0 ||
-	       entry->at.only == record_key_crc(slice_from_string(group->name));
+	return !topic_entry_refused(entry) &&
+	       (entry->at.only == 0 ||
+		       entry->at.only == record_key_crc(slice_from_string(group->name)));
 }
 
 /* Counted when committed, before anything is sent. */
@@ -245,8 +246,9 @@ void group_checkpoint(struct group *group, bool force)
 		(!force && desk_now_ms(desk) - group->dirty_since_ms < CHECKPOINT_MS)) {
 		return;
 	}
-	if (group->topic->number == 0) {
-		return; /* no message yet, so nothing to be behind */
+	if (group->topic->number == 0 ||
+		atomic_load(&spool_thread_numbers(desk->broker->thread)->failed)) {
+		return; /* nothing to be behind yet, or nothing is written any more */
 	}
 	budgets = mem_alloc(CURSOR_BUDGETS_MAX * sizeof *budgets);
 	count = gather_budgets(group, budgets);
@@ -266,7 +268,9 @@ void group_wrote(struct group *group, uint64_t floor, uint64_t lsn, bool good)
 {
 	group->writing = false;
 	if (!good) {
-		/* B9-08: nothing more is marked done on disk; messages still go out. */
+		/* B9-08: after a failure nothing more is marked done on disk; messages still go
+		 * out. A full disk is tried again, for only cursors give space back. */
+		touch(group);
 		return;
 	}
 	group->written_floor = floor;

@@ -28,7 +28,12 @@ enum record_type {
 	RECORD_END,
 };
 
-enum record_flag { RECORD_MOVED = 1, RECORD_DEAD_LETTER = 2, RECORD_ONLY_GROUP = 4 };
+enum record_flag {
+	RECORD_MOVED = 1,
+	RECORD_DEAD_LETTER = 2,
+	RECORD_ONLY_GROUP = 4,
+	RECORD_REFUSED = 8, /* of LOST: a number that was given to a message and then refused */
+};
 
 struct record {
 	uint32_t pcrc;	     /* of attributes and body */
@@ -43,6 +48,13 @@ struct record {
 	uint64_t expiry_ms; /* 0: none */
 	uint64_t synced;    /* LSN that was durable when this was written */
 };
+
+/* A message, or a number without one: kept until all groups have passed it. */
+static inline bool record_is_kept(const struct record *record)
+{
+	return record->type == RECORD_MSG ||
+	       (record->type == RECORD_LOST && (record->flags & RECORD_REFUSED) != 0);
+}
 
 static inline uint64_t record_lsn(uint64_t segment, uint64_t offset)
 {

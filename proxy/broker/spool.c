@@ -14,6 +14,7 @@
 #define VECTORS_MAX    1024
 #define ENTRY_VECTORS  4
 #define END_SIZE       ((uint64_t)RECORD_HEADER)
+#define FULL_SHARE     8 /* of the last segment of a full disk, for cursors and losses */
 
 static const uint8_t padding[RECORD_ALIGN];
 
@@ -158,6 +159,7 @@ void spool_stock(struct spool *spool, struct segment *segment)
 	ASSERT(!spool->stock && segment->file >= 0 && segment->end == SEGMENT_FIRST);
 	ASSERT(segment->header.number == spool->next_segment);
 	spool->stock = segment;
+	spool->disk_full = false;
 	spool->next_segment++;
 	spool->total_bytes += segment->size;
 }
@@ -182,11 +184,13 @@ static int make_segment(struct spool *spool, uint64_t size, struct segment **ret
 	spool->waits++;
 	status = segment_create(spool->options.disk, &header, size, ret_segment);
 	if (status == -ENOSPC || status == -EDQUOT) {
+		spool->disk_full = true;
 		return -ENOSPC; /* B9-09: full, not failed; the old segment goes on */
 	}
 	if (status < 0) {
 		return fail(spool);
 	}
+	spool->disk_full = false;
 	spool->next_segment++;
 	spool->total_bytes += size;
 	return 0;
@@ -243,7 +247,7 @@ static void note_written(struct spool *spool, struct spool_entry *entry)
 
 	ASSERT(sensible); /* our own records */
 	entry->status = 0;
-	if (entry->record.type == RECORD_MSG) {
+	if (record_is_kept(&entry->record)) {
 		spool->current->live++;
 	}
 }
@@ -312,12 +316,20 @@ static void gather(struct batch *batch, struct spool_entry *entry)
 	batch->bytes += length;
 }
 
-/* END needs its place too. */
-bool spool_fits(const struct spool *spool, uint64_t bytes)
+/* END needs its place too; and while no segment can be made, what is left of this one is first of
+ * all for cursors, whose progress gives space back (B9-09). */
+bool spool_fits(const struct spool *spool, uint64_t bytes, bool reserve)
 {
 	const struct segment *segment = spool->current;
+	uint64_t kept = END_SIZE;
 
-	return segment && segment->size - segment->end >= bytes + END_SIZE;
+	if (!segment) {
+		return false;
+	}
+	if (spool->disk_full && !reserve) {
+		kept += segment->size / FULL_SHARE;
+	}
+	return segment->size - segment->end >= bytes + kept;
 }
 
 /* A run never spans two segments. */
@@ -332,7 +344,7 @@ static int append_one(struct batch *batch, struct spool_entry *entry)
 	if (batch->count + ENTRY_VECTORS > VECTORS_MAX || batch->bytes > SPOOL_BATCH_BYTES) {
 		status = flush(batch, entry);
 	}
-	if (status == 0 && !spool_fits(spool, length)) {
+	if (status == 0 && !spool_fits(spool, length, entry->reserve)) {
 		status = flush(batch, entry);
 		status = status == 0 ? spool_rotate(spool, length, entry->reserve) : status;
 	}
@@ -456,9 +468,12 @@ uint64_t spool_room(const struct spool *spool)
 	uint64_t left = used < most ? most - used : 0;
 
 	/* A segment that would pass the quota is not begun. */
-	left = left >= next ? left : 0;
+	left = left >= next && !spool->disk_full ? left : 0;
 	if (spool->current) {
-		left += spool->current->size - spool->current->end;
+		uint64_t rest = spool->current->size - spool->current->end;
+		uint64_t kept = spool->disk_full ? spool->current->size / FULL_SHARE : 0;
+
+		left += rest > kept ? rest - kept : 0;
 	}
 	return left;
 }

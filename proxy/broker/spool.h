@@ -90,6 +90,7 @@ struct spool {
 	uint64_t written_lsn, synced_lsn;
 	unsigned grown; /* segments made since the start: the first ones are small */
 	uint64_t waits; /* times an append waited for a segment to be prepared */
+	bool disk_full; /* the last segment that was wanted found no place on the disk */
 	bool failed;	/* B9-08: final */
 	struct spool_report report;
 };
@@ -119,7 +120,7 @@ unsigned spool_reclaim(struct spool *spool);
 bool spool_wants_stock(struct spool *spool, struct segment_header *ret_header, uint64_t *ret_size);
 void spool_stock(struct spool *spool, struct segment *segment); /* takes it */
 /* Records of that size go into the current segment. */
-bool spool_fits(const struct spool *spool, uint64_t bytes);
+bool spool_fits(const struct spool *spool, uint64_t bytes, bool reserve);
 /* Bytes of records that fit before a quota refusal. */
 uint64_t spool_room(const struct spool *spool);
 uint64_t spool_unsynced(const struct spool *spool);

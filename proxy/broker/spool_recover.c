@@ -162,10 +162,10 @@ static void on_record(void *owner, const struct segment_found *found)
 		add_damage(recovery, found->offset);
 		return;
 	}
-	if (record->type > RECORD_CURSOR || !spool_note(spool, record, found->body)) {
-		return; /* END, LOST, or a kind of a later version */
+	if (!spool_note(spool, record, found->body)) {
+		return;
 	}
-	if (record->type == RECORD_MSG) {
+	if (record_is_kept(record)) {
 		struct spool_message message = {
 			.lsn = record_lsn(recovery->segment->header.number, found->offset),
 			.seq = record->seq,

@@ -133,7 +133,7 @@ bool spool_note(struct spool *spool, const struct record *record, struct slice b
 {
 	struct spool_topic *topic;
 
-	if (record->type > RECORD_CURSOR) {
+	if (record->type > RECORD_CURSOR && !record_is_kept(record)) {
 		return true;
 	}
 	topic = make_place(spool, record->topic);

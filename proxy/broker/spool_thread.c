@@ -35,6 +35,7 @@ struct stock {
 	struct segment_header header;
 	uint64_t size;
 	struct segment *segment; /* NULL where it failed */
+	int status;
 	/* Of the background thread: */
 	bool wanted, begun;
 	struct segment_making making;
@@ -111,6 +112,8 @@ static void take_stock(struct spool_thread *thread, bool wait)
 		stock->state = STOCK_IDLE;
 		if (!stock->segment) {
 			stock->retry_ms = clock_monotonic_ms() + STOCK_RETRY;
+			thread->spool->disk_full =
+				thread->spool->disk_full || stock->status == -ENOSPC;
 		}
 	}
 	if (stock->segment) {
@@ -230,7 +233,7 @@ static void commit(struct spool_thread *thread)
 		one->entry.next = one->next ? &one->next->entry : NULL;
 	}
 	/* Two segments must never be made at once: they would have one number. */
-	take_stock(thread, !spool_fits(thread->spool, thread->bytes));
+	take_stock(thread, !spool_fits(thread->spool, thread->bytes, false));
 	spool_append(thread->spool, &job->entry);
 	thread->first = NULL;
 	thread->last = &thread->first;
@@ -314,7 +317,7 @@ static void deliver_stop(struct mail *mail)
 }
 
 /* Until the next second's sync of `os` data, if there is any (B8-02). */
-static int wait_ms(const struct spool_thread *thread)
+static int sync_wait_ms(const struct spool_thread *thread)
 {
 	uint64_t now = clock_monotonic_ms();
 	uint64_t due = thread->unsynced_since_ms + OS_SYNC_MS;
@@ -323,6 +326,14 @@ static int wait_ms(const struct spool_thread *thread)
 		return -1;
 	}
 	return due <= now ? 0 : (int)(due - now);
+}
+
+/* A full disk is looked at again, also when nobody publishes. */
+static int wait_ms(const struct spool_thread *thread)
+{
+	int wait = sync_wait_ms(thread);
+
+	return thread->spool->disk_full && (wait < 0 || wait > STOCK_RETRY) ? STOCK_RETRY : wait;
 }
 
 /* They belong to control. */
@@ -364,13 +375,17 @@ static void *disk_main(void *argument)
 			}
 			commit(thread);
 		} while (true);
-		if (thread->unsynced_since_ms != 0 && wait_ms(thread) == 0) {
+		if (sync_wait_ms(thread) == 0) {
 			sync_now(thread);
 		}
 		/* Deleting costs a sync of the directory, so it waits until no publisher does. */
 		if (thread->reclaim) {
 			thread->reclaim = false;
 			atomic_fetch_add(&thread->numbers.reclaimed, spool_reclaim(thread->spool));
+		}
+		if (thread->spool->disk_full) {
+			take_stock(thread, false);
+			ask_for_stock(thread);
 		}
 		publish_numbers(thread);
 	}
@@ -527,6 +542,7 @@ static void work_on_stock(struct spool_thread *thread)
 	stock->begun = stock->wanted = false;
 	(void)pthread_mutex_lock(&stock->lock);
 	stock->segment = segment;
+	stock->status = status == -EDQUOT ? -ENOSPC : status;
 	stock->state = STOCK_MADE;
 	atomic_store(&thread->numbers.stock, segment != NULL);
 	(void)pthread_cond_broadcast(&stock->changed);

@@ -16,8 +16,9 @@
 
 /* A backlog is read in order: one request of the disk thread brings what the next turns need. */
 #define READ_AHEAD    16
-#define TICKS_RELEASE 10		  /* give back once a second */
-#define DEAD_SHARE    10		  /* of spool.bytes (B10-10) */
+#define TICKS_RELEASE 10 /* give back once a second */
+#define DEAD_SHARE    10 /* of spool.bytes (B10-10) */
+#define REFUSALS_MAX  65536
 #define ROOM_SLACK    ((uint64_t)1 << 20) /* batches that are on their way */
 
 static void run_topic(struct task *task);
@@ -106,6 +107,13 @@ void topic_adopt(struct desk *desk, struct spool_topic *found)
 		(void)group_create(topic, image.group, NULL, &image);
 		cursor_image_fini(&image);
 	}
+	for (size_t i = 0; topic->dead_letters && i < topic->count; i++) {
+		const struct topic_entry *entry = &topic->entries[topic->first + i];
+
+		if (topic_entry_refused(entry)) {
+			dead_drop(topic, entry->at.seq);
+		}
+	}
 }
 
 /* Groups keep their cursors on disk. */
@@ -123,6 +131,7 @@ void topic_free(struct topic *topic)
 		}
 	}
 	mem_free(topic->entries);
+	mem_free(topic->refusals);
 	mem_free(topic->replays);
 	mem_free(topic->name);
 	mem_free(topic);
@@ -134,6 +143,7 @@ struct note {
 	struct topic *topic;
 	char group[72];
 	uint64_t floor;
+	uint64_t refused; /* a number; 0: another kind of note */
 	struct buf body;
 };
 
@@ -146,11 +156,43 @@ static void discard_note(struct spool_job *job)
 	mem_free(note);
 }
 
+/* It waits for the tick, since the disk is full just now. */
+static void refuse(struct topic *topic, uint64_t seq)
+{
+	if (topic->refusal_count == REFUSALS_MAX) {
+		return; /* the next start reports it as lost */
+	}
+	topic->refusals =
+		mem_realloc(topic->refusals, (topic->refusal_count + 1) * sizeof *topic->refusals);
+	topic->refusals[topic->refusal_count++] = seq;
+}
+
+/* Groups pass the number like one that is not theirs; the record goes when all of them have. */
+static void add_refused(struct topic *topic, uint64_t seq, const struct spool_job *job)
+{
+	struct topic_entry entry = {.at = {.lsn = job->entry.lsn,
+					    .seq = seq,
+					    .time_ms = job->entry.record.time_ms,
+					    .length = job->entry.record.length,
+					    .flags = job->entry.record.flags}};
+
+	topic_add(topic, &entry);
+	if (topic->dead_letters) {
+		dead_drop(topic, seq); /* nothing to replay */
+	}
+	topic_wake(topic);
+}
+
 /* A group that went meanwhile needs no word. */
 static void on_note(struct spool_job *job)
 {
 	struct note *note = container_of(job, struct note, job);
 
+	if (note->refused != 0 && job->entry.status == 0) {
+		add_refused(note->topic, note->refused, job);
+	} else if (note->refused != 0 && job->entry.status == -ENOSPC) {
+		refuse(note->topic, note->refused);
+	}
 	if (note->group[0] != '\0') {
 		struct group *group = group_find(note->topic, slice_from_string(note->group));
 
@@ -169,11 +211,14 @@ static void write_note(struct topic *topic, struct note *note, uint8_t type)
 	entry->body = buf_slice(&note->body);
 	entry->reserve = true;
 	entry->record = (struct record){.type = type,
+		.flags = note->refused != 0 ? RECORD_REFUSED : 0,
 		.topic = topic->number,
+		.seq = note->refused,
 		.length = (uint32_t)(RECORD_HEADER + note->body.size),
 		.time_ms = desk_wall_ms(topic->desk),
 		.pcrc = record_pcrc(slice_make(NULL, 0), entry->body)};
 	note->topic = topic;
+	note->job.sync = note->refused != 0;
 	note->job.loop = topic->desk->loop;
 	note->job.gate = topic->desk->gate;
 	note->job.done = on_note;
@@ -210,6 +255,24 @@ void topic_write_cursor(struct topic *topic, struct slice group, struct slice bo
 	buf_init(&note->body);
 	buf_append_slice(&note->body, body);
 	write_note(topic, note, RECORD_CURSOR);
+}
+
+/* B1-03: so that the next start does not take those numbers for lost messages. */
+static void note_refusals(struct topic *topic)
+{
+	size_t count = topic->refusal_count;
+
+	topic->refusal_count = 0;
+	for (size_t i = 0; i < count; i++) {
+		struct note *note = mem_zalloc(sizeof *note);
+
+		note->refused = topic->refusals[i];
+		buf_init(&note->body);
+		for (unsigned j = 0; j < 8; j++) {
+			buf_append_byte(&note->body, (uint8_t)(note->refused >> (8 * j)));
+		}
+		write_note(topic, note, RECORD_LOST);
+	}
 }
 
 /* Dead letters have a share of their own, so that they can neither fill the spool nor be
@@ -276,6 +339,9 @@ static void on_committed(struct spool_job *job)
 
 	/* B9-08: the number stays used, for a later message must never be taken for this one. */
 	if (job->entry.status < 0) {
+		if (job->entry.status == -ENOSPC) {
+			refuse(topic, publication->seq);
+		}
 		publication_finish(publication,
 			job->entry.status == -ENOSPC ? REASON_spool_full : REASON_spool_error);
 		return;
@@ -443,7 +509,7 @@ void topic_read(struct topic *topic, struct topic_entry *entry)
 		struct topic_entry *one = &topic->entries[place + i];
 		struct topic_read_job *job;
 
-		if (one->message || one->reading) {
+		if (one->message || one->reading || topic_entry_refused(one)) {
 			continue;
 		}
 		one->reading = true;
@@ -498,6 +564,9 @@ void topic_tick(struct topic *topic)
 {
 	LIST_FOR_EACH_SAFE(node, &topic->groups) {
 		group_tick(LIST_ENTRY(node, struct group, node));
+	}
+	if (topic->refusal_count > 0 && topic->desk->broker->thread) {
+		note_refusals(topic);
 	}
 	if (topic->desk->ticks % TICKS_RELEASE == 0) {
 		topic_release(topic, 0);

@@ -30,6 +30,9 @@ struct topic {
 	uint64_t committed_seq;	     /* visible to groups */
 	struct topic_entry *entries; /* ascending; [first, first + count) */
 	size_t first, count, capacity;
+	size_t refused;	    /* of those, numbers without a message */
+	uint64_t *refusals; /* numbers that must still be noted as refused */
+	size_t refusal_count;
 	uint64_t bytes;
 	struct list_node groups;
 	unsigned group_count;
@@ -38,6 +41,12 @@ struct topic {
 	uint64_t *replays; /* dead letters that wait to be replayed */
 	size_t replay_count;
 };
+
+/* A number that was given and refused: no message of anybody (B1-03). */
+static inline bool topic_entry_refused(const struct topic_entry *entry)
+{
+	return (entry->at.flags & RECORD_REFUSED) != 0;
+}
 
 enum pending_state { PENDING_WAITS, PENDING_FLIES, PENDING_DIES };
 

@@ -10,8 +10,17 @@
 #define DROP_SCAN_MAX	 65536 /* what was dropped and still waits for its cursors is passed */
 #define DEAD_AGE_MS	 UINT64_C(604800000) /* 7 d (B10-10) */
 
+/* The gauges of the topic. */
+static void count_messages(struct topic *topic)
+{
+	counters_set(&topic->counters->messages, topic->count - topic->refused);
+	counters_set(&topic->counters->bytes, topic->bytes);
+}
+
 void topic_add(struct topic *topic, const struct topic_entry *entry)
 {
+	size_t at;
+
 	if (topic->first + topic->count == topic->capacity) {
 		/* The front that was given back is used again before more is taken. */
 		if (topic->first > topic->capacity / 2) {
@@ -24,12 +33,18 @@ void topic_add(struct topic *topic, const struct topic_entry *entry)
 				topic->entries, topic->capacity * sizeof *topic->entries);
 		}
 	}
-	ASSERT(topic->count == 0 ||
-		topic->entries[topic->first + topic->count - 1].at.seq < entry->at.seq);
-	topic->entries[topic->first + topic->count++] = *entry;
+	/* At the end, but for a refused number, which is noted behind later messages. */
+	at = topic->first + topic->count;
+	while (at > topic->first && topic->entries[at - 1].at.seq > entry->at.seq) {
+		topic->entries[at] = topic->entries[at - 1];
+		at--;
+	}
+	ASSERT(at == topic->first || topic->entries[at - 1].at.seq < entry->at.seq);
+	topic->entries[at] = *entry;
+	topic->count++;
+	topic->refused += topic_entry_refused(entry);
 	topic->bytes += record_padded(entry->at.length);
-	counters_set(&topic->counters->messages, topic->count);
-	counters_set(&topic->counters->bytes, topic->bytes);
+	count_messages(topic);
 }
 
 /* Index of the first entry with a number >= seq, or count. */
@@ -217,13 +232,13 @@ void topic_release(struct topic *topic, unsigned relief)
 		}
 		count++;
 		topic->bytes -= record_padded(entry->at.length);
+		topic->refused -= topic_entry_refused(entry);
 		uncache(topic, entry);
 		topic->first++;
 		topic->count--;
 	}
 	give_back(topic, segment, count);
-	counters_set(&topic->counters->messages, topic->count);
-	counters_set(&topic->counters->bytes, topic->bytes);
+	count_messages(topic);
 }
 
 /* For one group; true: something was dropped. */

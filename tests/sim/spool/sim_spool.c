@@ -32,6 +32,7 @@ struct model_message {
 	uint64_t stamp; /* its body is made of it */
 	uint64_t lsn;
 	bool released;
+	bool refused; /* a number without a message */
 };
 
 struct model_group {
@@ -183,6 +184,15 @@ static void publish(struct world *world)
 			.time_ms = world->stamp,
 			.length = (uint32_t)(RECORD_HEADER + entry->body.size),
 			.pcrc = record_pcrc(slice_make(NULL, 0), entry->body)};
+		if (below(world, 12) == 0) {
+			topic->messages[seqs[used]].refused = true;
+			entry->reserve = true;
+			entry->body.size = 8;
+			entry->record.type = RECORD_LOST;
+			entry->record.flags = RECORD_REFUSED;
+			entry->record.length = (uint32_t)(RECORD_HEADER + entry->body.size);
+			entry->record.pcrc = record_pcrc(slice_make(NULL, 0), entry->body);
+		}
 		if (used > 0) {
 			entries[used - 1].next = entry;
 		}
@@ -305,6 +315,10 @@ static bool bytes_right(
 	char name[SEGMENT_NAME_SIZE];
 	int file, status;
 
+	if (message->refused) {
+		mem_free(data);
+		return (found->flags & RECORD_REFUSED) != 0 && found->length == RECORD_HEADER + 8;
+	}
 	segment_name(found->lsn >> 32, "seg", name);
 	file = disk->ops->open(disk, name, DISK_READ);
 	CHECK(world, file >= 0, "segment %s is gone", name);

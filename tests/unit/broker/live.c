@@ -223,3 +223,40 @@ uint64_t live_metric(struct live *live, const char *line)
 	buf_fini(&text);
 	return value;
 }
+
+static uint64_t sum(struct live *live, const char *names, const char *label)
+{
+	uint64_t total = 0;
+	char line[800];
+
+	for (const char *at = names; *at; at += strcspn(at, " "), at += *at == ' ') {
+		size_t size = strcspn(at, " ");
+		const char *colon = memchr(at, ':', size);
+
+		if (colon) {
+			snprintf(line, sizeof line, "pubsub_%.*s{%s,reason=\"%.*s\"} ",
+				(int)(colon - at), at, label, (int)(at + size - colon - 1),
+				colon + 1);
+		} else {
+			snprintf(line, sizeof line, "pubsub_%.*s{%s} ", (int)size, at, label);
+		}
+		total += live_metric(live, line);
+	}
+	return total;
+}
+
+void live_check_law(struct live *live, const char *topic, const char *group)
+{
+	char label[400];
+
+	snprintf(label, sizeof label, "topic=\"%s\",group=\"%s\"", topic, group);
+	assert_int_equal(sum(live, "group_accepted_total replayed_total", label),
+		sum(live,
+			"acked_total skipped_total backlog_messages lost_total:corrupt "
+			"dead_lettered_total:status dead_lettered_total:max_deliver "
+			"dead_lettered_total:poison dead_lettered_total:expired "
+			"dead_lettered_total:translation dead_lettered_total:terminated "
+			"dropped_total:ephemeral dropped_total:expired dropped_total:group_removed "
+			"dropped_total:full dropped_total:command",
+			label));
+}

@@ -45,6 +45,8 @@ int live_status(struct live *live, const char *path, const char *body);
 const char *live_command(
 	struct live *live, const char *verb, const char *target, const char *id, int *ret_status);
 uint64_t live_metric(struct live *live, const char *line);
+/* B1-03: nothing left the group silently. */
+void live_check_law(struct live *live, const char *topic, const char *group);
 struct config *live_config(const char *broker);
 
 #define LIVE_UNTIL(live, condition)                                                                \

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "broker/cursor.h"
 #include "broker/spool.h"
+#include "fault_disk.h"
 #include "sim_disk.h"
 
 #define SEGMENT (UINT64_C(64) << 10)
@@ -191,6 +192,47 @@ static void test_stock(void **state)
 	rig_fini(&rig);
 }
 
+/* B9-09: on a full disk the end of the last segment is for cursors, and the room says so before. */
+static void test_disk_full(void **state)
+{
+	struct fault_disk disk;
+	struct rig rig;
+	uint8_t body[1000] = {0};
+	uint64_t seq = 1;
+	unsigned cursors = 0;
+
+	(void)state;
+	rig_init(&rig, 64 * SEGMENT);
+	fault_disk_init(&disk, rig.spool->options.disk);
+	rig.spool->options.disk = &disk.disk;
+	assert_int_equal(append(&rig, RECORD_TOPIC, 0, SLICE("t"), true), 0);
+	fault_disk_fail(&disk, FAULT_FALLOCATE, 1, 1000, ENOSPC);
+	while (append(&rig, RECORD_MSG, seq, slice_make(body, sizeof body), false) == 0) {
+		seq++;
+	}
+	assert_true(rig.spool->disk_full && !rig.spool->failed);
+	/* It was found out at the end of the segment; from now on it is known. */
+	assert_int_equal(spool_room(rig.spool), 0);
+	assert_int_equal(append(&rig, RECORD_MSG, seq, SLICE("x"), false), -ENOSPC);
+	fault_disk_fail(&disk, FAULT_FALLOCATE, 0, 0, 0);
+	assert_int_equal(append(&rig, RECORD_MSG, seq, slice_make(body, sizeof body), false), 0);
+	assert_false(rig.spool->disk_full);
+	/* Known before the end: the last eighth is left alone. */
+	fault_disk_fail(&disk, FAULT_FALLOCATE, 1, 1000, ENOSPC);
+	rig.spool->disk_full = true;
+	while (spool_room(rig.spool) >= sizeof body + 2 * RECORD_HEADER) {
+		assert_int_equal(
+			append(&rig, RECORD_MSG, ++seq, slice_make(body, sizeof body), false), 0);
+	}
+	assert_int_equal(
+		append(&rig, RECORD_MSG, ++seq, slice_make(body, sizeof body), false), -ENOSPC);
+	for (; cursors < 60; cursors++) {
+		add_cursor(&rig, 0);
+	}
+	rig_fini(&rig);
+	fault_disk_fini(&disk);
+}
+
 /* What holds anything but zeros is a recovered segment and never written again (B9-07). */
 static void test_stock_with_dirt(void **state)
 {
@@ -345,6 +387,7 @@ int main(void)
 		cmocka_unit_test(test_comes_back),
 		cmocka_unit_test(test_quota),
 		cmocka_unit_test(test_stock),
+		cmocka_unit_test(test_disk_full),
 		cmocka_unit_test(test_stock_with_dirt),
 		cmocka_unit_test(test_stock_too_small),
 		cmocka_unit_test(test_failure_is_final),

@@ -1,0 +1,205 @@
+/* The broker over a disk that fails: what was answered is kept, what cannot be kept is refused. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "broker/group.h"
+#include "fault_disk.h"
+#include "live.h"
+
+#define CONFIG                                                                                     \
+	"{\"spool\":{\"segment\":\"1MiB\"},\"subscriptions\":[{\"name\":\"s\",\"topic\":\"t\","    \
+	"\"group\":\"g\",\"push\":\"/x\"}]}"
+#define ACKED	"acked_total{topic=\"t\",group=\"g\"} "
+#define BACKLOG "backlog_messages{topic=\"t\",group=\"g\"} "
+#define LARGE	200000
+#define AT_ONCE 12
+
+struct faulty {
+	struct live live;
+	struct fault_disk disk;
+	char *body;
+	unsigned answered; /* with 200 */
+};
+
+/* The spool's own disk goes on below the faults, so that files are real. */
+static void wrap(struct faulty *faulty)
+{
+	struct spool *spool = faulty->live.broker->spool;
+
+	fault_disk_init(&faulty->disk, spool->options.disk);
+	spool->options.disk = &faulty->disk.disk;
+}
+
+static const struct spool_numbers *numbers(const struct faulty *faulty)
+{
+	return spool_thread_numbers(faulty->live.broker->thread);
+}
+
+static int publish(struct faulty *faulty, const char *body)
+{
+	int status = live_status(&faulty->live, "/v1/pub/t", body);
+
+	faulty->answered += status == 200;
+	return status;
+}
+
+static struct faulty *start(void)
+{
+	struct faulty *faulty = mem_zalloc(sizeof *faulty);
+
+	faulty->body = mem_zalloc(LARGE + 1);
+	memset(faulty->body, 'x', LARGE);
+	live_init(&faulty->live, 1);
+	live_start(&faulty->live, CONFIG);
+	wrap(faulty);
+	assert_int_equal(publish(faulty, "first"), 200);
+	LIVE_UNTIL(&faulty->live, atomic_load(&numbers(faulty)->stock));
+	return faulty;
+}
+
+/* The same directory under a new process. */
+static void restart(struct faulty *faulty)
+{
+	char directory[128];
+
+	live_stop(&faulty->live);
+	fault_disk_fini(&faulty->disk);
+	memcpy(directory, faulty->live.directory, sizeof directory);
+	buf_fini(&faulty->live.command_json);
+	live_init(&faulty->live, 1);
+	memcpy(faulty->live.directory, directory, sizeof directory);
+	live_start(&faulty->live, CONFIG);
+	wrap(faulty);
+}
+
+static void stop(struct faulty *faulty)
+{
+	live_stop(&faulty->live);
+	live_fini(&faulty->live);
+	fault_disk_fini(&faulty->disk);
+	mem_free(faulty->body);
+	mem_free(faulty);
+}
+
+/* Many at once: more than the current segment holds get their numbers. */
+static void publish_at_once(struct faulty *faulty, unsigned *ret_full)
+{
+	struct live *live = &faulty->live;
+	struct rig_call *calls[AT_ONCE];
+	struct rig_request request = {.method = "POST",
+		.path = "/v1/pub/t",
+		.authority = "localhost",
+		.body = faulty->body};
+	struct topic *topic = topic_find(&live->broker->desks[0], SLICE("t"));
+	uint64_t before = topic->last_seq;
+
+	for (unsigned i = 0; i < AT_ONCE; i++) {
+		calls[i] = rig_call(live->rig.clients[0], &request);
+	}
+	LIVE_UNTIL(live, topic->last_seq == before + AT_ONCE);
+	fault_disk_hold(&faulty->disk, FAULT_FALLOCATE, false);
+	*ret_full = 0;
+	for (unsigned i = 0; i < AT_ONCE; i++) {
+		LIVE_UNTIL(live, calls[i]->done || calls[i]->reset);
+		assert_non_null(calls[i]->head);
+		faulty->answered += calls[i]->head->status == 200;
+		if (calls[i]->head->status != 200) {
+			assert_int_equal(calls[i]->head->status, 507);
+			assert_non_null(strstr(buf_string(&calls[i]->body), "spool_full"));
+			(*ret_full)++;
+		}
+	}
+}
+
+/* B9-09, B1-03: a disk that is full refuses what it cannot hold, also after numbers were given; no
+ * start reports those as lost; cursors still find their place; space that comes back is used. */
+static void test_disk_full(void **state)
+{
+	struct faulty *faulty = start();
+	struct live *live = &faulty->live;
+	unsigned full;
+
+	(void)state;
+	/* The stock is taken, and the next one will not come. */
+	fault_disk_hold(&faulty->disk, FAULT_FALLOCATE, true);
+	fault_disk_fail(&faulty->disk, FAULT_FALLOCATE, 1, 1000000, ENOSPC);
+	while (atomic_load(&numbers(faulty)->stock)) {
+		assert_int_equal(publish(faulty, faulty->body), 200);
+	}
+	publish_at_once(faulty, &full);
+	assert_true(full >= 3 && full < AT_ONCE);
+	/* From now on no number is given. */
+	assert_int_equal(publish(faulty, faulty->body), 507);
+	assert_int_equal(live_metric(live, BACKLOG), faulty->answered);
+	live_check_law(live, "t", "g");
+	LIVE_UNTIL(live, topic_find(&live->broker->desks[0], SLICE("t"))->refused == full);
+	restart(faulty);
+	assert_int_equal(live->broker->spool->report.lost_messages, 0);
+	assert_int_equal(live_metric(live, BACKLOG), faulty->answered);
+	broker_set_app_ready(live->broker, true);
+	LIVE_UNTIL(live, live_metric(live, ACKED) == faulty->answered);
+	assert_int_equal(live->rig.origins[0].requests, faulty->answered);
+	live_check_law(live, "t", "g");
+	assert_int_equal(publish(faulty, faulty->body), 200);
+	LIVE_UNTIL(live, live_metric(live, BACKLOG) == 0);
+	stop(faulty);
+}
+
+static struct group *only_group(struct faulty *faulty)
+{
+	struct topic *topic = topic_find(&faulty->live.broker->desks[0], SLICE("t"));
+
+	return LIST_ENTRY(topic->groups.next, struct group, node);
+}
+
+/* A cursor that found no place is written again, though nothing new was acknowledged. */
+static void check_cursor_again(struct faulty *faulty)
+{
+	struct group *group = only_group(faulty);
+	uint64_t before = group->written_lsn;
+
+	group->writing = true;
+	group_wrote(group, group->cursor.floor, 0, false);
+	LIVE_UNTIL(&faulty->live, group->written_lsn > before);
+}
+
+/* Space that comes back is noticed without anybody's publish. */
+static void test_space_returns(void **state)
+{
+	struct faulty *faulty = start();
+	int status = 200;
+
+	(void)state;
+	fault_disk_fail(&faulty->disk, FAULT_FALLOCATE, 1, 1000000, ENOSPC);
+	for (unsigned i = 0; i < 20 && status == 200; i++) {
+		status = publish(faulty, faulty->body);
+	}
+	assert_int_equal(status, 507);
+	assert_false(atomic_load(&numbers(faulty)->failed));
+	assert_int_equal(broker_drained(faulty->live.broker), 1);
+	/* The cursor of what is acknowledged now is written although messages are refused. */
+	broker_set_app_ready(faulty->live.broker, true);
+	LIVE_UNTIL(&faulty->live, live_metric(&faulty->live, BACKLOG) == 0);
+	LIVE_UNTIL(&faulty->live,
+		only_group(faulty)->written_floor == only_group(faulty)->topic->committed_seq);
+	assert_int_equal(publish(faulty, faulty->body), 507);
+	check_cursor_again(faulty);
+	fault_disk_fail(&faulty->disk, FAULT_FALLOCATE, 0, 0, 0);
+	LIVE_UNTIL(&faulty->live, atomic_load(&numbers(faulty)->room) > 4 << 20);
+	assert_int_equal(publish(faulty, faulty->body), 200);
+	live_check_law(&faulty->live, "t", "g");
+	stop(faulty);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_disk_full),
+		cmocka_unit_test(test_space_returns),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
