@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "net/end_poll.h"
 #include "net/libevent.h"
 #include "net/mailbox.h"
 #include "net/timer_wheel.h"
@@ -22,6 +23,7 @@ struct burial {
 
 struct loop {
 	struct event_base *base;
+	struct end_poll *ends;
 	struct mailbox *mailbox;
 	struct event mail_event; /* the mailbox's eventfd */
 	struct event wait_event; /* ends the sleep for the next timer */
@@ -102,6 +104,10 @@ int loop_create(struct loop **ret_loop)
 		status = -ENOMEM;
 		goto fail;
 	}
+	status = end_poll_create(loop->base, &loop->ends);
+	if (status < 0) {
+		goto fail;
+	}
 	*ret_loop = loop;
 	return 0;
 fail:
@@ -134,6 +140,7 @@ void loop_destroy(struct loop *loop)
 	/* A timer or task that is left would point into an owner that lives longer. */
 	ASSERT(timer_wheel_empty(&loop->timers));
 	ASSERT(list_empty(&loop->run_queue) && list_empty(&loop->write_queue));
+	end_poll_destroy(loop->ends);
 	event_del(&loop->mail_event);
 	event_del(&loop->wait_event);
 	event_base_free(loop->base);
@@ -266,6 +273,11 @@ bool loop_in_io_stage(const struct loop *loop)
 struct event_base *loop_base(struct loop *loop)
 {
 	return loop->base;
+}
+
+struct end_poll *loop_end_poll(struct loop *loop)
+{
+	return loop->ends;
 }
 
 struct mailbox *loop_mailbox(struct loop *loop)

@@ -14,6 +14,7 @@
 #include "base/assert.h"
 #include "base/list.h"
 
+struct end_poll;
 struct event_base;
 struct loop;
 struct mailbox;
@@ -38,6 +39,7 @@ uint64_t loop_now_ms(const struct loop *loop); /* CLOCK_MONOTONIC, cached once a
 uint64_t loop_now_ns(const struct loop *loop);
 bool loop_in_io_stage(const struct loop *loop); /* callbacks of libevent are running */
 struct event_base *loop_base(struct loop *loop);
+struct end_poll *loop_end_poll(struct loop *loop);
 struct mailbox *loop_mailbox(struct loop *loop);
 struct timer_wheel *loop_timers(struct loop *loop); /* for timer.c */
 

@@ -24,6 +24,12 @@ ssize_t transport_peek(struct transport *transport)
 	return transport->ops->peek != NULL ? transport->ops->peek(transport) : 0;
 }
 
+ssize_t transport_end(struct transport *transport)
+{
+	ASSERT(transport->ops != NULL);
+	return transport->ops->end != NULL ? transport->ops->end(transport) : IO_EOF;
+}
+
 int transport_fd(const struct transport *transport)
 {
 	ASSERT(transport->ops != NULL);

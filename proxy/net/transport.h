@@ -21,7 +21,9 @@ struct transport;
 
 #define IO_EOF (-100000)
 
-enum { TRANSPORT_READ = 1, TRANSPORT_WRITE = 2 };
+/* END: the peer has ended or failed, though bytes that it sent before may not have been read.
+ * Wanted where reading pauses; transport_end then says which. */
+enum { TRANSPORT_READ = 1, TRANSPORT_WRITE = 2, TRANSPORT_END = 4 };
 
 struct transport_ops {
 	const char *name;
@@ -33,6 +35,7 @@ struct transport_ops {
 	/* NULL where there is nothing to ask: usable, already connected, no descriptor. */
 	ssize_t (*peek)(struct transport *transport);
 	int (*finish_connect)(struct transport *transport);
+	ssize_t (*end)(struct transport *transport);
 	int (*fd)(const struct transport *transport);
 };
 
@@ -91,6 +94,8 @@ MUST_CHECK int transport_finish_connect(struct transport *transport);
 /* MSG_PEEK: 0 nothing to read (usable), IO_EOF closed, >0 bytes are waiting, -errno (mesh.md
  * MT-03). */
 ssize_t transport_peek(struct transport *transport);
+/* After on_ready said TRANSPORT_END: IO_EOF, or the -errno by which the transport failed. */
+ssize_t transport_end(struct transport *transport);
 int transport_fd(const struct transport *transport); /* -1 for memory */
 
 /* Two ends in memory, each with a bounded buffer; writes beyond `capacity` would block. */

@@ -41,6 +41,9 @@ static int transport_mem_ready(const struct transport_mem *mem)
 	if (mem->size > 0 || mem->reset || (mem->ended && !mem->eof)) {
 		ready |= TRANSPORT_READ;
 	}
+	if (mem->reset || mem->ended) {
+		ready |= TRANSPORT_END;
+	}
 	/* A write to nobody is ready: it fails at once. */
 	if (mem->peer == NULL || mem->peer->size < mem->peer->capacity) {
 		ready |= TRANSPORT_WRITE;
@@ -163,7 +166,7 @@ static ssize_t transport_mem_write(
 
 static void transport_mem_want(struct transport *transport, int mask)
 {
-	ASSERT((mask & ~(TRANSPORT_READ | TRANSPORT_WRITE)) == 0);
+	ASSERT((mask & ~(TRANSPORT_READ | TRANSPORT_WRITE | TRANSPORT_END)) == 0);
 	transport_mem_schedule(transport_mem_of(transport));
 }
 
@@ -211,6 +214,11 @@ static ssize_t transport_mem_peek(struct transport *transport)
 	return mem->ended ? IO_EOF : 0;
 }
 
+static ssize_t transport_mem_end(struct transport *transport)
+{
+	return transport_mem_of(transport)->reset ? -ECONNRESET : IO_EOF;
+}
+
 static const struct transport_ops transport_mem_ops = {
 	.name = "mem",
 	.read = transport_mem_read,
@@ -219,6 +227,7 @@ static const struct transport_ops transport_mem_ops = {
 	.shutdown = transport_mem_shutdown,
 	.close = transport_mem_close,
 	.peek = transport_mem_peek,
+	.end = transport_mem_end,
 };
 
 static struct transport_mem *transport_mem_create(struct loop *loop, size_t capacity)

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "net/end_poll.h"
 #include "net/libevent.h"
 #include "net/loop.h"
 
@@ -22,6 +23,7 @@ struct transport_tcp {
 	bool eof;  /* level-triggered polling would report the end for ever: no more reading */
 	struct event read_event;
 	struct event write_event;
+	struct end_watch end_watch;
 };
 
 static struct transport_tcp *transport_tcp_of(const struct transport *transport)
@@ -47,10 +49,21 @@ static void transport_tcp_on_event(evutil_socket_t fd, short what, void *context
 	}
 }
 
+static void transport_tcp_on_end(struct end_watch *watch)
+{
+	struct transport *transport =
+		&container_of(watch, struct transport_tcp, end_watch)->transport;
+
+	/* Who reads learns it by reading. */
+	if (transport->wanted & TRANSPORT_END) {
+		transport->on_ready(transport, TRANSPORT_END);
+	}
+}
+
 /* Makes libevent's events equal to what is wanted and still of use. */
 static void transport_tcp_update(struct transport_tcp *tcp)
 {
-	int mask = tcp->transport.wanted;
+	int mask = tcp->transport.wanted & (TRANSPORT_READ | TRANSPORT_WRITE);
 	int changed;
 	int status = 0;
 
@@ -73,8 +86,13 @@ static void transport_tcp_update(struct transport_tcp *tcp)
 
 static void transport_tcp_want(struct transport *transport, int mask)
 {
-	ASSERT((mask & ~(TRANSPORT_READ | TRANSPORT_WRITE)) == 0);
-	transport_tcp_update(transport_tcp_of(transport));
+	struct transport_tcp *tcp = transport_tcp_of(transport);
+
+	ASSERT((mask & ~(TRANSPORT_READ | TRANSPORT_WRITE | TRANSPORT_END)) == 0);
+	transport_tcp_update(tcp);
+	if (mask & TRANSPORT_END) {
+		end_poll_arm(loop_end_poll(transport->loop), &tcp->end_watch, tcp->fd);
+	}
 }
 
 static ssize_t transport_tcp_read(struct transport *transport, void *data, size_t size)
@@ -135,6 +153,7 @@ static void transport_tcp_close(struct transport *transport, bool reset)
 	}
 	event_del(&tcp->read_event);
 	event_del(&tcp->write_event);
+	end_poll_remove(loop_end_poll(transport->loop), &tcp->end_watch, tcp->fd);
 	close(tcp->fd);
 	mem_free(tcp);
 }
@@ -191,6 +210,17 @@ static int transport_tcp_finish_connect(struct transport *transport)
 	return 0;
 }
 
+static ssize_t transport_tcp_end(struct transport *transport)
+{
+	int error = 0;
+	socklen_t size = sizeof(error);
+
+	if (getsockopt(transport_tcp_of(transport)->fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0) {
+		return -errno;
+	}
+	return error != 0 ? -error : IO_EOF;
+}
+
 static int transport_tcp_fd(const struct transport *transport)
 {
 	return transport_tcp_of(transport)->fd;
@@ -205,6 +235,7 @@ static const struct transport_ops transport_tcp_ops = {
 	.close = transport_tcp_close,
 	.peek = transport_tcp_peek,
 	.finish_connect = transport_tcp_finish_connect,
+	.end = transport_tcp_end,
 	.fd = transport_tcp_fd,
 };
 
@@ -226,6 +257,7 @@ static struct transport_tcp *transport_tcp_create(struct loop *loop, int fd)
 	tcp->transport.ops = &transport_tcp_ops;
 	tcp->transport.loop = loop;
 	tcp->fd = fd;
+	tcp->end_watch.on_end = transport_tcp_on_end;
 	status = event_assign(&tcp->read_event, loop_base(loop), fd, EV_READ | EV_PERSIST,
 		transport_tcp_on_event, &tcp->transport);
 	status |= event_assign(&tcp->write_event, loop_base(loop), fd, EV_WRITE | EV_PERSIST,

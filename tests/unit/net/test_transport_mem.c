@@ -151,6 +151,24 @@ static void test_close_and_reset(void **state)
 	loop_destroy(loop);
 }
 
+static void test_an_end_behind_unread_bytes(void **state)
+{
+	(void)state;
+	for (int reset = 0; reset < 2; reset++) {
+		make_pair(8);
+		transport_want(ends[1].transport, TRANSPORT_END);
+		assert_int_equal(put(0, "abc"), 3);
+		loop_turn(loop, 0);
+		assert_int_equal(ends[1].calls, 0);
+		transport_close(ends[0].transport, reset != 0);
+		loop_turn(loop, 0);
+		assert_int_equal(ends[1].mask, TRANSPORT_END);
+		assert_int_equal(transport_end(ends[1].transport), reset ? -ECONNRESET : IO_EOF);
+		transport_close(ends[1].transport, false);
+		loop_destroy(loop);
+	}
+}
+
 static void test_throttled_stream_arrives_whole(void **state)
 {
 	struct rng rng;
@@ -192,6 +210,7 @@ int main(void)
 		cmocka_unit_test(test_bytes_and_readiness),
 		cmocka_unit_test(test_half_close_and_end),
 		cmocka_unit_test(test_close_and_reset),
+		cmocka_unit_test(test_an_end_behind_unread_bytes),
 		cmocka_unit_test(test_throttled_stream_arrives_whole),
 	};
 

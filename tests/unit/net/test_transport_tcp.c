@@ -221,6 +221,47 @@ static void test_close_is_an_end(void **state)
 	loop_destroy(loop);
 }
 
+/* The end is told though bytes that came before it are unread, by a FIN and by a reset; also when
+ * it came before anybody asked; and it does not keep the loop awake. */
+static void test_an_end_behind_unread_bytes(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		bool reset = (i & 1) != 0;
+		bool early = (i & 2) != 0;
+		char bytes[16];
+
+		make_pair("127.0.0.1:0");
+		transport_want(server.transport, early ? TRANSPORT_END : 0);
+		assert_int_equal(put(&client, "unread"), 6);
+		TURN_UNTIL(loop, transport_peek(server.transport) == 1);
+		loop_turn(loop, 10);
+		assert_int_equal(server.calls, 0);
+		transport_close(client.transport, reset);
+		if (!early) {
+			loop_turn(loop, 10);
+			assert_int_equal(server.calls, 0);
+			transport_want(server.transport, TRANSPORT_END);
+		}
+		TURN_UNTIL(loop, server.calls > 0);
+		assert_int_equal(server.mask, TRANSPORT_END);
+		loop_turn(loop, 10);
+		assert_int_equal(server.calls, 1);
+		assert_int_equal(transport_end(server.transport), reset ? -ECONNRESET : IO_EOF);
+		/* Asked again, it is told again; not asked, it is not. */
+		transport_want(server.transport, 0);
+		transport_want(server.transport, TRANSPORT_END);
+		TURN_UNTIL(loop, server.calls == 2);
+		transport_want(server.transport, 0);
+		loop_turn(loop, 10);
+		assert_int_equal(server.calls, 2);
+		assert_int_equal(transport_read(server.transport, bytes, 16), 6);
+		transport_close(server.transport, false);
+		close(listening);
+		loop_destroy(loop);
+	}
+}
+
 static void test_hang_up_without_wishes_does_not_spin(void **state)
 {
 	int turns = 0;
@@ -320,6 +361,7 @@ int main(void)
 		cmocka_unit_test(test_half_close_does_not_spin),
 		cmocka_unit_test(test_reset),
 		cmocka_unit_test(test_close_is_an_end),
+		cmocka_unit_test(test_an_end_behind_unread_bytes),
 		cmocka_unit_test(test_hang_up_without_wishes_does_not_spin),
 		cmocka_unit_test(test_connect_refused),
 		cmocka_unit_test(test_connect_in_progress),
