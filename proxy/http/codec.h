@@ -103,7 +103,7 @@ struct codec {
 	bool linger;	  /* H1-39: shutdown, then discard before the close */
 	bool draining;	  /* GOAWAY seen or sent: out of the pool */
 	bool reusable;	  /* client H1: may take another exchange (C-02) */
-	bool close_reset; /* close with RST: a FIN would look like a clean end */
+	bool close_reset; /* close with RST: a FIN would look like a clean end, or not be seen */
 	/* Set by the connection: */
 	int input_error;  /* -errno of a failed transport, before receive(end_of_input) */
 	uint64_t wall_ms; /* for Date of the codec's own replies (H1); 0: no Date */

@@ -335,9 +335,11 @@ static void h1_reset(struct stream *stream, enum reason why)
 	h1->released = true;
 	if (cut) {
 		/* A close before the promised length, or without the last chunk, is the cut. Where
-		 * only the close itself ends the body, it must not look like a clean one. */
-		codec->close_reset =
-			!codec->client && stream->head_out && h1->framing == H1_OUT_CLOSE;
+		 * only the close itself ends the body, it must not look like a clean one; and an
+		 * upstream that reads no more of a request would not see a FIN behind it (C-12). */
+		codec->close_reset = codec->client
+					     ? stream->head_out && !h1->end_written
+					     : stream->head_out && h1->framing == H1_OUT_CLOSE;
 		h1->gone = true;
 		chain_clear(&h1->pending);
 		if (codec->close_reason == REASON_ok) {

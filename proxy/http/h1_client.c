@@ -168,7 +168,8 @@ void h1_client_receive(struct h1 *h1)
 	if (codec->in.size > 0 && stream->ended_in && !h1->failed) {
 		h1_client_unasked(h1);
 	}
-	if (h1->eof && !h1->stalled && !codec->closing) {
+	/* A connection that failed is not asked again when bytes that wait have credit. */
+	if (h1->eof && (!h1->stalled || codec->input_error != 0) && !codec->closing) {
 		h1_client_end_of_input(h1);
 	}
 }

@@ -180,8 +180,8 @@ void h1_server_receive(struct h1 *h1)
 	if (codec->closing) {
 		return;
 	}
-	/* Bytes that wait for credit come before the end of input. */
-	if (h1->eof && !h1->stalled) {
+	/* Bytes that wait for credit come before the end of input, unless it is a failure. */
+	if (h1->eof && (!h1->stalled || codec->input_error != 0)) {
 		h1_server_end_of_input(h1);
 	} else if (!h1->active) {
 		h1_server_check_deadline(h1);

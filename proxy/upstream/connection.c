@@ -213,7 +213,7 @@ void connection_end(struct connection *connection, enum reason why, bool reset, 
 	}
 	connection->wants_close = true;
 	connection->why = why;
-	connection->reset = reset;
+	connection->reset = reset || (connection->codec && connection->codec->close_reset);
 	if (text && connection->detail[0] == '\0') {
 		snprintf(connection->detail, sizeof(connection->detail), "%s", text);
 	}
@@ -225,8 +225,7 @@ static void connection_linger(struct connection *connection)
 {
 	if (!connection->codec->linger || connection->input_ended ||
 		transport_shutdown(connection->transport) != 0) {
-		connection_end(connection, connection->codec->close_reason,
-			connection->codec->close_reset, NULL);
+		connection_end(connection, connection->codec->close_reason, false, NULL);
 		return;
 	}
 	connection->state = CONNECTION_LINGERING;
@@ -246,8 +245,8 @@ static void connection_follow_codec(struct connection *connection)
 		connection_io_receive(connection, connection->input_ended);
 	}
 	if (codec->want_read && !connection->input_ended) {
-		transport_want(
-			connection->transport, connection->transport->wanted | TRANSPORT_READ);
+		transport_want(connection->transport,
+			(connection->transport->wanted | TRANSPORT_READ) & ~TRANSPORT_END);
 	}
 	connection_follow_streams(connection);
 	written = !codec->has_output && connection->out.size == 0;

@@ -145,13 +145,38 @@ static bool connection_io_read_block(struct connection *connection)
 	return n == (ssize_t)capacity;
 }
 
+/*
+ * X-09, C-12: a client that leaves while reading pauses is noticed all the same. An upstream may
+ * well end behind bytes that we have not read yet: that is how most responses end.
+ */
+static void connection_io_pause(struct connection *connection)
+{
+	int mask = connection->transport->wanted & ~TRANSPORT_READ;
+
+	transport_want(
+		connection->transport, connection->codec->client ? mask : mask | TRANSPORT_END);
+}
+
+/* What the client sent before it left is of no use: nobody waits for the answer. */
+static void connection_io_gone(struct connection *connection)
+{
+	ssize_t why = transport_end(connection->transport);
+
+	transport_want(connection->transport, connection->transport->wanted & ~TRANSPORT_END);
+	if (why != IO_EOF) {
+		connection_io_lost(connection, (int)why);
+		return;
+	}
+	chain_clear(&connection->codec->in);
+	connection_io_receive(connection, true);
+}
+
 static void connection_io_read(struct connection *connection)
 {
 	for (int i = 0; i < CONNECTION_READS_MAX && !connection->wants_close; i++) {
 		/* Interest is dropped only now that an event came without credit (B-01). */
 		if (connection->codec && !connection->codec->want_read) {
-			transport_want(connection->transport,
-				connection->transport->wanted & ~TRANSPORT_READ);
+			connection_io_pause(connection);
 			break;
 		}
 		if (!connection_io_read_block(connection)) {
@@ -209,6 +234,9 @@ static void connection_io_ready(struct transport *transport, int mask)
 	}
 	if (mask & TRANSPORT_READ) {
 		connection_io_read(connection);
+	}
+	if (mask & TRANSPORT_END) {
+		connection_io_gone(connection);
 	}
 }
 
@@ -295,6 +323,9 @@ void connection_io_write(struct task *task)
 	}
 	if (!connection->blocked) {
 		connection_io_write_out(connection);
+	} else {
+		/* The last stream may have ended since. */
+		connection_io_blocked(connection, false);
 	}
 	connection_follow_streams(connection);
 	/* The end of the output is what a closing codec waits for, and a next request (H1-36). */

@@ -182,6 +182,26 @@ static void test_early_response(void **state)
 	h1_peer_fini(&peer);
 }
 
+/* C-12: a request that is cut is cut by RST, one that was sent whole ends with the connection. */
+static void test_cancelled_request(void **state)
+{
+	(void)state;
+	for (int whole = 0; whole < 2; whole++) {
+		struct h1_peer peer;
+		struct stream *stream;
+
+		h1_peer_init(&peer, true);
+		h1_peer_request(&peer, METHOD_POST, whole == 1);
+		h1_peer_run(&peer);
+		stream = peer.stream;
+		peer.stream = NULL;
+		stream_reset(stream, REASON_downstream_closed);
+		assert_true(peer.codec->closing);
+		assert_int_equal(peer.codec->close_reset, whole == 0);
+		h1_peer_fini(&peer);
+	}
+}
+
 /* a body that broke its promise costs the connection, never the next request. */
 static void test_broken_promise(void **state)
 {
@@ -277,6 +297,7 @@ int main(void)
 		cmocka_unit_test(test_bytes_before_request),
 		cmocka_unit_test(test_head_offsets),
 		cmocka_unit_test(test_early_response),
+		cmocka_unit_test(test_cancelled_request),
 		cmocka_unit_test(test_broken_promise),
 		cmocka_unit_test(test_window),
 		cmocka_unit_test(test_keep_alive),

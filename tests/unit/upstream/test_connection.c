@@ -21,6 +21,7 @@ struct wire {
 	char detail[256];
 	struct stream *stream;
 	bool hold;
+	bool no_credit;
 	bool reset_stream;
 	enum reason stream_why;
 	size_t body_in;
@@ -28,32 +29,42 @@ struct wire {
 	size_t answer_size;
 };
 
-static void wire_answer(struct wire *wire)
+/* Head and bytes, but not the end. */
+static void wire_begin_answer(struct wire *wire, size_t size)
 {
 	struct stream *stream = wire->stream;
 	struct arena arena;
 	struct head head;
 	uint8_t bytes[1000];
 
+	wire->stream = NULL;
 	arena_init(&arena);
 	head_init(&head, &arena, HEAD_RESPONSE);
 	head.status = 200;
 	head.body = BODY_LENGTH;
-	head.length = wire->answer_size;
-	assert_int_equal(stream->codec->ops->send_head(stream, &head, wire->answer_size == 0), 0);
+	head.length = size;
+	assert_int_equal(stream->codec->ops->send_head(stream, &head, size == 0), 0);
 	memset(bytes, 'x', sizeof(bytes));
-	for (size_t sent = 0; sent < wire->answer_size;) {
-		size_t part = wire->answer_size - sent < sizeof(bytes) ? wire->answer_size - sent
-								       : sizeof(bytes);
+	for (size_t sent = 0; sent < size;) {
+		size_t part = size - sent < sizeof(bytes) ? size - sent : sizeof(bytes);
 
 		chain_append_copy(&stream->out, &wire->fixture->pool, bytes, part);
 		sent += part;
 	}
+	arena_fini(&arena);
+	if (size > 0) {
+		stream->codec->ops->send_more(stream, false);
+	}
+}
+
+static void wire_answer(struct wire *wire)
+{
+	struct stream *stream = wire->stream;
+
+	wire_begin_answer(wire, wire->answer_size);
 	if (wire->answer_size > 0) {
 		stream->codec->ops->send_more(stream, true);
 	}
-	arena_fini(&arena);
-	wire->stream = NULL;
 	stream_reset(stream, REASON_ok);
 }
 
@@ -78,7 +89,9 @@ static void wire_on_body(struct stream *stream, struct chain *body, bool end)
 	wire->body_in += size;
 	wire->body_end = end;
 	chain_clear(body);
-	stream->codec->ops->credit(stream, size);
+	if (!wire->no_credit) {
+		stream->codec->ops->credit(stream, size);
+	}
 	if (end && !stream->codec->client && !wire->hold) {
 		wire_answer(wire);
 	}
@@ -358,6 +371,80 @@ static void test_peer_leaves_during_exchange(void **state)
 	wire_destroy(wire);
 }
 
+static const char upload[] = "POST /a HTTP/1.1\r\nHost: orders\r\nContent-Length: 1000000\r\n\r\n";
+
+/* Bytes of a body until nothing more is taken: reading pauses, some of them are unread. */
+static void wire_fill(struct wire *wire)
+{
+	static const char bytes[4096];
+	unsigned idle = 0;
+
+	while (idle < 20) {
+		struct iovec vector = {(void *)(uintptr_t)bytes, sizeof(bytes)};
+		ssize_t n = transport_write(wire->far, &vector, 1);
+
+		assert_true(n >= 0);
+		idle = n > 0 ? 0 : idle + 1;
+		fixture_turn(wire->fixture, 1);
+	}
+	assert_int_equal(transport_peek(connection_transport(wire->connection)), 1);
+	assert_int_equal(connection_transport(wire->connection)->wanted & TRANSPORT_READ, 0);
+}
+
+/* X-09, C-12: a client is gone whether or not what it sent before was read. */
+static void test_peer_leaves_while_reading_pauses(void **state)
+{
+	static const struct {
+		bool close, reset;
+		enum reason why;
+	} rows[] = {
+		{false, false, REASON_downstream_truncated},
+		{true, false, REASON_downstream_truncated},
+		{true, true, REASON_downstream_reset},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct wire *wire = wire_create(*state, false, false, 4096);
+
+		wire->no_credit = true;
+		wire_say(wire, upload, sizeof(upload) - 1);
+		wire_fill(wire);
+		assert_false(wire->reset_stream);
+		if (rows[i].close) {
+			transport_close(wire->far, rows[i].reset);
+			wire->far = NULL;
+		} else {
+			assert_int_equal(transport_shutdown(wire->far), 0);
+		}
+		TURN_UNTIL(wire->fixture, wire->closed == 1);
+		assert_true(wire->reset_stream);
+		assert_int_equal(wire->stream_why, rows[i].why);
+		assert_int_equal(wire->why, rows[i].why);
+		wire_destroy(wire);
+	}
+}
+
+/* An end while bytes wait for credit is told too, here by our own close. */
+static void test_close_while_bytes_wait_for_credit(void **state)
+{
+	struct wire *wire = wire_create(*state, false, false, 200000);
+
+	wire->no_credit = true;
+	wire_say(wire, upload, sizeof(upload) - 1);
+	for (int i = 0; i < 20; i++) {
+		static const char bytes[4096];
+
+		wire_say(wire, bytes, sizeof(bytes));
+	}
+	TURN_UNTIL(wire->fixture, wire->body_in == wire->fixture->limits.h2_stream_window);
+	fixture_turn(*state, 3);
+	assert_true(connection_codec(wire->connection)->in.size > 0);
+	connection_close(wire->connection, REASON_drain_cut, true);
+	TURN_UNTIL(wire->fixture, wire->closed == 1);
+	assert_true(wire->reset_stream);
+	wire_destroy(wire);
+}
+
 /* connection_close tells every open stream before on_closed, and the peer sees what was asked for.
  */
 static void test_close_with_open_stream(void **state)
@@ -423,6 +510,30 @@ static void test_flush_timeout(void **state)
 	wire_destroy(wire);
 }
 
+/* T-10 also runs when the stream ended after the transport had become full. */
+static void test_flush_timeout_of_a_late_end(void **state)
+{
+	struct wire *wire = wire_create(*state, false, false, 4096);
+	struct stream *stream;
+
+	wire->hold = true;
+	transport_want(wire->far, 0);
+	wire_say(wire, request, sizeof(request) - 1);
+	TURN_UNTIL(wire->fixture, wire->stream != NULL);
+	stream = wire->stream;
+	wire_begin_answer(wire, 100000);
+	TURN_UNTIL(wire->fixture, wire->connection->blocked);
+	assert_int_equal(wire->connection->flush_deadline_ms, CONNECTION_NEVER);
+	stream->codec->ops->send_more(stream, true);
+	stream_reset(stream, REASON_ok);
+	TURN_UNTIL(wire->fixture, wire->connection->flush_deadline_ms < CONNECTION_NEVER);
+	transport_want(wire->far, TRANSPORT_READ);
+	TURN_UNTIL(wire->fixture, wire->received_size > 100000);
+	fixture_turn(*state, 5);
+	assert_int_equal(wire->connection->flush_deadline_ms, CONNECTION_NEVER);
+	wire_destroy(wire);
+}
+
 static void test_pipelined_requests(void **state)
 {
 	struct wire *wire = wire_create(*state, false, false, 65536);
@@ -482,6 +593,55 @@ static void test_client_counts_written_bytes(void **state)
 	TURN_UNTIL(wire->fixture, wire->closed == 1);
 	assert_true(wire->reset_stream);
 	assert_int_equal(wire->stream_why, REASON_upstream_reset);
+	wire_destroy(wire);
+}
+
+/* C-12: an upstream that takes nothing is told at once that nobody waits for it. */
+static void test_a_cancelled_request_is_reset(void **state)
+{
+	static const char bytes[50000];
+	struct wire *wire = wire_create(*state, true, false, 4096);
+
+	TURN_UNTIL(wire->fixture, wire->opened == 1);
+	transport_want(wire->far, 0);
+	wire_request(wire);
+	chain_append_copy(&wire->stream->out, &wire->fixture->pool, bytes, sizeof(bytes));
+	wire->stream->codec->ops->send_more(wire->stream, false);
+	TURN_UNTIL(wire->fixture, wire->connection->blocked);
+	assert_true(wire->connection->out.size > 0);
+	stream_reset(wire->stream, REASON_downstream_reset);
+	connection_close(wire->connection, REASON_ok, false);
+	TURN_UNTIL(wire->fixture, wire->closed == 1);
+	transport_want(wire->far, TRANSPORT_READ);
+	TURN_UNTIL(wire->fixture, wire->ended != 0);
+	assert_int_equal(wire->ended, -ECONNRESET);
+	wire_destroy(wire);
+}
+
+/* An upstream ends behind bytes that we could not read yet: that is no failure. */
+static void test_upstream_ends_while_reading_pauses(void **state)
+{
+	static const char answer[] = "HTTP/1.1 200 OK\r\n\r\n";
+	struct wire *wire = wire_create(*state, true, false, 4096);
+	size_t credited;
+
+	wire->no_credit = true;
+	TURN_UNTIL(wire->fixture, wire->opened == 1);
+	wire_request(wire);
+	TURN_UNTIL(wire->fixture, wire->received_size > 20);
+	wire_say(wire, answer, sizeof(answer) - 1);
+	wire_fill(wire);
+	assert_int_equal(transport_shutdown(wire->far), 0);
+	fixture_turn(*state, 5);
+	assert_false(wire->reset_stream || wire->body_end);
+	wire->no_credit = false;
+	credited = wire->body_in;
+	wire->stream->codec->ops->credit(wire->stream, credited);
+	TURN_UNTIL(wire->fixture, wire->body_end);
+	assert_true(wire->body_in > credited);
+	assert_false(wire->reset_stream);
+	stream_reset(wire->stream, REASON_ok);
+	TURN_UNTIL(wire->fixture, wire->closed == 1);
 	wire_destroy(wire);
 }
 
@@ -554,11 +714,16 @@ int main(void)
 		ROW(test_refused_head_lingers),
 		ROW(test_lingering_is_bounded),
 		ROW(test_peer_leaves_during_exchange),
+		ROW(test_peer_leaves_while_reading_pauses),
+		ROW(test_close_while_bytes_wait_for_credit),
 		ROW(test_close_with_open_stream),
 		ROW(test_slow_reader),
 		ROW(test_flush_timeout),
+		ROW(test_flush_timeout_of_a_late_end),
 		ROW(test_pipelined_requests),
 		ROW(test_client_counts_written_bytes),
+		ROW(test_a_cancelled_request_is_reset),
+		ROW(test_upstream_ends_while_reading_pauses),
 		ROW(test_early_answer_before_reset),
 		ROW(test_h2_client_waits_for_settings),
 		ROW(test_h2_client_meets_end_early),
