@@ -147,6 +147,7 @@ static void exchange_up_sent(struct stream *stream, size_t n)
 	struct exchange *x = stream->owner;
 
 	ASSERT(n > 0);
+	x->req.taken_ms = loop_now_ms(x->server->options.loop);
 	if (!x->req.ended) {
 		exchange_mark(x);
 	}

@@ -50,9 +50,10 @@ struct exchange_request {
 	bool trailers_ready;
 	bool hold_head; /* a filter wants the body to come first */
 	bool sent_end;
-	bool continued;	  /* 100 was sent, or is not wanted */
-	size_t forgiven;  /* credit a filter gave for bytes inside its running slot */
-	uint64_t last_ms; /* a byte came */
+	bool continued;	   /* 100 was sent, or is not wanted */
+	size_t forgiven;   /* credit a filter gave for bytes inside its running slot */
+	uint64_t last_ms;  /* a byte came */
+	uint64_t taken_ms; /* the upstream took a byte, or the first one began to wait for it */
 };
 
 struct exchange_response {

@@ -279,6 +279,9 @@ static void request_send_body(struct exchange *x)
 		return;
 	}
 	if (req->ready.size > 0 || end) {
+		if (x->up->out.size == 0) {
+			req->taken_ms = loop_now_ms(x->server->options.loop);
+		}
 		chain_move(&x->up->out, &req->ready);
 		x->up->codec->ops->send_more(x->up, end);
 	}

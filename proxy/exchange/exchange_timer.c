@@ -32,14 +32,29 @@ static uint64_t timer_body(const struct exchange *x)
 		x->req.last_ms, x->streaming ? limits->stream_idle_ms : limits->body_gap_ms);
 }
 
-/* T-08: no response head though the whole request was sent. */
+/* T-08: no response head though the whole request was sent, or though some of it waits and the
+ * upstream takes nothing. An interim response is a sign of life. */
 static uint64_t timer_response(const struct exchange *x)
 {
-	if (x->up_state != UP_SENT || !x->req.sent_end || x->resp.head != NULL || x->grpc ||
-		x->deadline_ns != UINT64_MAX || x->resp.interim_count > 0) {
+	uint64_t last = x->times.request_complete_ms;
+	int64_t length;
+
+	if (x->up_state != UP_SENT || x->resp.head != NULL || x->grpc ||
+		x->deadline_ns != UINT64_MAX) {
 		return TIMER_NEVER;
 	}
-	return timer_after(x->times.request_complete_ms, x->policy->response_timeout_ms);
+	length = x->policy->response_timeout_ms;
+	if (!x->req.sent_end) {
+		if (x->up == NULL || x->up->out.size == 0) {
+			return TIMER_NEVER; /* the client is the slow one: T-05 */
+		}
+		last = x->req.taken_ms;
+		length = x->streaming ? x->hold->limits.stream_idle_ms : length;
+	}
+	if (x->resp.interim_count > 0 && x->resp.last_ms > last) {
+		last = x->resp.last_ms;
+	}
+	return timer_after(last, length);
 }
 
 /* T-09 and T-11: the answer began and does not go on. */

@@ -243,7 +243,7 @@ static void served_on_body(struct stream *stream, struct chain *body, bool end)
 		buf_append_slice(&served->body, chain_span(body, i));
 	}
 	served->origin->rig->origin_bytes += (unsigned)size;
-	if (size > 0) {
+	if (size > 0 && strncmp(served->path, "/stall", 6) != 0) {
 		stream->codec->ops->credit(stream, size);
 	}
 	if (end) {

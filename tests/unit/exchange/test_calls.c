@@ -512,6 +512,65 @@ static void a_client_that_leaves_cancels(void **state)
 	}
 }
 
+static void sends_a_lot(struct rig *rig, struct rig_request *request, struct rig_client *client)
+{
+	/* More than the window, our queue and the buffers of both sockets. */
+	request->body_size = 32 << 20;
+	request->body = test_calloc(1, request->body_size);
+	(void)rig_call(client, request);
+	RIG_UNTIL(rig, exchange_server_outbound_active(rig->server) == 1);
+	rig_turn(rig, 100);
+}
+
+/* T-08: the client may stay for ever, the upstream's patience is measured all the same. */
+static void an_upstream_that_takes_nothing(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->service.policy.response_timeout_ms = 50;
+	for (int down = 0; down < 2; down++) {
+		for (unsigned up = 0; up < 3; up++) {
+			struct rig_request request = {.method = "POST", .path = "/stall"};
+			struct rig_client *client = rig_client(rig, "outbound", down == 1);
+
+			rig_service(rig, "orders", 1, protocols[up]);
+			sends_a_lot(rig, &request, client);
+			RIG_UNTIL(rig, exchange_server_outbound_active(rig->server) == 0);
+			check_record(rig, 504, REASON_response_timeout, false);
+			RIG_UNTIL(rig, rig->origins[0].resets == (unsigned)down * 3 + up + 1);
+			rig_client_close(client);
+			rig_turn(rig, 4);
+			test_free((void *)(uintptr_t)request.body);
+		}
+	}
+}
+
+/* C-12: also when reading pauses because the upstream takes nothing. */
+static void a_client_that_leaves_an_upload_cancels(void **state)
+{
+	struct rig *rig = *state;
+
+	for (int down = 0; down < 2; down++) {
+		for (unsigned up = 0; up < 3; up++) {
+			struct rig_request request = {.method = "POST", .path = "/stall"};
+			struct rig_client *client = rig_client(rig, "outbound", down == 1);
+			struct access_record record;
+
+			rig_service(rig, "orders", 1, protocols[up]);
+			sends_a_lot(rig, &request, client);
+			assert_int_equal(exchange_server_outbound_active(rig->server), 1);
+			rig_client_close(client);
+			RIG_UNTIL(rig, exchange_server_outbound_active(rig->server) == 0);
+			rig_record(rig, &record);
+			assert_int_equal(record.status, 0);
+			assert_true(record.reason == REASON_downstream_truncated ||
+				    record.reason == REASON_downstream_reset);
+			RIG_UNTIL(rig, rig->origins[0].resets == (unsigned)down * 3 + up + 1);
+			test_free((void *)(uintptr_t)request.body);
+		}
+	}
+}
+
 static void early_answers_are_delivered(void **state)
 {
 	struct rig *rig = *state;
@@ -557,6 +616,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(deadline_ends_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_cut_answer_is_a_cut, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_client_that_leaves_cancels, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_upstream_that_takes_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_client_that_leaves_an_upload_cancels, setup, teardown),
 		cmocka_unit_test_setup_teardown(early_answers_are_delivered, setup, teardown),
 	};
 
