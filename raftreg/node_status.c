@@ -198,9 +198,47 @@ void node_status_members(const struct raftreg_node *node, struct buf *ret_json)
 	buf_appendf(ret_json, "],\"index\":%llu}", (unsigned long long)node->state.applied);
 }
 
+/* What a metric counts (registry.md 14); a name that says it itself stands for its own help. */
+static const char *metric_help(const char *name)
+{
+	static const struct {
+		const char *name, *help;
+	} helps[] = {
+		{"term", "Current term."},
+		{"role", "0 follower, 1 and 2 candidate, 3 leader."},
+		{"leader_changes_total", "Leaders seen, one after the other."},
+		{"commit_index", "Last index known to be committed."},
+		{"applied_index", "Last index applied to the state."},
+		{"log_bytes", "Bytes of the log on disk."},
+		{"snapshot_bytes", "Bytes of the last snapshot."},
+		{"uncertain", "1: this replica has to catch up before it may vote."},
+		{"sessions", "Sessions of sidecars."},
+		{"suspects", "Sessions that were not renewed in time."},
+		{"tail_cut_total", "Unfinished tails of the log that were cut at a start."},
+		{"corrupt_total", "Records of the log that were damaged."},
+		{"fsync_total", "Syncs of the log."},
+		{"fsync_seconds_total", "Time spent in them."},
+		{"batch_entries_total", "Batches written."},
+		{"commands_total", "Commands proposed."},
+		{"read_rounds_total", "Rounds that confirmed a read."},
+		{"renewals_total", "Renewals of sessions."},
+		{"expired_total", "Sessions that expired."},
+		{"subscribers", "Streams that follow the state."},
+		{"role_stopped", "1: the replica stopped for good, see the log."},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(helps); i++) {
+		if (strcmp(helps[i].name, name) == 0) {
+			return helps[i].help;
+		}
+	}
+	return name;
+}
+
 /* Fifteen digits: a counter stays exact as far as any will count. */
 static void put_metric(struct buf *text, const char *name, const char *kind, double value)
 {
+	buf_appendf(text, "# HELP pillion_raft_%s %s\n", name, metric_help(name));
 	buf_appendf(text, "# TYPE pillion_raft_%s %s\npillion_raft_%s %.15g\n", name, kind, name,
 		value);
 }
