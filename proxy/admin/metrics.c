@@ -10,6 +10,7 @@
 #include "admin/metrics_print.h"
 #include "admin/pages.h"
 #include "admin/server.h"
+#include "admin/writer.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/map.h"
@@ -35,10 +36,16 @@ struct worker_part { /* at the head of a worker's buffer; service_parts follow *
 	uint32_t service_count;
 };
 
+/* Who is asked next for its part of the page. */
+enum stage { STAGE_TOTALS, STAGE_CONTROL, STAGE_REPLICA, STAGE_BROKER, STAGE_END };
+
 /* One scrape under way; several may be, each with its own survey. */
 struct scrape {
-	struct admin_call *call;
 	struct control_survey survey;
+	struct admin_writer writer;
+	struct metrics_totals totals;
+	struct metrics_cursor cursor;
+	enum stage stage;
 };
 
 /* Where visit_service writes, and how many it has written. */
@@ -210,36 +217,58 @@ static void free_map(struct map *map)
 	map_fini(map);
 }
 
-/* AD-05: printing takes its time, but on control alone; no worker waits for a scrape. */
+/* AD-05. The totals in small pieces, then control, replica and broker with one each; the last two
+ * may have gone since the turn before. */
+static bool print_piece(struct admin_writer *writer, struct buf *text)
+{
+	struct scrape *scrape = container_of(writer, struct scrape, writer);
+	struct control *control = writer->call->control;
+
+	switch (scrape->stage) {
+	case STAGE_TOTALS:
+		if (metrics_print_piece(&scrape->cursor, &scrape->totals, text)) {
+			return true;
+		}
+		break;
+	case STAGE_CONTROL:
+		metrics_print_control(control, text);
+		break;
+	case STAGE_REPLICA:
+		if (control_node(control)) {
+			raftreg_node_metrics(control_node(control), text);
+		}
+		break;
+	case STAGE_BROKER:
+		if (control_broker(control)) {
+			broker_metrics(control_broker(control), text);
+		}
+		break;
+	case STAGE_END:
+		return false;
+	}
+	scrape->stage++;
+	return true;
+}
+
+static void free_scrape(struct admin_writer *writer)
+{
+	struct scrape *scrape = container_of(writer, struct scrape, writer);
+
+	free_map(&scrape->totals.series);
+	free_map(&scrape->totals.listeners);
+	free_map(&scrape->totals.services);
+	mem_free(scrape);
+}
+
+/* Summing is quick and done at once, so that the page shows one moment; printing is not. */
 static void on_collected(struct control_survey *survey, const struct buf *parts, unsigned count)
 {
 	struct scrape *scrape = survey->owner;
-	struct control *control = scrape->call->control;
-	struct metrics_totals totals = {0};
-	struct buf text;
 
-	map_init(&totals.series);
-	map_init(&totals.listeners);
-	map_init(&totals.services);
 	for (unsigned i = 0; i < count; i++) {
-		merge_part(&totals, &parts[i]);
+		merge_part(&scrape->totals, &parts[i]);
 	}
-	buf_init(&text);
-	metrics_print_totals(&totals, &text);
-	metrics_print_control(control, &text);
-	if (control_node(control)) {
-		raftreg_node_metrics(control_node(control), &text);
-	}
-	if (control_broker(control)) {
-		broker_metrics(control_broker(control), &text);
-	}
-	admin_answer_text(
-		scrape->call, 200, "text/plain; version=0.0.4; charset=utf-8", buf_slice(&text));
-	buf_fini(&text);
-	free_map(&totals.series);
-	free_map(&totals.listeners);
-	free_map(&totals.services);
-	mem_free(scrape);
+	admin_writer_start(&scrape->writer);
 }
 
 /* Class P: counters may be seen by everybody on this host (AD-02). */
@@ -247,7 +276,13 @@ void metrics_page(struct admin_call *call)
 {
 	struct scrape *scrape = mem_zalloc(sizeof *scrape);
 
-	scrape->call = call;
+	map_init(&scrape->totals.series);
+	map_init(&scrape->totals.listeners);
+	map_init(&scrape->totals.services);
+	scrape->writer = (struct admin_writer){.call = call,
+		.type = "text/plain; version=0.0.4; charset=utf-8",
+		.piece = print_piece,
+		.done = free_scrape};
 	scrape->survey =
 		(struct control_survey){.collect = collect, .done = on_collected, .owner = scrape};
 	control_survey_start(call->control, &scrape->survey);

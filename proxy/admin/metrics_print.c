@@ -26,12 +26,28 @@ static const struct bucket overheads[] = {{10, "0.00001"}, {25, "0.000025"}, {50
 
 static const char *const classes[STATS_CLASSES] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
 
-/* MN-02: from a fixed list, like every label value that does not come from configuration or
- * registry. */
-static const char *direction(const struct stats_series *series)
-{
-	return series->inbound ? "in" : "out";
-}
+/* What the lines of a family are about: once for the sidecar, or once an entry of a map. */
+enum over { OVER_ALL, OVER_SERIES, OVER_SERVICES, OVER_LISTENERS };
+
+struct family;
+
+/* One family for one entry: what is printed in one go. */
+struct piece {
+	const struct family *family;
+	const struct metrics_totals *totals;
+	struct slice key;  /* the entry's, in its map */
+	const void *value; /* the entry; the totals for OVER_ALL */
+};
+
+struct family {
+	const char *name, *type, *help;
+	enum over over;
+	void (*print)(const struct piece *piece, struct buf *text);
+	size_t offset;	   /* of its number or numbers in the value */
+	const char *label; /* print_words: whose values are words; print_value: a fixed label */
+	size_t count;
+	const char *(*word)(size_t index);
+};
 
 /* HELP and TYPE once per metric, before all of its lines, as the format wants it. */
 static void begin(struct buf *text, const char *name, const char *type, const char *help)
@@ -53,295 +69,292 @@ static void single(
 	number(text, name, "", value);
 }
 
-/* labels without braces, may be empty. */
+/* MN-02: the labels every line of an entry has, from configuration and registry; without braces. */
+static void put_labels(const struct piece *piece, struct buf *text)
+{
+	const struct stats_series *series = piece->value;
+	const struct stats_listener *listener = piece->value;
+
+	switch (piece->family->over) {
+	case OVER_SERIES:
+		buf_appendf(text, "direction=\"%s\",service=\"%s\"", series->inbound ? "in" : "out",
+			series->service);
+		return;
+	case OVER_SERVICES:
+		buf_appendf(text, "service=\"%.*s\"", (int)piece->key.size,
+			(const char *)piece->key.data);
+		return;
+	case OVER_LISTENERS:
+		buf_appendf(text, "listener=\"%s\"", listener->name);
+		return;
+	case OVER_ALL:
+		buf_append_string(text, piece->family->label ? piece->family->label : "");
+		return;
+	}
+}
+
+/* The family's numbers in the value of a piece. */
+static const uint64_t *numbers(const struct piece *piece)
+{
+	return (const uint64_t *)(const void *)((const char *)piece->value + piece->family->offset);
+}
+
+static void print_value(const struct piece *piece, struct buf *text)
+{
+	bool bare = piece->family->over == OVER_ALL && !piece->family->label;
+
+	buf_appendf(text, "pillion_%s%s", piece->family->name, bare ? "" : "{");
+	put_labels(piece, text);
+	buf_appendf(text, "%s %llu\n", bare ? "" : "}", (unsigned long long)numbers(piece)[0]);
+}
+
+/* MN-03: only words that have counted something, so that a service costs what it uses of them. */
+static void print_words(const struct piece *piece, struct buf *text)
+{
+	const struct family *family = piece->family;
+
+	for (size_t i = 0; i < family->count; i++) {
+		if (numbers(piece)[i] > 0) {
+			buf_appendf(text, "pillion_%s{", family->name);
+			put_labels(piece, text);
+			buf_appendf(text, ",%s=\"%s\"} %llu\n", family->label, family->word(i),
+				(unsigned long long)numbers(piece)[i]);
+		}
+	}
+}
+
+/* Likewise, with two words: protocol and class. */
+static void print_requests(const struct piece *piece, struct buf *text)
+{
+	const struct stats_series *series = piece->value;
+
+	for (size_t p = 0; p < STATS_PROTOCOLS; p++) {
+		for (size_t c = 0; c < STATS_CLASSES; c++) {
+			if (series->requests[p][c] == 0) {
+				continue;
+			}
+			buf_appendf(text, "pillion_%s{", piece->family->name);
+			put_labels(piece, text);
+			buf_appendf(text, ",protocol=\"%s\",class=\"%s\"} %llu\n",
+				stats_protocol_word((enum stats_protocol)p), classes[c],
+				(unsigned long long)series->requests[p][c]);
+		}
+	}
+}
+
+static const char *word_of_reason(size_t index)
+{
+	return reason_word((enum reason)index);
+}
+
+/* MW-06: class says how far an attempt got, stop why no further one was made. */
+static const char *word_of_attempt(size_t index)
+{
+	return stats_attempt_word((enum attempt_class)index);
+}
+
+static const char *word_of_stop(size_t index)
+{
+	return decision_stop_word((enum retry_stop)index);
+}
+
+static const char *word_of_grpc(size_t index)
+{
+	static const char *const codes[STATS_GRPC_CODES] = {"0", "1", "2", "3", "4", "5", "6", "7",
+		"8", "9", "10", "11", "12", "13", "14", "15", "16"};
+
+	ASSERT(index < ARRAY_SIZE(codes) && codes[index]);
+	return codes[index];
+}
+
+/* labels without braces. */
 static void histogram(struct buf *text, const char *name, const char *labels,
 	const struct histogram *values, const struct bucket *buckets, size_t count)
 {
-	const char *comma = labels[0] ? "," : "";
-
 	for (size_t i = 0; i < count; i++) {
-		buf_appendf(text, "pillion_%s_bucket{%s%sle=\"%s\"} %llu\n", name, labels, comma,
+		buf_appendf(text, "pillion_%s_bucket{%s,le=\"%s\"} %llu\n", name, labels,
 			buckets[i].text,
 			(unsigned long long)histogram_count_below(values, buckets[i].us));
 	}
-	buf_appendf(text, "pillion_%s_bucket{%s%sle=\"+Inf\"} %llu\n", name, labels, comma,
+	buf_appendf(text, "pillion_%s_bucket{%s,le=\"+Inf\"} %llu\n", name, labels,
 		(unsigned long long)values->count);
 	buf_appendf(text, "pillion_%s_sum{%s} %.6f\npillion_%s_count{%s} %llu\n", name, labels,
 		(double)values->sum_us / 1e6, name, labels, (unsigned long long)values->count);
 }
 
-/* MN-03: only lines that have counted something, so that a service costs what it uses of protocols
- * and classes. */
-static void print_requests(const struct metrics_totals *totals, struct buf *text)
+static void print_duration(const struct piece *piece, struct buf *text)
 {
-	begin(text, "requests_total", "counter", "Finished requests.");
-	MAP_FOR_EACH(entry, &totals->series)
-	{
-		const struct stats_series *series = entry->value;
+	const struct stats_series *series = piece->value;
+	struct buf labels;
 
-		for (size_t p = 0; p < STATS_PROTOCOLS; p++) {
-			for (size_t c = 0; c < STATS_CLASSES; c++) {
-				if (series->requests[p][c] == 0) {
-					continue;
-				}
-				buf_appendf(text,
-					"pillion_requests_total{direction=\"%s\",service=\"%s\","
-					"protocol=\"%s\","
-					"class=\"%s\"} %llu\n",
-					direction(series), series->service,
-					stats_protocol_word((enum stats_protocol)p), classes[c],
-					(unsigned long long)series->requests[p][c]);
-			}
-		}
-	}
-	begin(text, "exchanges_total", "counter", "Finished exchanges by reason word.");
-	MAP_FOR_EACH(entry, &totals->series)
-	{
-		const struct stats_series *series = entry->value;
-
-		for (size_t r = 0; r < REASON_COUNT; r++) {
-			if (series->reasons[r] > 0) {
-				buf_appendf(text,
-					"pillion_exchanges_total{direction=\"%s\",service=\"%s\","
-					"reason=\"%s\"} "
-					"%llu\n",
-					direction(series), series->service,
-					reason_word((enum reason)r),
-					(unsigned long long)series->reasons[r]);
-			}
-		}
-	}
+	buf_init(&labels);
+	put_labels(piece, &labels);
+	histogram(text, piece->family->name, buf_string(&labels), &series->duration, durations,
+		ARRAY_SIZE(durations));
+	buf_fini(&labels);
 }
 
-/* The offset picks one counter of the series: three metrics, one loop. */
-static void print_series_value(
-	const struct metrics_totals *totals, struct buf *text, const char *name, size_t offset)
+static void print_overhead(const struct piece *piece, struct buf *text)
 {
-	MAP_FOR_EACH(entry, &totals->series)
-	{
-		const struct stats_series *series = entry->value;
-		const uint64_t *value =
-			(const uint64_t *)(const void *)((const char *)series + offset);
+	const struct histogram *overhead = piece->totals->overhead;
 
-		buf_appendf(text, "pillion_%s{direction=\"%s\",service=\"%s\"} %llu\n", name,
-			direction(series), series->service, (unsigned long long)*value);
-	}
-}
-
-/* Duration is what the client saw; overhead is what of it was ours. */
-static void print_durations(const struct metrics_totals *totals, struct buf *text)
-{
-	char labels[STATS_NAME_SIZE + 64];
-
-	begin(text, "request_duration_seconds", "histogram", "From the first byte to the last.");
-	MAP_FOR_EACH(entry, &totals->series)
-	{
-		const struct stats_series *series = entry->value;
-
-		(void)snprintf(labels, sizeof labels, "direction=\"%s\",service=\"%s\"",
-			direction(series), series->service);
-		histogram(text, "request_duration_seconds", labels, &series->duration, durations,
-			ARRAY_SIZE(durations));
-	}
-	begin(text, "overhead_seconds", "histogram", "Time that was not spent waiting for others.");
-	histogram(text, "overhead_seconds", "direction=\"out\"", &totals->overhead[0], overheads,
+	histogram(text, piece->family->name, "direction=\"out\"", &overhead[0], overheads,
 		ARRAY_SIZE(overheads));
-	histogram(text, "overhead_seconds", "direction=\"in\"", &totals->overhead[1], overheads,
+	histogram(text, piece->family->name, "direction=\"in\"", &overhead[1], overheads,
 		ARRAY_SIZE(overheads));
-	begin(text, "requests_in_flight", "gauge", "Requests under way.");
-	print_series_value(
-		totals, text, "requests_in_flight", offsetof(struct stats_series, in_flight));
-	begin(text, "request_bytes_total", "counter", "Bytes of request bodies.");
-	print_series_value(
-		totals, text, "request_bytes_total", offsetof(struct stats_series, request_bytes));
-	begin(text, "response_bytes_total", "counter", "Bytes of response bodies.");
-	print_series_value(totals, text, "response_bytes_total",
-		offsetof(struct stats_series, response_bytes));
-}
-
-/* MW-06: class says how far an attempt got, stop why no further one was made. */
-static void print_attempts(const struct metrics_totals *totals, struct buf *text)
-{
-	begin(text, "attempts_total", "counter", "Attempts by how far they got.");
-	MAP_FOR_EACH(entry, &totals->series)
-	{
-		const struct stats_series *series = entry->value;
-
-		for (size_t i = 0; i < ARRAY_SIZE(series->attempts); i++) {
-			if (series->attempts[i] > 0) {
-				buf_appendf(text,
-					"pillion_attempts_total{service=\"%s\",direction=\"%s\","
-					"class=\"%s\"} "
-					"%llu\n",
-					series->service, direction(series),
-					stats_attempt_word((enum attempt_class)i),
-					(unsigned long long)series->attempts[i]);
-			}
-		}
-	}
-	begin(text, "retries_total", "counter", "Repetitions, and why no more were made.");
-	MAP_FOR_EACH(entry, &totals->series)
-	{
-		const struct stats_series *series = entry->value;
-
-		for (size_t i = 0; i < RETRY_STOP_COUNT; i++) {
-			if (series->retries[i] > 0) {
-				buf_appendf(text,
-					"pillion_retries_total{service=\"%s\",direction=\"%s\","
-					"stop=\"%s\"} "
-					"%llu\n",
-					series->service, direction(series),
-					decision_stop_word((enum retry_stop)i),
-					(unsigned long long)series->retries[i]);
-			}
-		}
-	}
-	begin(text, "grpc_requests_total", "counter", "Finished gRPC calls by status code.");
-	MAP_FOR_EACH(entry, &totals->series)
-	{
-		const struct stats_series *series = entry->value;
-
-		for (size_t i = 0; i < STATS_GRPC_CODES; i++) {
-			if (series->grpc_codes[i] > 0) {
-				buf_appendf(text,
-					"pillion_grpc_requests_total{direction=\"%s\",service=\"%"
-					"s\",code=\"%zu\"} "
-					"%llu\n",
-					direction(series), series->service, i,
-					(unsigned long long)series->grpc_codes[i]);
-			}
-		}
-	}
 }
 
 /* All tiers of a service, the empty ones too: an alert on `up` needs the zero. */
-static void print_upstreams(const struct metrics_totals *totals, struct buf *text)
+static void print_tiers(const struct piece *piece, struct buf *text)
 {
-	begin(text, "instances", "gauge", "Instances by tier, as this sidecar sees them.");
-	MAP_FOR_EACH(entry, &totals->services)
-	{
-		const struct metrics_service *service = entry->value;
+	const struct metrics_service *service = piece->value;
 
-		for (size_t i = 0; i < TIER_COUNT; i++) {
-			buf_appendf(text, "pillion_instances{service=\"%.*s\",tier=\"%s\"} %u\n",
-				(int)entry->key.size, (const char *)entry->key.data,
-				tier_word((enum tier)i), service->tiers[i]);
-		}
+	for (size_t i = 0; i < TIER_COUNT; i++) {
+		buf_appendf(text, "pillion_%s{", piece->family->name);
+		put_labels(piece, text);
+		buf_appendf(text, ",tier=\"%s\"} %u\n", tier_word((enum tier)i), service->tiers[i]);
 	}
-	begin(text, "queue_depth", "gauge", "Exchanges that wait for a slot or a connection.");
-	MAP_FOR_EACH(entry, &totals->services)
-	{
-		const struct metrics_service *service = entry->value;
-
-		buf_appendf(text, "pillion_queue_depth{service=\"%.*s\"} %llu\n",
-			(int)entry->key.size, (const char *)entry->key.data,
-			(unsigned long long)service->queued);
-	}
-	single(text, "pool_connections", "gauge", "Upstream connections open or opening.",
-		totals->pool_connections);
-	single(text, "upstream_unsolicited_total", "counter", "Bytes upstreams sent unasked.",
-		totals->unsolicited);
-}
-
-/* Words are those of reasons.md; a listener shows the ones it has met. */
-static void print_listener_reasons(
-	const struct metrics_totals *totals, struct buf *text, const char *name, size_t offset)
-{
-	MAP_FOR_EACH(entry, &totals->listeners)
-	{
-		const struct stats_listener *listener = entry->value;
-		const uint64_t *counts =
-			(const uint64_t *)(const void *)((const char *)listener + offset);
-
-		for (size_t r = 0; r < REASON_COUNT; r++) {
-			if (counts[r] > 0) {
-				buf_appendf(text,
-					"pillion_%s{listener=\"%s\",reason=\"%s\"} %llu\n", name,
-					listener->name, reason_word((enum reason)r),
-					(unsigned long long)counts[r]);
-			}
-		}
-	}
-}
-
-/* Downstream connections: who came, who is there, and why others went. */
-static void print_listeners(const struct metrics_totals *totals, struct buf *text)
-{
-	begin(text, "connections", "gauge", "Downstream connections.");
-	MAP_FOR_EACH(entry, &totals->listeners)
-	{
-		const struct stats_listener *listener = entry->value;
-
-		buf_appendf(text, "pillion_connections{listener=\"%s\"} %llu\n", listener->name,
-			(unsigned long long)listener->connections);
-	}
-	begin(text, "connections_accepted_total", "counter", "Accepted downstream connections.");
-	MAP_FOR_EACH(entry, &totals->listeners)
-	{
-		const struct stats_listener *listener = entry->value;
-
-		buf_appendf(text, "pillion_connections_accepted_total{listener=\"%s\"} %llu\n",
-			listener->name, (unsigned long long)listener->accepted);
-	}
-	begin(text, "connections_closed_total", "counter",
-		"Closed downstream connections by reason.");
-	print_listener_reasons(
-		totals, text, "connections_closed_total", offsetof(struct stats_listener, closed));
-	begin(text, "cuts_total", "counter", "Exchanges cut after their response head.");
-	print_listener_reasons(totals, text, "cuts_total", offsetof(struct stats_listener, cuts));
 }
 
 /* OB-01. The four ways of translation that exist, always all of them. */
-static void print_codec(const struct metrics_totals *totals, struct buf *text)
+static void print_ways(const struct piece *piece, struct buf *text)
 {
 	static const char *const labels[] = {"{from=\"json\",to=\"grpc\",side=\"request\"}",
 		"{from=\"grpc\",to=\"json\",side=\"response\"}",
 		"{from=\"grpc\",to=\"json\",side=\"request\"}",
 		"{from=\"json\",to=\"grpc\",side=\"response\"}"};
-	const struct translate_totals *translate = &totals->translate;
 
-	begin(text, "codec_messages_total", "counter", "Translated messages.");
 	for (size_t i = 0; i < ARRAY_SIZE(labels); i++) {
-		number(text, "codec_messages_total", labels[i], translate->messages[i]);
+		number(text, piece->family->name, labels[i], numbers(piece)[i]);
 	}
-	begin(text, "codec_bytes_total", "counter", "Bytes given to the translator.");
-	for (size_t i = 0; i < ARRAY_SIZE(labels); i++) {
-		number(text, "codec_bytes_total", labels[i], translate->bytes_in[i]);
-	}
-	begin(text, "codec_faults_total", "counter", "Messages that do not fit their schema.");
-	number(text, "codec_faults_total", "{side=\"request\"}", translate->faults_request);
-	number(text, "codec_faults_total", "{side=\"response\"}", translate->faults_response);
-	single(text, "codec_passed_total", "counter", "Exchanges passed untouched.",
-		translate->passed);
-	single(text, "codec_slow_path_total", "counter", "Messages read in careful mode.",
-		translate->slow_path);
-	single(text, "codec_headers_dropped_total", "counter", "Metadata that could not travel.",
-		translate->headers_dropped);
-	single(text, "codec_memory_bytes", "gauge", "Bytes gathered for translation.",
-		translate->memory_bytes);
 }
 
-/* Everything that workers count. */
-void metrics_print_totals(const struct metrics_totals *totals, struct buf *text)
+static void print_faults(const struct piece *piece, struct buf *text)
 {
-	print_requests(totals, text);
-	print_durations(totals, text);
-	print_attempts(totals, text);
-	print_upstreams(totals, text);
-	print_listeners(totals, text);
-	print_codec(totals, text);
-	single(text, "streams", "gauge", "Downstream requests under way.", totals->streams);
-	single(text, "stripped_headers_total", "counter", "Own fields removed on arrival.",
-		totals->stripped_headers);
-	single(text, "trailers_dropped_total", "counter", "Trailer fields not passed on.",
-		totals->trailers_dropped);
-	single(text, "series_overflow_total", "counter", "Services counted as _other.",
-		totals->series_overflow);
-	begin(text, "memory_bytes", "gauge", "Memory by pool.");
-	number(text, "memory_bytes", "{pool=\"buffers\"}", totals->buffer_bytes);
-	begin(text, "log_lines_dropped_total", "counter", "Log lines that were dropped.");
-	number(text, "log_lines_dropped_total", "{log=\"access\"}", totals->records_dropped);
-	number(text, "log_lines_dropped_total", "{log=\"application\"}", log_dropped());
+	const struct translate_totals *translate = &piece->totals->translate;
+
+	number(text, piece->family->name, "{side=\"request\"}", translate->faults_request);
+	number(text, piece->family->name, "{side=\"response\"}", translate->faults_response);
+}
+
+static void print_dropped(const struct piece *piece, struct buf *text)
+{
+	number(text, piece->family->name, "{log=\"access\"}", piece->totals->records_dropped);
+	number(text, piece->family->name, "{log=\"application\"}", log_dropped());
+}
+
+#define OF(type, member) .offset = offsetof(struct type, member)
+#define SERIES(member)	 .over = OVER_SERIES, .print = print_value, OF(stats_series, member)
+#define LISTENER(member) .over = OVER_LISTENERS, .print = print_value, OF(stats_listener, member)
+#define ALL(member)	 .print = print_value, OF(metrics_totals, member)
+#define WORDS(name, size, function)                                                                \
+	.print = print_words, .label = (name), .count = (size), .word = (function)
+#define TRANSLATE(printer, member) .print = (printer), OF(metrics_totals, translate.member)
+
+/* Everything that workers count, in the order of the page. */
+static const struct family families[] = {
+	{"requests_total", "counter", "Finished requests.", OVER_SERIES, .print = print_requests},
+	{"exchanges_total", "counter", "Finished exchanges by reason word.", OVER_SERIES,
+		WORDS("reason", REASON_COUNT, word_of_reason), OF(stats_series, reasons)},
+	{"request_duration_seconds", "histogram", "From the first byte to the last.", OVER_SERIES,
+		.print = print_duration},
+	{"overhead_seconds", "histogram", "Time that was not spent waiting for others.", OVER_ALL,
+		.print = print_overhead},
+	{"requests_in_flight", "gauge", "Requests under way.", SERIES(in_flight)},
+	{"request_bytes_total", "counter", "Bytes of request bodies.", SERIES(request_bytes)},
+	{"response_bytes_total", "counter", "Bytes of response bodies.", SERIES(response_bytes)},
+	{"attempts_total", "counter", "Attempts by how far they got.", OVER_SERIES,
+		WORDS("class", CLASS_CANCELLED + 1, word_of_attempt), OF(stats_series, attempts)},
+	{"retries_total", "counter", "Repetitions, and why no more were made.", OVER_SERIES,
+		WORDS("stop", RETRY_STOP_COUNT, word_of_stop), OF(stats_series, retries)},
+	{"grpc_requests_total", "counter", "Finished gRPC calls by status code.", OVER_SERIES,
+		WORDS("code", STATS_GRPC_CODES, word_of_grpc), OF(stats_series, grpc_codes)},
+	{"instances", "gauge", "Instances by tier, as this sidecar sees them.", OVER_SERVICES,
+		.print = print_tiers},
+	{"queue_depth", "gauge", "Exchanges that wait for a slot or a connection.", OVER_SERVICES,
+		print_value, OF(metrics_service, queued)},
+	{"pool_connections", "gauge", "Upstream connections open or opening.",
+		ALL(pool_connections)},
+	{"upstream_unsolicited_total", "counter", "Bytes upstreams sent unasked.",
+		ALL(unsolicited)},
+	{"connections", "gauge", "Downstream connections.", LISTENER(connections)},
+	{"connections_accepted_total", "counter", "Accepted downstream connections.",
+		LISTENER(accepted)},
+	{"connections_closed_total", "counter", "Closed downstream connections by reason.",
+		OVER_LISTENERS, WORDS("reason", REASON_COUNT, word_of_reason),
+		OF(stats_listener, closed)},
+	{"cuts_total", "counter", "Exchanges cut after their response head.", OVER_LISTENERS,
+		WORDS("reason", REASON_COUNT, word_of_reason), OF(stats_listener, cuts)},
+	{"codec_messages_total", "counter", "Translated messages.",
+		TRANSLATE(print_ways, messages)},
+	{"codec_bytes_total", "counter", "Bytes given to the translator.",
+		TRANSLATE(print_ways, bytes_in)},
+	{"codec_faults_total", "counter", "Messages that do not fit their schema.", OVER_ALL,
+		.print = print_faults},
+	{"codec_passed_total", "counter", "Exchanges passed untouched.",
+		TRANSLATE(print_value, passed)},
+	{"codec_slow_path_total", "counter", "Messages read in careful mode.",
+		TRANSLATE(print_value, slow_path)},
+	{"codec_headers_dropped_total", "counter", "Metadata that could not travel.",
+		TRANSLATE(print_value, headers_dropped)},
+	{"codec_memory_bytes", "gauge", "Bytes gathered for translation.",
+		TRANSLATE(print_value, memory_bytes)},
+	{"streams", "gauge", "Downstream requests under way.", ALL(streams)},
+	{"stripped_headers_total", "counter", "Own fields removed on arrival.",
+		ALL(stripped_headers)},
+	{"trailers_dropped_total", "counter", "Trailer fields not passed on.",
+		ALL(trailers_dropped)},
+	{"series_overflow_total", "counter", "Services counted as _other.", ALL(series_overflow)},
+	{"memory_bytes", "gauge", "Memory by pool.", ALL(buffer_bytes), "pool=\"buffers\""},
+	{"log_lines_dropped_total", "counter", "Log lines that were dropped.", OVER_ALL,
+		.print = print_dropped},
+};
+
+/* NULL: the family has one entry, the sidecar. */
+static const struct map *entries_of(
+	const struct family *family, const struct metrics_totals *totals)
+{
+	switch (family->over) {
+	case OVER_SERIES:
+		return &totals->series;
+	case OVER_SERVICES:
+		return &totals->services;
+	case OVER_LISTENERS:
+		return &totals->listeners;
+	case OVER_ALL:
+		break;
+	}
+	return NULL;
+}
+
+/* The format wants all lines of a family together: families are the outer loop. */
+bool metrics_print_piece(
+	struct metrics_cursor *cursor, const struct metrics_totals *totals, struct buf *text)
+{
+	struct piece piece = {.totals = totals, .value = totals};
+	const struct map *entries;
+
+	if (cursor->family == ARRAY_SIZE(families)) {
+		return false;
+	}
+	piece.family = &families[cursor->family];
+	entries = entries_of(piece.family, totals);
+	if (cursor->entry == 0) {
+		begin(text, piece.family->name, piece.family->type, piece.family->help);
+	}
+	if (entries && cursor->entry < entries->count) {
+		piece.key = entries->entries[cursor->entry].key;
+		piece.value = entries->entries[cursor->entry].value;
+	}
+	if (!entries || cursor->entry < entries->count) {
+		piece.family->print(&piece, text);
+	}
+	cursor->entry++;
+	if (!entries || cursor->entry >= entries->count) {
+		cursor->family++;
+		cursor->entry = 0;
+	}
+	return true;
 }
 
 /* SN-07 sets limits by descriptors; this shows how near they are. */
@@ -375,8 +388,11 @@ static void print_process(struct buf *text)
 	}
 	(void)getrusage(RUSAGE_SELF, &usage);
 	buf_appendf(text,
+		"# HELP process_cpu_seconds_total Processor time of the proxy process.\n"
 		"# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total %.6f\n"
+		"# HELP process_resident_memory_bytes Resident memory of the proxy process.\n"
 		"# TYPE process_resident_memory_bytes gauge\nprocess_resident_memory_bytes %lu\n"
+		"# HELP process_open_fds Open descriptors of the proxy process.\n"
 		"# TYPE process_open_fds gauge\nprocess_open_fds %u\n",
 		(double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
 			(double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6,

@@ -1,5 +1,6 @@
-/* metrics_print: sums of all workers as Prometheus text 0.0.4 (operations.md 10). Pure but for the
- * process's own figures. */
+/* metrics_print: sums of all workers as Prometheus text 0.0.4 (operations.md 10), one piece after
+ * the other, so that a long page is made over many loop turns (AD-05). Pure but for the process's
+ * own figures. */
 #ifndef PILLION_ADMIN_METRICS_PRINT_H
 #define PILLION_ADMIN_METRICS_PRINT_H
 
@@ -27,7 +28,15 @@ struct metrics_totals {
 	struct translate_totals translate;
 };
 
-void metrics_print_totals(const struct metrics_totals *totals, struct buf *text);
+/* Where a page stands: a family, and an entry of what the family is about. Starts zeroed. */
+struct metrics_cursor {
+	size_t family, entry;
+};
+
+/* Appends the lines of one family for one entry, at most about 2 KiB; false: nothing is left. The
+ * totals must not change between the calls. */
+bool metrics_print_piece(
+	struct metrics_cursor *cursor, const struct metrics_totals *totals, struct buf *text);
 void metrics_print_control(struct control *control, struct buf *text);
 
 #endif

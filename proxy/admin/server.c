@@ -3,33 +3,45 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "admin/admin.h"
 #include "admin/guard.h"
+#include "admin/pace.h"
 #include "admin/socket.h"
+#include "admin/writer.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "config/schema.h"
 #include "net/listener.h"
 #include "net/loop.h"
+#include "net/timer.h"
 #include "net/transport.h"
 #include "upstream/connection.h"
 
 #define HEAD_MAX     16384 /* AD-05 */
 #define HEAD_TIME_MS 5000
+#define BODY_TIME_MS 30000
 #define IDLE_TIME_MS 60000
+#define LOOK_TIME_MS 1000 /* how often bodies and readers are looked at */
+/* More would let one client of HTTP/2 hold a body of 1 MiB on each of a hundred streams. */
+#define H2_STREAMS 1
 
 /* AD-05: TCP never starves the Unix socket. */
 static const unsigned connections_max[ADMIN_DOORS] = {16, 64, 64};
+/* Beyond them so many more are told so by 503; the rest is closed. */
+#define SURPLUS_MAX 8
 
 struct admin_listener {
 	struct admin *admin;
 	enum admin_door door;
 	struct listener *listener;
 	unsigned connections;
+	unsigned surplus; /* beyond connections_max, not counted above */
 };
 
 struct admin {
@@ -37,11 +49,14 @@ struct admin {
 	struct loop *loop;
 	struct block_pool pool;
 	struct http_limits limits;
+	struct http_limits surplus_limits;
 	struct admin_listener doors[ADMIN_DOORS];
 	struct list_node connections;
+	struct list_node gathering; /* calls whose body is not whole, oldest first */
+	struct list_node writers;
+	struct timer look;
 	struct admin_socket socket;
 	struct admin_guard guard;
-	bool stopping;
 };
 
 struct admin_connection {
@@ -49,12 +64,15 @@ struct admin_connection {
 	struct admin *admin;
 	struct admin_listener *from;
 	struct connection *connection;
+	struct admin_pace pace;
+	bool surplus;
 	char peer[64];
 };
 
 /* The one end of a call, whether it was answered, refused or left by its client. */
 static void free_call(struct admin_call *call)
 {
+	list_unlink(&call->gathering);
 	mem_free(call->query);
 	mem_free(call->body);
 	mem_free(call);
@@ -93,6 +111,7 @@ void admin_answer_text(struct admin_call *call, int status, const char *type, st
 		head_init(&head, &arena, HEAD_RESPONSE);
 		reply_plain(&head, status, slice_from_string(type), text.size);
 		add_guards(&head);
+		head.close = call->surplus;
 		if (call->allow) {
 			head_add_token(&head, TOKEN_allow, slice_from_string(call->allow));
 		}
@@ -329,7 +348,13 @@ static void on_request(struct unary *unary, struct slice body)
 	struct admin_call *call = unary_owner(unary);
 	const struct head *head = unary_head(unary);
 
+	list_unlink(&call->gathering);
 	call->unary = unary;
+	if (call->surplus) {
+		admin_answer_error(call, 503, 5406, "overloaded",
+			"too many connections of this interface are open");
+		return;
+	}
 	call->query = decode_query(head->query);
 	if (body.size > 0) {
 		call->body = mem_alloc(body.size + 1);
@@ -369,8 +394,72 @@ static void on_head(struct stream *stream, struct head *head, bool end)
 	call->admin = entry->admin;
 	call->control = entry->admin->control;
 	call->door = entry->from->door;
+	call->surplus = entry->surplus;
+	call->since_ms = request.now_ms;
+	call->stream = stream;
+	list_init(&call->gathering);
+	if (!end) {
+		list_push_back(&entry->admin->gathering, &call->gathering);
+	}
 	(void)snprintf(call->peer, sizeof call->peer, "%s", entry->peer);
 	unary_accept(&request, ADMIN_BODY_MAX, &unary_events, call);
+}
+
+/* AD-05: a body that does not become whole in time. Nothing but this server knows of its call. */
+static void refuse_late(struct admin_call *call)
+{
+	struct reply reply = {.reason = REASON_body_timeout,
+		.grpc = -1,
+		.outcome = OUTCOME_NOT_PROCESSED,
+		.wall_ms = clock_wall_ms()};
+
+	/* The gatherer of the body owns the stream until it has told of the request. */
+	unary_reply_reason(call->stream->owner, &reply);
+	free_call(call);
+}
+
+/* Whether this reader does not keep up. What lies in the kernel's buffer for it does not count as
+ * taken: that may be megabytes, and it takes more only when a good part of it has left. */
+static bool reads_too_slowly(struct admin_connection *entry, uint64_t now_ms)
+{
+	const struct codec *codec = connection_codec(entry->connection);
+	uint64_t written = connection_written(entry->connection);
+	int queued = 0;
+
+	if (!codec || !connection_is_open(entry->connection) ||
+		ioctl(transport_fd(connection_transport(entry->connection)), SIOCOUTQ, &queued) <
+			0) {
+		return false;
+	}
+	/* A Unix socket counts what its bytes cost, which may be more than they are. */
+	return admin_pace_too_slow(&entry->pace, now_ms,
+		written > (uint64_t)queued ? written - (uint64_t)queued : 0,
+		queued > 0 || codec->has_output || codec->produced > written);
+}
+
+/* AD-05: who sends too slowly and who reads too slowly. Runs while there are connections. */
+static void on_look(struct timer *timer)
+{
+	struct admin *admin = container_of(timer, struct admin, look);
+	uint64_t now = loop_now_ms(admin->loop);
+
+	LIST_FOR_EACH_SAFE(node, &admin->gathering) {
+		struct admin_call *call = LIST_ENTRY(node, struct admin_call, gathering);
+
+		if (now - call->since_ms >= BODY_TIME_MS) {
+			refuse_late(call);
+		}
+	}
+	LIST_FOR_EACH_SAFE(node, &admin->connections) {
+		struct admin_connection *entry = LIST_ENTRY(node, struct admin_connection, node);
+
+		if (reads_too_slowly(entry, now)) {
+			connection_close(entry->connection, REASON_flush_timeout, true);
+		}
+	}
+	if (!list_empty(&admin->connections)) {
+		timer_arm(admin->loop, timer, now + LOOK_TIME_MS);
+	}
 }
 
 /* The unary has replaced these operations before any byte of a body is told. */
@@ -424,7 +513,11 @@ static void on_closed(struct connection *connection, enum reason why, const char
 
 	(void)why;
 	(void)detail;
-	entry->from->connections--;
+	if (entry->surplus) {
+		entry->from->surplus--;
+	} else {
+		entry->from->connections--;
+	}
 	list_unlink(&entry->node);
 	mem_free(entry);
 }
@@ -446,9 +539,9 @@ static bool trusted_peer(struct transport *transport, char *ret_text, size_t siz
 	return peer.uid == 0 || peer.uid == geteuid();
 }
 
-/* AD-05: beyond the bound of a door new connections are closed, so that watchers of one cannot
- * take the descriptors of all. AD-01: strangers on the Unix socket are closed without an answer,
- * with a line that names them. */
+/* AD-05: beyond the bound of a door a few are told so, the rest is closed, so that watchers of one
+ * door cannot take the descriptors of all. AD-01: strangers on the Unix socket are closed without
+ * an answer, with a line that names them. */
 static void on_accept(void *owner, struct transport *transport)
 {
 	struct admin_listener *from = owner;
@@ -460,8 +553,10 @@ static void on_accept(void *owner, struct transport *transport)
 	struct admin_connection *entry;
 	char peer[64] = "";
 
+	bool surplus = from->connections >= connections_max[from->door];
+
 	/* Before anything is allocated for it. */
-	if (from->connections >= connections_max[from->door]) {
+	if (surplus && from->surplus >= SURPLUS_MAX) {
 		transport_close(transport, true);
 		return;
 	}
@@ -482,10 +577,19 @@ static void on_accept(void *owner, struct transport *transport)
 		(void)snprintf(entry->peer, sizeof entry->peer, "%.63s",
 			address_format(&transport->peer, text));
 	}
-	from->connections++;
+	entry->surplus = surplus;
+	if (surplus) {
+		from->surplus++;
+		options.limits = &admin->surplus_limits;
+	} else {
+		from->connections++;
+	}
 	list_push_back(&admin->connections, &entry->node);
 	options.owner = entry;
 	entry->connection = connection_accept(&options, transport);
+	if (!timer_armed(&admin->look)) {
+		timer_arm(admin->loop, &admin->look, loop_now_ms(admin->loop) + LOOK_TIME_MS);
+	}
 }
 
 /* Each door has its own listener and count; one without a socket stays shut. */
@@ -517,12 +621,20 @@ static int admin_start(struct control *control, int admin_fd, int metrics_fd, st
 	admin->control = control;
 	admin->loop = control_loop(control);
 	list_init(&admin->connections);
+	list_init(&admin->gathering);
+	list_init(&admin->writers);
+	timer_init(&admin->look, on_look);
 	block_pool_init(&admin->pool, 8);
 	http_limits_default(&admin->limits);
 	/* AD-05: tighter than the data path, for nobody here has a reason to send much. */
 	admin->limits.head_bytes = HEAD_MAX;
 	admin->limits.head_timeout_ms = HEAD_TIME_MS;
 	admin->limits.idle_timeout_ms = IDLE_TIME_MS;
+	admin->limits.h2_idle_timeout_ms = IDLE_TIME_MS;
+	admin->limits.h2_streams = H2_STREAMS;
+	admin->surplus_limits = admin->limits;
+	admin->surplus_limits.idle_timeout_ms = HEAD_TIME_MS;
+	admin->surplus_limits.h2_idle_timeout_ms = HEAD_TIME_MS;
 	control_admin(control)->state = admin;
 	result = admin_guard_init(&admin->guard, control, admin_fd, err);
 	if (result == 0) {
@@ -577,7 +689,8 @@ static void admin_stop(struct control *control)
 {
 	struct admin *admin = control_admin(control)->state;
 
-	admin->stopping = true;
+	timer_cancel(&admin->look);
+	admin_writer_stop_all(&admin->writers);
 	/* Nobody new may come in while the others are sent away. */
 	for (size_t door = 0; door < ADMIN_DOORS; door++) {
 		if (admin->doors[door].listener) {
@@ -596,6 +709,12 @@ static void admin_stop(struct control *control)
 	}
 	ASSERT(list_empty(&admin->connections));
 	loop_bury(admin->loop, bury_behind, admin);
+}
+
+/* For writer.c, which knows calls and no server. */
+struct list_node *admin_writers(struct admin *admin)
+{
+	return &admin->writers;
 }
 
 /* main.c hands this to control; control knows nothing else of this room. */

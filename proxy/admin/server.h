@@ -41,6 +41,10 @@ struct admin_call {
 	struct control *control;
 	struct unary *unary; /* NULL once the client left: the answer is thrown away */
 	enum admin_door door;
+	bool surplus;		    /* beyond the bound of its door: answered 503 */
+	struct stream *stream;	    /* while in gathering */
+	uint64_t since_ms;	    /* its head came */
+	struct list_node gathering; /* admin->gathering, until the body is whole */
 	const struct admin_route *route;
 	const char *allow; /* for a 405, else NULL */
 	char peer[64];	   /* "uid 0 pid 41" or an address, for the audit line */
@@ -49,7 +53,6 @@ struct admin_call {
 	char *query; /* decoded pairs "name=value\0...", ends with an empty one */
 	char *body;  /* terminated copy, NULL: none */
 	size_t body_size;
-	void *state; /* the handler's own */
 };
 
 const struct admin_route *admin_routes(size_t *ret_count);
@@ -60,6 +63,8 @@ void admin_answer_text(struct admin_call *call, int status, const char *type, st
 /* RE-05's object with `fix`. */
 void admin_answer_error(struct admin_call *call, int status, unsigned code, const char *reason,
 	const char *message);
+/* Writers under way, for writer.c. */
+struct list_node *admin_writers(struct admin *admin);
 /* A parameter of the query, or NULL. */
 const char *admin_parameter(const struct admin_call *call, const char *name);
 /* A key of the JSON body as text, or NULL. The result is owned by *ret_body, which the caller

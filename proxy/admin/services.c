@@ -4,6 +4,7 @@
 
 #include "admin/pages.h"
 #include "admin/server.h"
+#include "admin/writer.h"
 #include "base/mem.h"
 #include "exchange/server.h"
 #include "upstream/service.h"
@@ -11,15 +12,41 @@
 /* Bounds the work of one call of an interface that anybody on this host may use. */
 #define SERVICES_MAX 1000 /* looked at one after the other for one list */
 
-/* A list under way: names first, then one look-up each. */
+/* A list under way: names first, then one look-up each, then the rows. */
 struct listing {
 	struct admin_call *call;
 	struct registry_call registry_call;
+	struct admin_writer writer;
 	char **names;
-	size_t count, next;
-	json_t *items;
+	struct instance_set **sets; /* of those that exist */
+	size_t count, next, set_count, printed;
 	uint64_t index;
 };
+
+/* json is taken over. */
+static void put_json(struct buf *text, json_t *json)
+{
+	char *dumped = json_dumps(json, JSON_COMPACT | JSON_ENSURE_ASCII);
+
+	ASSERT(dumped);
+	buf_append_string(text, dumped);
+	free(dumped);
+	json_decref(json);
+}
+
+/* Rows are formatted one by one, as a list may have thousands (AD-05). */
+static void put_row(struct buf *text, bool first, json_t *row)
+{
+	buf_append_string(text, first ? "{\"items\":[" : ",");
+	put_json(text, row);
+}
+
+/* What follows the rows (AD-06). */
+static void put_end(struct buf *text, bool empty, uint64_t index, uint64_t generation)
+{
+	buf_appendf(text, "%s],\"index\":%llu,\"generation\":%llu", empty ? "{\"items\":[" : "",
+		(unsigned long long)index, (unsigned long long)generation);
+}
 
 /* RV-04: suspect is a doubt of the registry about the session, not a word of the application about
  * itself. */
@@ -119,25 +146,38 @@ static void answer_registry(struct admin_call *call, const struct registry_resul
 		result->text ? result->text : "the registry did not answer");
 }
 
-/* items has been given to the answer, or was dropped with the refusal. */
 static void free_listing(struct listing *listing)
 {
 	for (size_t i = 0; i < listing->count; i++) {
 		mem_free(listing->names[i]);
 	}
+	for (size_t i = 0; i < listing->set_count; i++) {
+		instance_set_unref(listing->sets[i]);
+	}
 	mem_free(listing->names);
+	mem_free(listing->sets);
 	mem_free(listing);
 }
 
 /* The index is the highest of the look-ups: the list is at least as new as that (AD-06). */
-static void finish_listing(struct listing *listing)
+static bool print_service(struct admin_writer *writer, struct buf *text)
 {
-	json_t *list = json_pack("{s:o, s:I, s:I}", "items", listing->items, "index",
-		(json_int_t)listing->index, "generation",
-		(json_int_t)control_generation(listing->call->control));
+	struct listing *listing = container_of(writer, struct listing, writer);
 
-	admin_answer_json(listing->call, 200, list);
-	free_listing(listing);
+	if (listing->printed < listing->set_count) {
+		put_row(text, listing->printed == 0, service_row(listing->sets[listing->printed]));
+		listing->printed++;
+		return true;
+	}
+	put_end(text, listing->set_count == 0, listing->index,
+		control_generation(listing->call->control));
+	buf_append_string(text, "}");
+	return false;
+}
+
+static void on_listed(struct admin_writer *writer)
+{
+	free_listing(container_of(writer, struct listing, writer));
 }
 
 static void ask_next(struct listing *listing);
@@ -148,7 +188,7 @@ static void on_service(struct registry_call *registry_call, const struct registr
 	struct listing *listing = registry_call->owner;
 
 	if (result->code == REGISTRY_OK && result->set_count > 0 && !result->sets[0]->absent) {
-		json_array_append_new(listing->items, service_row(result->sets[0]));
+		listing->sets[listing->set_count++] = instance_set_ref(result->sets[0]);
 	}
 	if (result->index > listing->index) {
 		listing->index = result->index;
@@ -163,7 +203,11 @@ static void ask_next(struct listing *listing)
 	struct registry *registry = control_registry(listing->call->control);
 
 	if (listing->next == listing->count) {
-		finish_listing(listing);
+		listing->writer = (struct admin_writer){.call = listing->call,
+			.type = "application/json",
+			.piece = print_service,
+			.done = on_listed};
+		admin_writer_start(&listing->writer);
 		return;
 	}
 	listing->registry_call = (struct registry_call){.done = on_service, .owner = listing};
@@ -185,14 +229,14 @@ static void on_names(struct registry_call *registry_call, const struct registry_
 
 	if (result->code != REGISTRY_OK) {
 		answer_registry(listing->call, result);
-		json_decref(listing->items);
 		free_listing(listing);
 		return;
 	}
 	listing->index = result->index;
-	/* Longer lists are cut: the answer stays below what a control turn may take (AD-05). */
+	/* Longer lists are cut: each row is a look-up. */
 	listing->count = result->name_count > SERVICES_MAX ? SERVICES_MAX : result->name_count;
 	listing->names = mem_zalloc((listing->count + 1) * sizeof *listing->names);
+	listing->sets = mem_zalloc((listing->count + 1) * sizeof *listing->sets);
 	for (size_t i = 0; i < listing->count; i++) {
 		listing->names[i] = mem_strdup(result->names[i]);
 	}
@@ -213,7 +257,6 @@ void services_page(struct admin_call *call)
 	}
 	listing = mem_zalloc(sizeof *listing);
 	listing->call = call;
-	listing->items = json_array();
 	listing->registry_call = (struct registry_call){.done = on_names, .owner = listing};
 	list_init(&listing->registry_call.node);
 	registry->ops->list_services(registry, &listing->registry_call);
@@ -224,7 +267,10 @@ struct view {
 	struct admin_call *call;
 	struct registry_call registry_call;
 	struct control_survey survey;
+	struct admin_writer writer;
 	struct instance_set *set;
+	enum tier *tiers; /* an instance each, TIER_COUNT: no worker has used it */
+	uint32_t printed;
 	bool whole; /* /v1/services/S: the service around the list */
 	char name[512];
 };
@@ -300,30 +346,57 @@ static const char *why_out(const struct instance *instance, enum tier tier)
 
 /* Registry and workers come together here; where no worker knows the instance, the registry's word
  * stands in. */
+static bool print_instance(struct admin_writer *writer, struct buf *text)
+{
+	struct view *view = container_of(writer, struct view, writer);
+	const struct instance *instance;
+	enum tier tier;
+	json_t *row;
+
+	if (view->printed == view->set->count) {
+		put_end(text, view->printed == 0, view->set->index,
+			control_generation(view->call->control));
+		if (view->whole) {
+			buf_append_string(text, ",\"service\":");
+			put_json(text, service_row(view->set));
+		}
+		buf_append_string(text, "}");
+		return false;
+	}
+	instance = &view->set->instances[view->printed];
+	tier = view->tiers[view->printed];
+	row = instance_row(view->set, instance);
+	json_object_set_new(row, "tier",
+		json_string(tier == TIER_COUNT ? health_word(instance) : tier_word(tier)));
+	json_object_set_new(row, "why", json_string(why_out(instance, tier)));
+	put_row(text, view->printed == 0, row);
+	view->printed++;
+	return true;
+}
+
+static void on_viewed(struct admin_writer *writer)
+{
+	struct view *view = container_of(writer, struct view, writer);
+
+	instance_set_unref(view->set);
+	mem_free(view->tiers);
+	mem_free(view);
+}
+
+/* The workers' words live only as long as this call. */
 static void on_tiers(struct control_survey *survey, const struct buf *parts, unsigned count)
 {
 	struct view *view = survey->owner;
-	json_t *items = json_array();
-	json_t *answer;
 
+	view->tiers = mem_zalloc((view->set->count + 1) * sizeof *view->tiers);
 	for (uint32_t i = 0; i < view->set->count; i++) {
-		const struct instance *instance = &view->set->instances[i];
-		enum tier tier = merged_tier(parts, count, i);
-		json_t *row = instance_row(view->set, instance);
-
-		json_object_set_new(row, "tier",
-			json_string(tier == TIER_COUNT ? health_word(instance) : tier_word(tier)));
-		json_object_set_new(row, "why", json_string(why_out(instance, tier)));
-		json_array_append_new(items, row);
+		view->tiers[i] = merged_tier(parts, count, i);
 	}
-	answer = json_pack("{s:o, s:I, s:I}", "items", items, "index", (json_int_t)view->set->index,
-		"generation", (json_int_t)control_generation(view->call->control));
-	if (view->whole) {
-		json_object_set_new(answer, "service", service_row(view->set));
-	}
-	admin_answer_json(view->call, 200, answer);
-	instance_set_unref(view->set);
-	mem_free(view);
+	view->writer = (struct admin_writer){.call = view->call,
+		.type = "application/json",
+		.piece = print_instance,
+		.done = on_viewed};
+	admin_writer_start(&view->writer);
 }
 
 /* The set is counted, so it outlives the registry's answer until all workers have looked at it. */
