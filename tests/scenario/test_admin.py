@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from harness import client
+from harness import client, cluster
 from harness.ports import free_port
 from harness.sidecar import binary, metric_sum, parse_metrics, whole_lines
 from harness.waits import wait_for
@@ -209,6 +209,26 @@ def test_metrics_parse_and_add_up(mesh):
                      key=lambda row: float(row[0].replace("+Inf", "inf")))
     values = [value for _, value in buckets]
     assert values == sorted(values) and values[-1] == 30
+
+
+@pytest.mark.parametrize("bad", [
+    "a_total 1\n", "# TYPE a_total counter\na_total 1\n", "# HELP a_total x\na_total 1\n", "# HELP a x\n# TYPE a counter\na 1\n",
+    "# HELP a x\n# TYPE a gauge\na 1\na 1\n", "# HELP a x\n# TYPE a gauge\na 1", "# HELP a x\n# TYPE a gauge\na_sum 1\n",
+    "# HELP a x\n# TYPE a gauge\n# HELP b x\n# TYPE b gauge\na 1\n", "# HELP a x\n# TYPE a histogram\na_bucket 1\n",
+    "# HELP a x\n# TYPE a gauge\na{b=\"1\",b=\"2\"} 1\n", "# HELP a x\n# TYPE a gauge\na{b=1} 1\n", "# HELP a x\n# TYPE a gauge\n\n"])
+def test_the_reader_of_metrics_is_strict(bad):
+    with pytest.raises(ValueError):
+        parse_metrics(bad)
+
+
+def test_every_part_of_the_metrics_page_is_well_formed(mesh):
+    """A voter with a spool: what workers, control, the replica and the broker print, each family once with HELP and TYPE."""
+    sidecar = cluster.voters(mesh, 1)[0]
+    assert client.request(sidecar.outbound, "/v1/pub/stock.low", "POST", body=b"x").status == 200
+    assert client.request(sidecar.outbound, "/", host="nobody").status == 503
+    families = {name for name, _ in sidecar.metrics()}
+    for prefix in ("pillion_requests_", "pillion_config_", "pillion_raft_", "pillion_pubsub_", "process_"):
+        assert any(name.startswith(prefix) for name in families), (prefix, families)
 
 
 def test_requests_add_no_series(mesh):

@@ -256,25 +256,44 @@ LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"')
 
 
 def parse_metrics(text):
-    """Prometheus text 0.0.4 as {(name, frozenset of labels): value}; raises on anything else."""
-    values, types = {}, {}
-    for number, line in enumerate(text.split("\n")):
-        if line.startswith("# TYPE "):
-            _, _, name, kind = line.split(" ")
-            if name in types:
-                raise ValueError("%s is declared twice" % name)
+    """Prometheus text 0.0.4 as {(name, frozenset of labels): value}; raises on anything else, also on what only strict
+    readers mind: a sample without HELP and TYPE in front of it, a family in two places, an end that is no line."""
+    values, types, helps, family = {}, {}, {}, None
+    if text and not text.endswith("\n"):
+        raise ValueError("the last line does not end")
+    for number, line in enumerate(text.split("\n")[:-1]):
+        where = "line %d: %r" % (number + 1, line)
+        if line.startswith("# HELP "):
+            name, told = line[len("# HELP "):].split(" ", 1)
+            if name in helps or not told.strip():
+                raise ValueError("help twice or empty, " + where)
+            helps[name] = told
+        elif line.startswith("# TYPE "):
+            name, kind = line[len("# TYPE "):].split(" ")
+            if name in types or kind not in ("counter", "gauge", "histogram"):
+                raise ValueError("type twice or unknown, " + where)
+            if kind == "counter" and not name.endswith("_total"):
+                raise ValueError("a counter without _total, " + where)
+            if name not in helps:
+                raise ValueError("no help, " + where)
             types[name] = kind
-        elif line and not line.startswith("#"):
+            family = name
+        else:
             found = METRIC.match(line)
             if not found:
-                raise ValueError("line %d is no metric: %r" % (number + 1, line))
-            key = (found.group(1), frozenset(LABEL.findall(found.group(2) or "")))
+                raise ValueError("no metric, " + where)
+            name, labels = found.group(1), LABEL.findall(found.group(2) or "")
+            base = re.sub(r"_(bucket|sum|count)$", "", name)
+            if name != family and (base != family or types[family] != "histogram"):
+                raise ValueError("not of the family that was declared last, " + where)
+            if types[family] == "histogram" and (name == family or (name.endswith("_bucket") != ("le" in dict(labels)))):
+                raise ValueError("no line of a histogram, " + where)
+            if len(dict(labels)) != len(labels):
+                raise ValueError("a label twice, " + where)
+            key = (name, frozenset(labels))
             if key in values:
-                raise ValueError("series twice: %r" % line)
+                raise ValueError("series twice, " + where)
             values[key] = float(found.group(3))
-            family = re.sub(r"_(bucket|sum|count)$", "", found.group(1))
-            if family != found.group(1) and types.get(family) != "histogram" and found.group(1).endswith("_bucket"):
-                raise ValueError("a bucket without a histogram: %r" % line)
     return values
 
 
