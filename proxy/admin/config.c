@@ -75,20 +75,42 @@ static void on_reloaded(struct control_reload *reload, unsigned code, struct sli
 	mem_free(waiting);
 }
 
+/* RL-08: `If-Match: "41"`, the generation as HTTP says it; the quotes may be left out. */
+static bool read_if_match(struct admin_call *call, uint64_t *ret_generation)
+{
+	struct slice value = head_value(unary_head(call->unary), TOKEN_if_match);
+	uint64_t generation = 0;
+
+	if (value.size >= 2 && value.data[0] == '"' && value.data[value.size - 1] == '"') {
+		value = slice_make(value.data + 1, value.size - 2);
+	}
+	if (!slice_parse_u64(value, INT64_MAX, &generation) || generation == 0) {
+		return false;
+	}
+	*ret_generation = generation;
+	return true;
+}
+
 /* RL-03: the answer comes when the read that began after this call is over; until then the call is
  * parked, and a client that leaves does not stop the reload. */
 void config_reload_page(struct admin_call *call)
 {
-	struct reload_call *waiting = mem_zalloc(sizeof *waiting);
-	json_t *body = admin_body(call);
+	json_t *wanted = json_object_get(call->json, "if_generation");
+	/* Absent is 0: any generation (RL-08). */
+	uint64_t generation = (uint64_t)json_integer_value(wanted);
+	struct reload_call *waiting;
 
+	if (head_find(unary_head(call->unary), TOKEN_if_match) &&
+		(wanted || !read_if_match(call, &generation))) {
+		admin_answer_error(call, 400, 5400, "bad_parameter",
+			"If-Match takes one generation, and not beside if_generation");
+		return;
+	}
+	waiting = mem_zalloc(sizeof *waiting);
 	waiting->call = call;
 	waiting->reload.done = on_reloaded;
-	waiting->reload.dry_run = json_is_true(json_object_get(body, "dry_run"));
-	waiting->reload.if_generation =
-		/* Absent is 0: any generation (RL-08). */
-		(uint64_t)json_integer_value(json_object_get(body, "if_generation"));
+	waiting->reload.dry_run = json_is_true(json_object_get(call->json, "dry_run"));
+	waiting->reload.if_generation = generation;
 	list_init(&waiting->reload.node);
-	json_decref(body);
 	control_reload_request(call->control, &waiting->reload);
 }

@@ -52,23 +52,20 @@ static void on_verb(struct registry_call *registry_call, const struct registry_r
 void raft_verb_page(struct admin_call *call)
 {
 	struct raftreg_node *node = control_node(call->control);
-	json_t *body = admin_body(call);
-	const char *argument = json_string_value(json_object_get(body, "argument"));
+	const char *argument = json_string_value(json_object_get(call->json, "argument"));
 	struct verb_call *verb;
 
 	if (!node) {
-		json_decref(body);
 		admin_answer_error(call, 404, 3001, "not_found",
 			"this sidecar is no replica; ask one of the voters");
 		return;
 	}
-	/* The argument is read before the body goes; what a verb needs of it the replica copies. */
+	/* What a verb needs of its argument the replica copies. */
 	verb = mem_zalloc(sizeof *verb);
 	verb->call = call;
 	verb->registry_call = (struct registry_call){.done = on_verb, .owner = verb};
 	list_init(&verb->registry_call.node);
 	raftreg_node_command(node, call->parts[0], argument ? argument : "", &verb->registry_call);
-	json_decref(body);
 }
 
 /* The registry client has made the JSON: sessions are known to the replicas only. */

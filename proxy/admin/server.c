@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "admin/admin.h"
+#include "admin/check.h"
 #include "admin/guard.h"
 #include "admin/pace.h"
 #include "admin/socket.h"
@@ -75,6 +76,7 @@ static void free_call(struct admin_call *call)
 	list_unlink(&call->gathering);
 	mem_free(call->query);
 	mem_free(call->body);
+	json_decref(call->json);
 	mem_free(call);
 }
 
@@ -162,14 +164,6 @@ const char *admin_parameter(const struct admin_call *call, const char *name)
 		}
 	}
 	return NULL;
-}
-
-/* Duplicate keys are refused: two readers of one text must not disagree. A body that is no JSON
- * gives NULL, and look-ups in it find nothing. */
-json_t *admin_body(struct admin_call *call)
-{
-	return call->body ? json_loadb(call->body, call->body_size, JSON_REJECT_DUPLICATES, NULL)
-			  : json_object();
 }
 
 /* -1: no digit, so the percent sign stays as it is. */
@@ -271,31 +265,6 @@ static void answer_unknown(struct admin_call *call, struct slice path)
 	admin_answer_error(call, 404, 5404, "not_found", message);
 }
 
-/* AD-06: a parameter that nobody reads is a mistake of the asker. Answers and returns false then.
- */
-static bool check_query(struct admin_call *call)
-{
-	for (const char *pair = call->query; pair && *pair; pair += strlen(pair) + 1) {
-		size_t size = strcspn(pair, "=");
-		const char *found = call->route->parameters;
-		char message[128];
-
-		while (*found && (strncmp(found, pair, size) != 0 ||
-					 (found[size] != ',' && found[size] != '\0'))) {
-			found += strcspn(found, ",");
-			found += *found == ',';
-		}
-		if (!*found) {
-			(void)snprintf(message, sizeof message,
-				"unknown parameter %.40s; known: %s", pair,
-				call->route->parameters[0] ? call->route->parameters : "none");
-			admin_answer_error(call, 400, 5400, "bad_parameter", message);
-			return false;
-		}
-	}
-	return true;
-}
-
 /* The metrics door serves health and metrics, nothing else (AD-04). */
 static bool open_at(const struct admin_route *route, enum admin_door door)
 {
@@ -325,7 +294,8 @@ static void route(struct admin_call *call, const struct head *head)
 		call->route = &routes[i];
 		/* Who asks comes before what is asked: a stranger learns nothing about parameters.
 		 */
-		if (admin_guard_check(&call->admin->guard, call, head) && check_query(call)) {
+		if (admin_guard_check(&call->admin->guard, call, head) && check_query(call) &&
+			check_body(call)) {
 			call->route->serve(call);
 		}
 		return;

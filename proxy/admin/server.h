@@ -30,6 +30,7 @@ struct admin_route {
 	const char *path; /* a star stands for one segment, which is handed over as a part */
 	void (*serve)(struct admin_call *call);
 	const char *parameters; /* of the query, "timeout,verbose" */
+	const char *body;	/* keys of the JSON body and their types, "id:text"; flag, number */
 	const char *help;	/* for the list at `/` */
 };
 
@@ -53,6 +54,7 @@ struct admin_call {
 	char *query; /* decoded pairs "name=value\0...", ends with an empty one */
 	char *body;  /* terminated copy, NULL: none */
 	size_t body_size;
+	json_t *json; /* the body as an object, checked against the route's keys */
 };
 
 const struct admin_route *admin_routes(size_t *ret_count);
@@ -67,8 +69,5 @@ void admin_answer_error(struct admin_call *call, int status, unsigned code, cons
 struct list_node *admin_writers(struct admin *admin);
 /* A parameter of the query, or NULL. */
 const char *admin_parameter(const struct admin_call *call, const char *name);
-/* A key of the JSON body as text, or NULL. The result is owned by *ret_body, which the caller
- * frees. */
-json_t *admin_body(struct admin_call *call);
 
 #endif

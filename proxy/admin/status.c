@@ -203,17 +203,14 @@ void status_quit_page(struct admin_call *call)
 void status_log_level_page(struct admin_call *call)
 {
 	static const char *const words[] = {"error", "warn", "info", "debug"};
-	json_t *body = admin_body(call);
-	const char *level = json_string_value(json_object_get(body, "level"));
+	const char *level = json_string_value(json_object_get(call->json, "level"));
 
 	for (size_t i = 0; level && i < ARRAY_SIZE(words); i++) {
 		if (strcmp(level, words[i]) == 0) {
 			log_set_level((enum log_level)i);
 			admin_answer_json(call, 200, json_pack("{s:s}", "level", words[i]));
-			json_decref(body);
 			return;
 		}
 	}
-	json_decref(body);
 	admin_answer_error(call, 400, 5400, "bad_parameter", "level is error, warn, info or debug");
 }

@@ -70,18 +70,10 @@ void topics_dlq_show_page(struct admin_call *call)
 	ask(call, "dlq-show", call->parts[2]);
 }
 
-/* Without an id the verb means all dead letters of the group. The copy outlives the parsed body. */
+/* Without an id the verb means all dead letters of the group. */
 static void ask_with_id(struct admin_call *call, const char *verb)
 {
-	json_t *body = admin_body(call);
-	const char *id = json_string_value(json_object_get(body, "id"));
-	char copy[512] = "";
-
-	if (id) {
-		(void)snprintf(copy, sizeof copy, "%s", id);
-	}
-	json_decref(body);
-	ask(call, verb, copy[0] ? copy : NULL);
+	ask(call, verb, json_string_value(json_object_get(call->json, "id")));
 }
 
 /* B10-11: to the original topic, for that group only. */

@@ -97,10 +97,10 @@ static void guard_setup(struct admin_guard *guard, const char *token)
 	}
 }
 
-static const struct admin_route look = {ADMIN_P, METHOD_GET, "/v1/status", NULL, "", ""};
-static const struct admin_route secret = {ADMIN_S, METHOD_GET, "/v1/config", NULL, "", ""};
-static const struct admin_route change = {ADMIN_M, METHOD_POST, "/v1/reload", NULL, "", ""};
-static const struct admin_route quit = {ADMIN_M, METHOD_POST, "/v1/quit", NULL, "", ""};
+static const struct admin_route look = {ADMIN_P, METHOD_GET, "/v1/status", NULL, "", "", ""};
+static const struct admin_route secret = {ADMIN_S, METHOD_GET, "/v1/config", NULL, "", "", ""};
+static const struct admin_route change = {ADMIN_M, METHOD_POST, "/v1/reload", NULL, "", "", ""};
+static const struct admin_route quit = {ADMIN_M, METHOD_POST, "/v1/quit", NULL, "", "", ""};
 
 static const struct {
 	enum admin_door door;

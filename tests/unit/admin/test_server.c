@@ -408,12 +408,50 @@ static void every_answer_is_guarded(void **state)
 
 static void bodies(void **state)
 {
+	/* AD-06: what is not understood is refused, so that no change is made by half. */
+	static const struct {
+		const char *line, *body;
+		int status;
+		const char *part;
+	} rows[] = {
+		{"POST /v1/reload", "", 200, "config_reload_page|||"},
+		{"POST /v1/reload", "{}", 200, "config_reload_page|||{}"},
+		{"POST /v1/reload", " {\"if_generation\":3,\"dry_run\":false} ", 200,
+			"config_reload"},
+		{"POST /v1/reload", "nonsense", 400, "PIL5400"},
+		{"POST /v1/reload", "{\"dry_run\":true}x", 400, "the body is no JSON object"},
+		{"POST /v1/reload", "[]", 400, "the body is no JSON object"},
+		{"POST /v1/reload", "true", 400, "the body is no JSON object"},
+		{"POST /v1/reload", "{\"dry\":true}", 400,
+			"unknown key of the body dry; known: dry_run"},
+		{"POST /v1/reload", "{\"dry_run\":\"yes\"}", 400, "not of its type: dry_run"},
+		{"POST /v1/reload", "{\"dry_run\":1}", 400, "not of its type: dry_run"},
+		{"POST /v1/reload", "{\"if_generation\":\"3\"}", 400, "not of its type: if_gen"},
+		{"POST /v1/reload", "{\"if_generation\":-1}", 400, "not of its type: if_gen"},
+		{"POST /v1/reload", "{\"if_generation\":1.0}", 400, "not of its type: if_gen"},
+		{"POST /v1/reload", "{\"dry_run\":null}", 400, "not of its type: dry_run"},
+		{"POST /v1/reload", "{\"dry_run\":true,\"dry_run\":false}", 400, "no JSON object"},
+		{"POST /v1/log/level", "{\"level\":\"warn\"}", 200, "status_log_level_page"},
+		{"POST /v1/log/level", "{\"level\":2}", 400, "not of its type: level"},
+		{"POST /v1/dlq/a/b/drop", "{\"id\":\"x\"}", 200, "topics_dlq_drop_page|a,b"},
+		{"POST /v1/dlq/a/b/drop", "{\"ids\":\"x\"}", 400, "known: id"},
+		{"POST /v1/raft/add", "{\"argument\":\"7\"}", 200, "raft_verb_page|add"},
+		{"POST /v1/quit", "{}", 200, "status_quit_page"},
+		{"POST /v1/quit", "{\"now\":true}", 400, "known: none"},
+		{"GET /livez", "x", 400, "the body is no JSON object"},
+		{"POST /v1/log/level", "{\"\xc3\xa9\\u001b[2J\":\"x\"}", 400,
+			"unknown key of the body \\u00E9\\u001B[2J"},
+	};
 	static uint8_t large[ADMIN_BODY_MAX + 1];
 	struct setting *setting = *state;
 
 	expect(ask(setting, ADMIN_UNIX, "POST /v1/reload", "content-type: application/json\r\n",
 		       SLICE("{\"dry_run\":true}")),
 		200, "|||{\"dry_run\":true}");
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		expect(ask(setting, ADMIN_UNIX, rows[i].line, "", slice_from_string(rows[i].body)),
+			rows[i].status, rows[i].part);
+	}
 	memset(large, 'x', sizeof large);
 	expect(ask(setting, ADMIN_UNIX, "POST /v1/reload", "", slice_make(large, sizeof large)),
 		413, "");
