@@ -223,6 +223,7 @@ static const char *metric_help(const char *name)
 		{"read_rounds_total", "Rounds that confirmed a read."},
 		{"renewals_total", "Renewals of sessions."},
 		{"expired_total", "Sessions that expired."},
+		{"peer_failures_total", "Connections to other replicas that failed (RT-06)."},
 		{"subscribers", "Streams that follow the state."},
 		{"role_stopped", "1: the replica stopped for good, see the log."},
 	};

@@ -105,12 +105,18 @@ void peers_knock(struct peers *peers, bool enabled)
 	(void)enabled;
 }
 
-void peers_send(struct peers *peers, uint64_t to, bool bulk, struct slice bytes)
+void peers_send(struct peers *peers, uint64_t to, enum peers_way way, struct slice bytes)
 {
 	(void)peers;
 	(void)to;
-	(void)bulk;
+	(void)way;
 	(void)bytes;
+}
+
+void peers_tick(struct peers *peers, uint64_t now_ms)
+{
+	(void)peers;
+	(void)now_ms;
 }
 
 bool peers_relay(struct peers *peers, uint64_t to, struct slice frame)
