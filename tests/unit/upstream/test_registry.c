@@ -11,8 +11,8 @@
 static void test_words(void **state)
 {
 	static const char *const words[] = {"ok", "invalid", "denied", "not_found", "taken",
-		"conflict", "quota", "retry_later", "no_quorum", "disk_full", "maybe",
-		"unavailable"};
+		"conflict", "not_caught_up", "quota", "retry_later", "no_quorum", "disk_full",
+		"maybe", "unavailable"};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
