@@ -16,9 +16,9 @@
 #include "raftreg/lease.h"
 #include "raftreg/peers.h"
 
-#define SNAPSHOT_RETRY_MS 60000 /* RS-14 */
-#define GOODBYE_MS	  150
-#define KEPT_BYTES	  (8u * 1024 * 1024)
+#define GOODBYE_MS	 150
+#define SPARE_RETRY_MS	 1000
+#define FULL_HANDOVER_MS 10000
 
 uint64_t node_now_ms(const struct raftreg_node *node)
 {
@@ -178,26 +178,6 @@ static void release_held(struct raftreg_node *node)
 	}
 }
 
-/* Adopts the staged state; what was under way belongs to a log that is gone. */
-static void install(struct raftreg_node *node, const struct raft_snapshot *snapshot)
-{
-	struct node_incoming *incoming = &node->incoming;
-
-	ASSERT(incoming->meta.snapshot.index == snapshot->index);
-	state_fini(&node->state);
-	state_init(&node->state, node->uuid);
-	if (state_load(&node->state, buf_slice(&incoming->state)) < 0 ||
-		node->state.applied != snapshot->index) {
-		node_stop_role(node, "an installed snapshot cannot be read");
-	}
-	buf_clear(&incoming->state);
-	node->conf = snapshot->conf;
-	node->applied_term = snapshot->term;
-	node->conf_changed = true;
-	node->leading = false;
-	fanout_reset(node->fanout);
-}
-
 /* Control is told; requests whose outcome went with the leadership are answered. */
 static void role_changed(struct raftreg_node *node, const struct raft_effects *effects)
 {
@@ -243,7 +223,7 @@ static void arm_deadline(struct raftreg_node *node, uint64_t deadline_ms)
 static void absorb(struct raftreg_node *node, const struct raft_effects *effects)
 {
 	if (effects->install) {
-		install(node, effects->install);
+		node_snapshot_install(node, effects->install);
 	}
 	if (effects->persist_seq > 0) {
 		submit(node, effects);
@@ -372,46 +352,6 @@ static void apply_committed(struct raftreg_node *node)
 	}
 }
 
-/* RS-13: some of the log stays behind a snapshot, so that a slow follower needs no transfer. */
-static uint64_t choose_compact_index(const struct raftreg_node *node)
-{
-	uint64_t index = node->state.applied;
-	uint64_t bytes = 0;
-
-	for (uint32_t kept = 0; kept < atomic_load(&node->kept_entries) && index > 0;
-		kept++, index--) {
-		const struct raft_entry *entry = raft_entry_at(node->raft, index);
-
-		bytes += entry && entry->payload ? entry->payload->length : 0;
-		if (!entry || bytes > KEPT_BYTES) {
-			break;
-		}
-	}
-	return index;
-}
-
-/* Serialised between two entries (RS-06); the writing is the background thread's. */
-static void maybe_snapshot(struct raftreg_node *node, bool force)
-{
-	struct snapfile_meta meta = {.epoch = node->epoch,
-		.snapshot = {.index = node->state.applied,
-			.term = node->applied_term,
-			.conf = node->conf}};
-	struct buf state;
-
-	if (node->snapshot_busy || node->state.applied == 0 || node->conf.voters.count == 0 ||
-		(!force && (store_log_bytes(node->store) < atomic_load(&node->snapshot_log_bytes) ||
-				   node_now_ms(node) < node->snapshot_retry_ms))) {
-		return;
-	}
-	memcpy(meta.uuid, node->uuid, sizeof meta.uuid);
-	buf_init(&state);
-	state_save(&node->state, &state);
-	node->snapshot_busy = true;
-	node->compact_index = choose_compact_index(node);
-	store_make_snapshot(node->store, &meta, &state, node->compact_index);
-}
-
 /* RR-03: what came by mail was stepped already; propose, apply, publish, then timers. */
 static void run_turn(struct task *task)
 {
@@ -424,7 +364,7 @@ static void run_turn(struct task *task)
 		node_request_turn(node);
 		apply_committed(node);
 		fanout_publish(node->fanout);
-		maybe_snapshot(node, false);
+		node_snapshot_turn(node);
 	}
 	if (node->conf_changed || node->known_changed) {
 		node->conf_changed = node->known_changed = false;
@@ -446,19 +386,37 @@ static void tick_leave(struct raftreg_node *node, uint64_t now_ms)
 {
 	bool leads = node_is_leader(node) && node->conf.voters.count > 1;
 
-	if (leads && now_ms < node->leave_until_ms) {
+	if (leads && now_ms < node->leave.until_ms) {
 		node_member_hand_over(node);
 		return;
 	}
-	node->leave_until_ms = 0;
-	if (now_ms < node->goodbye_ms) {
+	node->leave.until_ms = 0;
+	if (now_ms < node->leave.goodbye_ms) {
 		return;
 	}
-	if (node->goodbye_ms != 0) {
-		node->goodbye_ms = 0;
+	if (node->leave.goodbye_ms != 0) {
+		node->leave.goodbye_ms = 0;
 		fanout_close_all(node->fanout, "this replica stops");
 	}
-	atomic_store(&node->leaves_done, node->leaves_taken);
+	atomic_store(&node->leaves_done, node->leave.taken);
+}
+
+/* Leadership goes to a voter that may have space. It may come back, when all are full; then it is
+ * not passed round without a pause. */
+static void tick_space(struct raftreg_node *node, uint64_t now_ms)
+{
+	if (!node->space.full) {
+		return;
+	}
+	if (now_ms >= node->space.retry_ms) {
+		node->space.retry_ms = now_ms + SPARE_RETRY_MS;
+		store_prepare_spare(node->store);
+	}
+	if (node_is_leader(node) && node->conf.voters.count > 1 &&
+		now_ms >= node->space.handover_ms) {
+		node->space.handover_ms = now_ms + FULL_HANDOVER_MS;
+		node_member_hand_over(node);
+	}
 }
 
 /* Leases before requests: whoever renewed in this turn was already heard. */
@@ -473,6 +431,7 @@ static void on_tick(struct timer *timer)
 		node_member_tick(node, now);
 		fanout_tick(node->fanout, now);
 		peers_tick(node->peers, loop_now_ms(node->loop));
+		tick_space(node, now);
 		node_wake(node);
 	}
 	tick_leave(node, now);
@@ -495,63 +454,17 @@ static void on_persisted(void *owner, uint64_t seq)
 	(void)node_step(node, &event);
 }
 
-/* One that could not be written is no reason to stop: the log still has everything (RS-14). */
-static void on_snapshot(void *owner, const struct raft_snapshot *snapshot, uint64_t bytes)
-{
-	struct raftreg_node *node = owner;
-	struct raft_event event = {.kind = RAFT_SNAPSHOT_MADE};
-
-	node->snapshot_busy = false;
-	if (snapshot->index == 0) {
-		node->snapshot_retry_ms = node_now_ms(node) + SNAPSHOT_RETRY_MS;
-		log_event(LOG_LEVEL_WARN, "raftreg", 2101, "a snapshot could not be written", NULL,
-			0);
-		return;
-	}
-	node->snapshot_bytes = bytes;
-	event.u.snapshot_made.snapshot = *snapshot;
-	event.u.snapshot_made.compact_index = node->compact_index;
-	(void)node_step(node, &event);
-}
-
-/* RT-08: whatever does not fit is started over by the leader, from offset 0. */
-static void drop_incoming(struct raftreg_node *node)
-{
-	buf_clear(&node->incoming.file);
-	buf_clear(&node->incoming.state);
-	node->incoming.staging = false;
-	node->incoming.from = 0;
-}
-
-/* RM-19: only now may the core see it. */
-static void on_staged(void *owner, uint64_t token, bool ok)
-{
-	struct raftreg_node *node = owner;
-	struct node_incoming *incoming = &node->incoming;
-	struct raft_message message = {.kind = RAFT_SNAPSHOT,
-		.from = incoming->from,
-		.to = node->self.id,
-		.term = incoming->term,
-		.index = incoming->index,
-		.log_term = incoming->log_term,
-		.snapshot = &incoming->meta.snapshot};
-	struct raft_event event = {.kind = RAFT_RECEIVE, .u.receive = &message};
-
-	if (!incoming->staging || incoming->token != token) {
-		return;
-	}
-	if (ok) {
-		(void)node_step(node, &event); /* RM-19: complete, verified, durable */
-	}
-	drop_incoming(node);
-}
-
-/* An empty file tells the peer's transfer that there is nothing to send. */
-static void on_loaded(void *owner, uint64_t token, struct slice file)
+/* RS-14. What is left of the current segment is for votes, truncations and what is under way. */
+static void on_space(void *owner, bool full)
 {
 	struct raftreg_node *node = owner;
 
-	peers_loaded(node->peers, token, file);
+	node->space.full = full;
+	node->space.retry_ms = node_now_ms(node) + SPARE_RETRY_MS;
+	log_event(full ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, "raftreg", full ? 2101 : 0,
+		full ? "no space for the next segment of the log: nothing is accepted"
+		     : "there is space for the log again",
+		NULL, 0);
 }
 
 /* RS-15: the first error of vote, log or directory. There is no second one. */
@@ -566,50 +479,8 @@ static void on_failed(void *owner, int error, const char *what)
 	node_stop_role(node, reason);
 }
 
-const struct store_events node_store_events = {
-	on_persisted, on_snapshot, on_staged, on_loaded, on_failed};
-
-/* RT-08: chunks of one transfer in order; anything else starts over. Memory is bounded by the
- * size of a state. */
-static void receive_chunk(struct raftreg_node *node, const struct wire_chunk *chunk)
-{
-	struct node_incoming *incoming = &node->incoming;
-
-	if (incoming->staging || chunk->total > node->settings.state_bytes_max * 2 ||
-		chunk->term < node->now.term || chunk->index <= node->state.applied) {
-		return;
-	}
-	if (chunk->offset == 0) {
-		drop_incoming(node);
-		incoming->from = chunk->from;
-		incoming->term = chunk->term;
-		incoming->index = chunk->index;
-		incoming->log_term = chunk->log_term;
-		incoming->total = chunk->total;
-	}
-	if (incoming->from != chunk->from || incoming->term != chunk->term ||
-		incoming->index != chunk->index || incoming->total != chunk->total ||
-		incoming->file.size != chunk->offset) {
-		drop_incoming(node);
-		return;
-	}
-	buf_append_slice(&incoming->file, chunk->bytes);
-	if (incoming->file.size < incoming->total) {
-		return;
-	}
-	if (snapfile_parse(buf_slice(&incoming->file), &incoming->meta, &incoming->state) < 0 ||
-		memcmp(incoming->meta.uuid, node->uuid, 16) != 0 ||
-		incoming->meta.snapshot.index != incoming->index ||
-		incoming->meta.snapshot.term != incoming->log_term) {
-		log_event(
-			LOG_LEVEL_WARN, "raftreg", 2103, "a received snapshot is damaged", NULL, 0);
-		drop_incoming(node);
-		return;
-	}
-	incoming->staging = true;
-	incoming->token++;
-	store_stage(node->store, incoming->token, &incoming->meta.snapshot, &incoming->file);
-}
+const struct store_events node_store_events = {on_persisted, node_snapshot_made,
+	node_snapshot_staged, node_snapshot_loaded, on_space, on_failed};
 
 /* RT-03, RI-06. The flag is durable before the next Hello says it. */
 void node_lost_entries(struct raftreg_node *node)
@@ -671,7 +542,7 @@ void node_receive(struct raftreg_node *node, struct slice bytes, uint64_t from)
 				0);
 		} else if (is_breach(node, &message)) {
 			node_lost_entries(node);
-		} else {
+		} else if (!node->space.full || message.entry_count == 0) { /* RS-14 */
 			(void)node_step(node, &event);
 			note_handover(node, &message);
 		}
@@ -680,7 +551,7 @@ void node_receive(struct raftreg_node *node, struct slice bytes, uint64_t from)
 	case WIRE_CHUNK:
 		if (wire_get_chunk(inner, &chunk) == 0 && chunk.tag == tag && chunk.from == from &&
 			chunk.to == node->self.id) {
-			receive_chunk(node, &chunk);
+			node_snapshot_chunk(node, &chunk);
 		}
 		return;
 	case WIRE_HELLO:
@@ -693,10 +564,10 @@ void node_leave(struct raftreg_node *node, bool last)
 {
 	uint64_t now = node_now_ms(node);
 
-	node->leaves_taken++;
-	node->leave_until_ms = now + 2 * (uint64_t)node->settings.election_ms;
-	if (last && node->goodbye_ms == 0) {
-		node->goodbye_ms = now + GOODBYE_MS;
+	node->leave.taken++;
+	node->leave.until_ms = now + 2 * (uint64_t)node->settings.election_ms;
+	if (last && node->leave.goodbye_ms == 0) {
+		node->leave.goodbye_ms = now + GOODBYE_MS;
 	}
 	tick_leave(node, now);
 }

@@ -97,14 +97,12 @@ struct raftreg_node {
 		snapshot_log_bytes;    /* log written since the last one that asks for a new one */
 	_Atomic uint32_t kept_entries; /* of the log behind a snapshot, at most */
 	uint64_t snapshot_bytes;       /* size of the last one */
-	bool snapshot_busy;
+	bool snapshot_busy, snapshot_wanted; /* wanted: the last one was set aside (RS-14) */
 	uint64_t snapshot_retry_ms;
+	struct node_space space;
 	uint64_t compact_index;
 
-	/* RB-05: this process leaves soon. Until leave_until_ms it tries to hand leadership over,
-	 * at goodbye_ms it ends the sessions; 0: nothing to do. */
-	uint64_t leave_until_ms, goodbye_ms;
-	unsigned leaves_taken;
+	struct node_leave leave;
 	uint64_t started_ms;
 
 	/* Read by other threads. */

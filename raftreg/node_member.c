@@ -342,6 +342,9 @@ void node_member_tick(struct raftreg_node *node, uint64_t now_ms)
 		}
 		return;
 	}
+	if (node->space.full) {
+		return; /* RS-14: a change is a proposal too */
+	}
 	admit(node, now_ms);
 	if (node_is_leader(node) && node->leading) {
 		promote(node, now_ms);

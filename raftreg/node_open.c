@@ -266,6 +266,8 @@ static void *run_thread(void *context)
  * end. */
 static void destroy_node(struct raftreg_node *node)
 {
+	/* Answers of the disk still come in those turns: they step nothing and arm nothing. */
+	atomic_store(&node->role_stopped, true);
 	node_clear(node);
 	if (node->peers) {
 		peers_close(node->peers);

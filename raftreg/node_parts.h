@@ -9,6 +9,7 @@
 
 struct raftreg_node;
 struct registry_result;
+struct wire_chunk;
 struct wire_hello;
 
 /* node_request.c */
@@ -38,6 +39,15 @@ enum raft_refusal node_member_add(
 void node_member_hand_over(struct raftreg_node *node);
 void node_member_command(struct raftreg_node *node, const char *verb, const char *argument,
 	struct registry_result *ret_result);
+
+/* node_snapshot.c */
+void node_snapshot_turn(struct raftreg_node *node); /* makes one when it is time */
+void node_snapshot_install(struct raftreg_node *node, const struct raft_snapshot *snapshot);
+void node_snapshot_chunk(struct raftreg_node *node, const struct wire_chunk *chunk);
+/* Of the store. */
+void node_snapshot_made(void *owner, const struct raft_snapshot *snapshot, uint64_t bytes);
+void node_snapshot_staged(void *owner, uint64_t token, bool ok);
+void node_snapshot_loaded(void *owner, uint64_t token, struct slice file, bool damaged);
 
 /* node_status.c */
 void node_status_json(const struct raftreg_node *node, struct buf *ret_json);

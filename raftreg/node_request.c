@@ -459,6 +459,10 @@ static void decide(struct gather *gather, struct node_request *request)
 	request->result = state_check(&node->state, &request->frame);
 	switch (request->result.code) {
 	case CODE_OK:
+		if (node->space.full) { /* RS-14 */
+			reply_code(node, request, CODE_DISK_FULL, NULL);
+			break;
+		}
 		if (node->state.bytes > node->settings.state_bytes_max &&
 			request->frame.kind != PACKET_CLOSE) {
 			reply_code(node, request, CODE_QUOTA, "state_bytes_max");
@@ -719,6 +723,9 @@ bool node_request_propose(struct raftreg_node *node, struct slice command)
 	enum raft_refusal refusal;
 	struct buf bytes;
 
+	if (node->space.full) {
+		return false; /* RS-14 */
+	}
 	buf_init(&bytes);
 	state_begin_entry(&bytes, clock_wall_ms());
 	state_add_command(&bytes, command);

@@ -123,13 +123,15 @@ void node_status_json(const struct raftreg_node *node, struct buf *ret_json)
 	put_leader(node, ret_json);
 	buf_appendf(ret_json,
 		",\"commit\":%llu,\"applied\":%llu,\"first_index\":%llu,\"last_index\":%llu,"
-		"\"snapshot_index\":%llu,\"uncertain\":%s,\"sessions\":%zu,\"log_bytes\":%llu,"
+		"\"snapshot_index\":%llu,\"uncertain\":%s,\"disk_full\":%s,\"sessions\":%zu,\"log_"
+		"bytes\":%llu,"
 		"\"syncs\":%llu,\"sync_max_us\":%llu,\"peers\":[",
 		(unsigned long long)status->commit_index, (unsigned long long)node->state.applied,
 		(unsigned long long)status->first_index, (unsigned long long)status->last_index,
 		(unsigned long long)status->snapshot_index, status->uncertain ? "true" : "false",
-		node->state.sessions.count, (unsigned long long)figures.log_bytes,
-		(unsigned long long)figures.syncs, (unsigned long long)figures.sync_us_max);
+		node->space.full ? "true" : "false", node->state.sessions.count,
+		(unsigned long long)figures.log_bytes, (unsigned long long)figures.syncs,
+		(unsigned long long)figures.sync_us_max);
 	for (size_t i = 0; i < node->state.replica_count; i++) {
 		buf_append_string(ret_json, first ? "" : ",");
 		put_peer(node, status, &node->state.replicas[i], ret_json);

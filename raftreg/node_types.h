@@ -78,6 +78,19 @@ struct node_held { /* a message that waits for its sequence to be durable */
 	struct buf bytes;
 };
 
+/* RS-14: no room for a spare segment; when to look again, and to hand over again. */
+struct node_space {
+	bool full;
+	uint64_t retry_ms, handover_ms;
+};
+
+/* RB-05: this process leaves soon. Until until_ms it tries to hand leadership over, at goodbye_ms
+ * it ends the sessions; 0: nothing to do. */
+struct node_leave {
+	uint64_t until_ms, goodbye_ms;
+	unsigned taken; /* how often control asked */
+};
+
 struct node_candidate { /* RB-03: knocks, but is no member yet */
 	struct state_replica replica;
 	uint64_t seen_ms;

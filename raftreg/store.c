@@ -28,11 +28,12 @@ struct answer {
 		ANSWER_SNAPSHOT,
 		ANSWER_STAGED,
 		ANSWER_LOADED,
+		ANSWER_SPACE,
 		ANSWER_FAILED
 	} kind;
 	uint64_t number; /* sequence, token or bytes */
 	struct raft_snapshot snapshot;
-	bool ok;	  /* staged */
+	bool ok;	  /* staged; loaded: not damaged; space: there is some */
 	int error;	  /* failed: negative errno */
 	const char *what; /* failed: static text */
 	struct buf file;  /* loaded */
@@ -77,7 +78,11 @@ static void deliver_answer(struct mail *mail)
 			events->on_staged(store->owner, answer->number, answer->ok);
 			break;
 		case ANSWER_LOADED:
-			events->on_loaded(store->owner, answer->number, buf_slice(&answer->file));
+			events->on_loaded(store->owner, answer->number, buf_slice(&answer->file),
+				!answer->ok);
+			break;
+		case ANSWER_SPACE:
+			events->on_space(store->owner, !answer->ok);
 			break;
 		case ANSWER_FAILED:
 			events->on_failed(store->owner, answer->error, answer->what);
@@ -334,7 +339,8 @@ int store_publish(struct store *store, const struct raft_snapshot *snapshot, uin
 	char name[SNAPFILE_NAME_SIZE];
 	int result;
 
-	if (snapshot->index <= store->snapshot_index) {
+	if (snapshot->index < store->snapshot_index ||
+		(snapshot->index == store->snapshot_index && !atomic_load(&store->snapshot_bad))) {
 		return 0; /* an installed one overtook it */
 	}
 	snapfile_name(snapshot->index, snapshot->term, name);
@@ -350,6 +356,7 @@ int store_publish(struct store *store, const struct raft_snapshot *snapshot, uin
 	result = result ? result : store_drop_old_snapshots(store);
 	store->wal.bytes = 0;
 	atomic_store(&store->log_bytes, 0);
+	atomic_store(&store->snapshot_bad, false);
 	return result;
 }
 
@@ -412,22 +419,66 @@ static void run_stage(struct job *job)
 	free_job(job);
 }
 
-/* An empty answer says that it could not be read; the transfer then fails and is tried again. */
+/* Checked before it travels: the receiver would only find the damage again and again. */
+static int load_snapshot(struct store *store, const char *name, struct buf *ret_file)
+{
+	struct snapfile_meta meta;
+	struct buf state;
+	uint8_t *data = NULL;
+	size_t size = 0;
+	int result = disk_load_file(store->disk, name, (size_t)STORE_FILE_MAX, &data, &size);
+
+	if (result < 0) {
+		return result;
+	}
+	buf_init(&state);
+	result = snapfile_parse(slice_make(data, size), &meta, &state);
+	if (result == 0) {
+		buf_append(ret_file, data, size);
+	}
+	buf_fini(&state);
+	free(data);
+	return result;
+}
+
+/* An empty answer: the transfer fails and is tried again. RS-14: one that is there but cannot be
+ * read is set aside, so that the next start does not rely on it either. */
 static void run_load(struct job *job)
 {
 	struct store *store = job->store;
 	struct answer *answer = answer_create(store, ANSWER_LOADED);
 	char name[SNAPFILE_NAME_SIZE];
-	uint8_t *data = NULL;
-	size_t size = 0;
+	char bad[SNAPFILE_NAME_SIZE + 8];
+	int result;
 
 	answer->number = job->token;
 	snapfile_name(job->meta.snapshot.index, job->meta.snapshot.term, name);
-	if (disk_load_file(store->disk, name, (size_t)STORE_FILE_MAX, &data, &size) == 0) {
-		buf_append(&answer->file, data, size);
-		free(data);
+	result = load_snapshot(store, name, &answer->file);
+	answer->ok = result == 0 || result == -ENOENT;
+	if (!answer->ok) {
+		(void)snprintf(bad, sizeof bad, "%s.bad", name);
+		(void)store->disk->ops->rename(store->disk, name, bad);
+		atomic_fetch_add(&store->corruptions, 1);
+		atomic_store(&store->snapshot_bad, true);
 	}
 	post_answer(answer);
+	free_job(job);
+}
+
+/* RS-14. Only a change is told; other errors come again when a segment must be begun, and count
+ * then (RS-15). */
+static void run_spare(struct job *job)
+{
+	struct store *store = job->store;
+	int result = wal_prepare_spare(&store->wal);
+	bool full = result == -ENOSPC || result == -EDQUOT;
+	struct answer *answer;
+
+	if (atomic_exchange(&store->full, full) != full) {
+		answer = answer_create(store, ANSWER_SPACE);
+		answer->ok = !full;
+		post_answer(answer);
+	}
 	free_job(job);
 }
 
@@ -447,9 +498,7 @@ static void deliver_job(struct mail *mail)
 		run_load(job);
 		break;
 	case JOB_SPARE:
-		/* Without one the disk thread makes it when needed, and reports what fails. */
-		(void)wal_prepare_spare(&job->store->wal);
-		free_job(job);
+		run_spare(job);
 		break;
 	}
 }
@@ -504,6 +553,13 @@ void store_load(struct store *store, uint64_t token, uint64_t index, uint64_t te
 	job->meta.snapshot.index = index;
 	job->meta.snapshot.term = term;
 	(void)mailbox_post(store->background_box, &job->mail);
+}
+
+/* The disk thread asks for one by itself, but only once for each that it took. */
+void store_prepare_spare(struct store *store)
+{
+	ASSERT(store->running);
+	(void)mailbox_post(store->background_box, &job_create(store, JOB_SPARE)->mail);
 }
 
 static void deliver_wake(struct mail *mail)
@@ -581,6 +637,9 @@ int store_start(
 		return -EAGAIN;
 	}
 	store->running = true;
+	if (store->wal.count > 0) {
+		store_prepare_spare(store);
+	}
 	return 0;
 }
 

@@ -51,8 +51,11 @@ struct store_events {
 	void (*on_snapshot)(void *owner, const struct raft_snapshot *snapshot, uint64_t bytes);
 	/* A received snapshot is durable (or not). */
 	void (*on_staged)(void *owner, uint64_t token, bool ok);
-	/* The file that was asked for; empty: it is not there. Borrowed. */
-	void (*on_loaded)(void *owner, uint64_t token, struct slice file);
+	/* The file that was asked for, borrowed. Empty: it is not there, or (damaged) it could not
+	 * be read and was set aside: another is to be made (RS-14). */
+	void (*on_loaded)(void *owner, uint64_t token, struct slice file, bool damaged);
+	/* RS-14: there is no room for a spare segment; there is again. */
+	void (*on_space)(void *owner, bool full);
 	void (*on_failed)(void *owner, int error, const char *what); /* once (RS-16) */
 };
 int store_start(
@@ -88,6 +91,8 @@ void store_make_snapshot(struct store *store, const struct snapfile_meta *meta, 
  * force; an install with the same (index, term) adopts it. `file` is taken over. */
 void store_stage(struct store *store, uint64_t token, const struct raft_snapshot *snapshot,
 	struct buf *file);
+/* Tries again to make the spare segment; on_space says when it is there. */
+void store_prepare_spare(struct store *store);
 /* For a peer that needs what the log no longer has (RM-09). */
 void store_load(struct store *store, uint64_t token, uint64_t index, uint64_t term);
 

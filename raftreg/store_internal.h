@@ -29,6 +29,8 @@ struct store {
 	/* Set once and never cleared. failed: RS-15, nothing is written any more. */
 	_Atomic bool stopping;
 	_Atomic bool failed;
+	_Atomic bool full;	   /* RS-14: no room for the spare */
+	_Atomic bool snapshot_bad; /* the current one was set aside: its index may come again */
 
 	struct store_batch **gathered; /* of the disk thread: wait for one sync */
 	size_t gathered_count, gathered_capacity;

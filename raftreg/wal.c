@@ -161,6 +161,8 @@ static int make_spare(struct wal *wal)
 	(void)disk->ops->close(disk, file);
 	if (result == 0) {
 		atomic_store(&wal->spare, true);
+	} else {
+		(void)disk->ops->unlink(disk, WAL_SPARE); /* half of one only takes space away */
 	}
 	return result;
 }

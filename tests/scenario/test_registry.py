@@ -275,6 +275,75 @@ def test_a_follower_from_a_backup(mesh, tmp_path):
     assert cluster.services(victim).get("orders") == 1
 
 
+@pytest.fixture
+def small_disk(mesh):
+    """tight(one, size): the data directory of a sidecar that is not running lies on a file system of that size, with
+    what it held before; wide(one): there is room again."""
+    mounted = []
+
+    def tight(one, size):
+        path = one.config["process"]["data_dir"]
+        os.makedirs(path, exist_ok=True)
+        saved = path + ".saved"
+        shutil.copytree(path, saved, ignore=shutil.ignore_patterns("*.tmp"))
+        made = subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0700,size=%s" % size, "tmpfs", path], capture_output=True)
+        if made.returncode != 0:
+            pytest.skip("no file systems can be mounted here: %s" % made.stderr.decode().strip())
+        mounted.append(path)
+        shutil.copytree(saved, path, dirs_exist_ok=True)
+
+    def wide(one):
+        subprocess.run(["mount", "-o", "remount,size=200m", one.config["process"]["data_dir"]], check=True)
+
+    yield tight, wide
+    for one in mesh.sidecars:
+        if one.process and one.process.poll() is None:
+            one.kill()
+    for path in mounted:
+        subprocess.run(["umount", "-l", path], check=True)
+
+
+def test_no_room_for_the_log(mesh, small_disk):
+    """RS-14: a voter without room for the next segment refuses registrations and goes on living; with room it takes
+    them again."""
+    tight, wide = small_disk
+    only = mesh.sidecar("voter-0", start=False, config={"registry": {"kind": None, "role": "voter", "bootstrap": "alone"}})
+    tight(only, "24m")
+    only.start()
+    wait_for(lambda: cluster.raft(only)["disk_full"] is True, "it says so")
+    app = mesh.app(name="orders")
+    one = cluster.member(mesh, "orders", [only], app=app.port, start=False)
+    one.start(ready=False)
+    wait_for(lambda: one.status()["phase"] == "registering", "it tries")
+    assert "orders" not in cluster.services(only)
+    wide(only)
+    wait_for(lambda: cluster.raft(only)["disk_full"] is False, "it looked again")
+    one.wait_ready()
+    assert cluster.services(only).get("orders") == 1
+
+
+def test_a_leader_without_room_hands_over(mesh, small_disk):
+    """RS-14: and a follower without room votes and lags, but is no obstacle."""
+    tight, wide = small_disk
+    found = cluster.voters(mesh)
+    leader = cluster.leader(found)
+    full = [one for one in found if one is not leader][0]
+    full.kill()
+    tight(full, "24m")
+    full.start()
+    wait_for(lambda: cluster.raft(full)["disk_full"] is True, "it says so")
+    identity = next(peer["id"] for peer in cluster.raft(full)["peers"] if peer["contact"] == "self")
+    wait_for(lambda: cluster.leader(found).cli("raft", "transfer", identity).returncode == 0 or cluster.leader(found) is full,
+             "leadership goes to it")
+    wait_for(lambda: "leadership is handed over" in full.stderr(), "it does not keep it")
+    wait_for(lambda: cluster.leader(found) is not full, "another one leads")
+    app = mesh.app(name="orders")
+    cluster.member(mesh, "orders", found, app=app.port)
+    wide(full)
+    wait_for(lambda: cluster.services(full).get("orders") == 1, "it caught up once it had room")
+    assert cluster.raft(full)["disk_full"] is False
+
+
 def test_transfer_by_hand(mesh):
     found = cluster.voters(mesh)
     old = cluster.leader(found)
