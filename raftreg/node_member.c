@@ -226,15 +226,13 @@ static void admit(struct raftreg_node *node, uint64_t now_ms)
 	}
 }
 
-/* RB-03: every heartbeat of the last 10 E was answered within E. Without an answer in this term
- * heard_ms is 0, which is long ago. */
+/* RB-03: every heartbeat of the last 10 E was answered within E. */
 static bool is_steady(
 	const struct raftreg_node *node, const struct raft_peer_status *peer, uint64_t now_ms)
 {
-	uint64_t election_ms = node->settings.election_ms;
-
-	return peer->state == RAFT_REPLICATE && now_ms < peer->heard_ms + election_ms &&
-	       now_ms >= peer->steady_ms + CAUGHT_UP_ELECTIONS * election_ms;
+	return peer->state == RAFT_REPLICATE && peer->heard_ms > 0 &&
+	       now_ms >=
+		       peer->steady_ms + CAUGHT_UP_ELECTIONS * (uint64_t)node->settings.election_ms;
 }
 
 /* Learners that were started as voters and are steady; of them those that have `commit`. */

@@ -308,8 +308,12 @@ void append_broadcast_heartbeat(struct raft *raft)
 		if (peer->id == raft->options.id) {
 			continue;
 		}
-		if (raft->now_ms - peer->heard_ms >= raft->options.election_ms) {
-			peer->steady_ms = raft->now_ms; /* RB-03: its good time begins anew */
+		/* RB-03: only a heartbeat that was sent can be unanswered; that this side was late
+		 * is no fault of the peer's. */
+		if (peer->heard_ms >= peer->asked_ms) {
+			peer->asked_ms = raft->now_ms;
+		} else if (raft->now_ms - peer->asked_ms >= raft->options.election_ms) {
+			peer->steady_ms = raft->now_ms;
 		}
 		raft_send(raft, (struct raft_message){.kind = RAFT_HEARTBEAT,
 					.to = peer->id,

@@ -18,10 +18,12 @@ struct raft_progress {
 	uint64_t id;
 	enum raft_progress_state state;
 	uint64_t match, next;
-	uint64_t pending;	      /* Snapshot: its index, else 0 */
-	uint64_t sent_commit;	      /* highest commit told to it */
-	uint64_t read_ack;	      /* highest read position it echoed (RM-16) */
-	uint64_t heard_ms, steady_ms; /* steady: no heartbeat since then found it silent for E */
+	uint64_t pending;     /* Snapshot: its index, else 0 */
+	uint64_t sent_commit; /* highest commit told to it */
+	uint64_t read_ack;    /* highest read position it echoed (RM-16) */
+	uint64_t heard_ms;    /* last response; 0: none in this term */
+	uint64_t asked_ms;    /* the oldest heartbeat that may be unanswered */
+	uint64_t steady_ms;   /* since then none was unanswered for E (RB-03) */
 	bool paused, active;
 	enum quorum_ballot ballot;
 	struct raft_inflight *inflight; /* a ring of inflight_messages_max */

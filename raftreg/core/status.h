@@ -17,7 +17,7 @@ struct raft_peer_status {
 	uint64_t match, next, pending_snapshot, inflight_bytes;
 	uint32_t inflight_messages;
 	uint64_t heard_ms;  /* time of its last response; 0: never in this term */
-	uint64_t steady_ms; /* since then no heartbeat found it silent for E (RB-03) */
+	uint64_t steady_ms; /* since then no heartbeat was unanswered for E (RB-03) */
 };
 
 struct raft_status {

@@ -523,9 +523,38 @@ static void test_message_order(void **state)
 	cluster_destroy(cluster);
 }
 
+/* RB-03: a heartbeat unanswered for E ends the good time of a peer; a late leader does not. */
+static void test_steady_peers(void **state)
+{
+	struct cluster *cluster = cluster_create(3, 0);
+	struct raft_status status;
+	uint64_t begin;
+
+	(void)state;
+	assert_int_equal(cluster_campaign(cluster, 1), RAFT_OK);
+	cluster_deliver(cluster);
+	begin = cluster->now_ms;
+	for (int i = 0; i < 50; i++) {
+		cluster_pass(cluster, 10);
+		cluster_deliver(cluster);
+	}
+	status = cluster_status(cluster, 1);
+	assert_int_equal(cluster_peer(&status, 2)->steady_ms, begin);
+	cluster->cut[1][3] = true; /* 3 hears nothing any more, 2 goes on */
+	for (int i = 0; i < 15; i++) {
+		cluster_pass(cluster, 10);
+		cluster_deliver(cluster);
+	}
+	status = cluster_status(cluster, 1);
+	assert_int_equal(cluster_peer(&status, 2)->steady_ms, begin);
+	assert_int_equal(cluster_peer(&status, 3)->steady_ms, cluster->now_ms);
+	cluster_destroy(cluster);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_steady_peers),
 		cmocka_unit_test(test_follower_table),
 		cmocka_unit_test(test_probing),
 		cmocka_unit_test(test_probe_pauses),
