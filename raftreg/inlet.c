@@ -108,6 +108,9 @@ static bool outlives(const struct inlet *inlet, const struct wire_hello *hello)
 		gate_each(node_gate(inlet->node), find_lives, &lives);
 		if (lives.older) {
 			refuse(lives.older->owner, INLET_ABORTED, "a newer start of this replica");
+			if (inlet->node->incoming.from == hello->self.id) {
+				node_snapshot_forget(inlet->node);
+			}
 		}
 	} while (lives.older);
 	return !lives.newer;

@@ -237,6 +237,9 @@ static void absorb(struct raftreg_node *node, const struct raft_effects *effects
 	if (effects->role != node->now.role || effects->leader != node->now.leader) {
 		role_changed(node, effects);
 	}
+	if (effects->term != node->now.term && effects->term != node->incoming.term) {
+		node_snapshot_forget(node);
+	}
 	node->now = *effects;
 	arm_deadline(node, effects->deadline_ms);
 	if (effects->apply_index > node->state.applied) {

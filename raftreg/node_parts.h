@@ -44,6 +44,7 @@ void node_member_command(struct raftreg_node *node, const char *verb, const char
 void node_snapshot_turn(struct raftreg_node *node); /* makes one when it is time */
 void node_snapshot_install(struct raftreg_node *node, const struct raft_snapshot *snapshot);
 void node_snapshot_chunk(struct raftreg_node *node, const struct wire_chunk *chunk);
+void node_snapshot_forget(struct raftreg_node *node); /* what arrived so far (RT-08) */
 /* Of the store. */
 void node_snapshot_made(void *owner, const struct raft_snapshot *snapshot, uint64_t bytes);
 void node_snapshot_staged(void *owner, uint64_t token, bool ok);

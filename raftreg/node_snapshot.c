@@ -1,8 +1,9 @@
 /*
  * Snapshots of a replica: made between two entries, received in chunks, adopted when the core says
  * so (registry.md RM-19, RS-05, RS-06, RS-12..RS-14, RT-08). The bytes are the store's to write and
- * to read; here is decided when, and what comes of it. Sending is in peers.c.
+ * to read; here is decided when, and what comes of it. Sending is in peers_snapshot.c.
  */
+#include "base/crc32c.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "raftreg/fanout.h"
@@ -73,7 +74,7 @@ void node_snapshot_made(void *owner, const struct raft_snapshot *snapshot, uint6
 	(void)node_step(node, &event);
 }
 
-/* RT-08: whatever does not fit is started over by the leader, from offset 0. */
+/* RT-08: the leader learns of it by the answer to its next question. */
 static void drop_incoming(struct raftreg_node *node)
 {
 	buf_clear(&node->incoming.file);
@@ -119,17 +120,35 @@ void node_snapshot_loaded(void *owner, uint64_t token, struct slice file, bool d
 	peers_loaded(node->peers, token, file);
 }
 
-/* RT-08: chunks of one transfer in order; anything else starts over. Memory is bounded by the
- * size of a state. */
-void node_snapshot_chunk(struct raftreg_node *node, const struct wire_chunk *chunk)
+/* Over the control lane: an empty chunk that says how much is here. */
+static void answer_offset(
+	struct raftreg_node *node, const struct wire_chunk *question, uint64_t offset)
+{
+	struct wire_chunk answer = *question;
+	struct buf bytes;
+
+	answer.from = node->self.id;
+	answer.to = question->from;
+	answer.offset = offset;
+	buf_init(&bytes);
+	wire_put_chunk(&answer, &bytes);
+	peers_send(node->peers, question->from, PEERS_CONTROL, buf_slice(&bytes));
+	buf_fini(&bytes);
+}
+
+/* The file of the same leader, term and snapshot goes on where it broke; any other one begins
+ * anew. What is not needed any more, or lies on its way to the disk, is whole. */
+static void begin_transfer(struct raftreg_node *node, const struct wire_chunk *chunk)
 {
 	struct node_incoming *incoming = &node->incoming;
 
-	if (incoming->staging || chunk->total > node->settings.state_bytes_max * 2 ||
-		chunk->term < node->now.term || chunk->index <= node->state.applied) {
+	if (chunk->index <= node->state.applied || incoming->staging) {
+		answer_offset(node, chunk, chunk->total);
 		return;
 	}
-	if (chunk->offset == 0) {
+	if (incoming->from != chunk->from || incoming->term != chunk->term ||
+		incoming->index != chunk->index || incoming->log_term != chunk->log_term ||
+		incoming->total != chunk->total) {
 		drop_incoming(node);
 		incoming->from = chunk->from;
 		incoming->term = chunk->term;
@@ -137,16 +156,15 @@ void node_snapshot_chunk(struct raftreg_node *node, const struct wire_chunk *chu
 		incoming->log_term = chunk->log_term;
 		incoming->total = chunk->total;
 	}
-	if (incoming->from != chunk->from || incoming->term != chunk->term ||
-		incoming->index != chunk->index || incoming->total != chunk->total ||
-		incoming->file.size != chunk->offset) {
-		drop_incoming(node);
-		return;
-	}
-	buf_append_slice(&incoming->file, chunk->bytes);
-	if (incoming->file.size < incoming->total) {
-		return;
-	}
+	incoming->transfer = chunk->transfer;
+	answer_offset(node, chunk, incoming->file.size);
+}
+
+/* Every byte is here: checked as a whole before it is written (RM-19). */
+static void finish_transfer(struct raftreg_node *node)
+{
+	struct node_incoming *incoming = &node->incoming;
+
 	if (snapfile_parse(buf_slice(&incoming->file), &incoming->meta, &incoming->state) < 0 ||
 		memcmp(incoming->meta.uuid, node->uuid, 16) != 0 ||
 		incoming->meta.snapshot.index != incoming->index ||
@@ -159,6 +177,45 @@ void node_snapshot_chunk(struct raftreg_node *node, const struct wire_chunk *chu
 	incoming->staging = true;
 	incoming->token++;
 	store_stage(node->store, incoming->token, &incoming->meta.snapshot, &incoming->file);
+}
+
+/* RT-08: chunks of one transfer in order. Memory is bounded by the size of a state. */
+void node_snapshot_chunk(struct raftreg_node *node, const struct wire_chunk *chunk)
+{
+	struct node_incoming *incoming = &node->incoming;
+
+	if (chunk->bytes.size == 0 && peers_snapshot_answered(node->peers, chunk)) {
+		return;
+	}
+	if (chunk->total > node->settings.state_bytes_max * 2 || chunk->term < node->now.term) {
+		return;
+	}
+	if (chunk->bytes.size == 0) {
+		begin_transfer(node, chunk);
+		return;
+	}
+	if (incoming->staging || incoming->from != chunk->from ||
+		incoming->transfer != chunk->transfer || incoming->term != chunk->term) {
+		return; /* late, of another transfer */
+	}
+	if (incoming->file.size != chunk->offset || incoming->total != chunk->total ||
+		chunk->crc != crc32c(0, chunk->bytes.data, chunk->bytes.size)) {
+		drop_incoming(node);
+		return;
+	}
+	buf_append_slice(&incoming->file, chunk->bytes);
+	if (incoming->file.size == incoming->total) {
+		finish_transfer(node);
+	}
+}
+
+/* Another term, or another life of the one that sent it. What lies on its way to the disk is
+ * whole, and the core judges it. */
+void node_snapshot_forget(struct raftreg_node *node)
+{
+	if (!node->incoming.staging) {
+		drop_incoming(node);
+	}
 }
 
 /* Adopts the staged state; what was under way belongs to a log that is gone. */

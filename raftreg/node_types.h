@@ -97,7 +97,7 @@ struct node_candidate { /* RB-03: knocks, but is no member yet */
 };
 
 struct node_incoming { /* a snapshot that arrives in chunks (RT-08) */
-	uint64_t from, term, index, log_term, total;
+	uint64_t from, term, index, log_term, total, transfer;
 	struct buf file;
 	bool staging; /* on its way to the disk */
 	uint64_t token;

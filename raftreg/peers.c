@@ -12,9 +12,8 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/rng.h"
-#include "http/grpc.h"
 #include "raftreg/inlet.h"
+#include "raftreg/peers_internal.h"
 #include "upstream/connection.h"
 
 #define CONNECT_MS	  1000 /* RT-06 */
@@ -26,59 +25,6 @@
 /* The window, with the APPEND that fills it, one chunk, and what entries cost on the wire. */
 #define BULK_QUEUE_MAX	(NODE_INFLIGHT_BYTES + NODE_APPEND_MAX + SNAPFILE_CHUNK + 512 * 1024)
 #define RELAY_QUEUE_MAX (8u * 1024 * 1024)
-#define SNAPSHOTS_MAX	2 /* at once, RT-08 */
-#define CHUNK_MS	4 /* 256 KiB each: 64 MiB/s */
-
-enum lane_kind { LANE_CONTROL, LANE_BULK, LANE_COUNT };
-
-struct lane {
-	struct peer *peer;
-	enum lane_kind kind;
-	struct connection *connection; /* NULL while none is dialled or open */
-	struct grpc_call call;	       /* Raft stream of the lane */
-	bool open;		       /* Hello was sent */
-	bool closing;		       /* closed here; on_closed is still to come */
-	struct timer redial;
-	uint64_t backoff_ms; /* bound of the next wait */
-	/* RT-06: bytes of this turn, which may still leave; a heartbeat behind older ones. */
-	size_t fresh;
-	struct buf heartbeat;
-	uint64_t written, written_ms; /* what the socket had taken when it last took something */
-};
-
-struct outgoing { /* a snapshot on its way */
-	bool active;
-	uint64_t token, term, index, log_term, offset;
-	struct buf file;    /* whole, as it lies on the disk */
-	bool loaded;	    /* the background thread has read it */
-	struct timer timer; /* next chunk */
-};
-
-struct peer {
-	struct list_node node;
-	struct peers *peers;
-	struct state_replica replica; /* id 0: a seed nobody answered at yet */
-	bool seed, wanted;	      /* only asked; named by the last peers_set */
-	struct lane lanes[LANE_COUNT];
-	struct grpc_call relay;
-	bool relay_open;
-	bool greeted;		 /* hello is of this connection */
-	struct wire_hello hello; /* the last one it said */
-	struct outgoing outgoing;
-	bool doomed; /* closing for good; freed when its last connection is */
-};
-
-struct peers {
-	struct raftreg_node *node;
-	struct list_node list;
-	struct block_pool pool;
-	struct http_limits limits;
-	struct rng rng;
-	struct task wrote; /* ends a turn's `fresh` */
-	bool closed;	   /* the replica ends */
-	bool knocking;	   /* seeds are being asked */
-	uint64_t next_token;
-};
 
 static void dial(struct lane *lane);
 
@@ -106,24 +52,6 @@ static void free_peer(void *object)
 	mem_free(peer);
 }
 
-/* Told to the core exactly once per transfer. */
-static void abandon_snapshot(struct peer *peer, bool ok)
-{
-	struct raft_event event = {.kind = RAFT_SNAPSHOT_DONE,
-		.u.snapshot_done = {.peer = peer->replica.id, .ok = ok}};
-
-	if (!peer->outgoing.active) {
-		return;
-	}
-	peer->outgoing.active = false;
-	timer_cancel(&peer->outgoing.timer);
-	buf_fini(&peer->outgoing.file);
-	buf_init(&peer->outgoing.file);
-	if (!peer->peers->closed) {
-		(void)node_step(peer->peers->node, &event);
-	}
-}
-
 /* Marks first, then tells: the core may want to send again at once. */
 static void lane_down(struct lane *lane)
 {
@@ -145,7 +73,7 @@ static void lane_down(struct lane *lane)
 		return;
 	}
 	if (lane->kind == LANE_BULK) {
-		abandon_snapshot(peer, false);
+		peers_snapshot_end(peer, false);
 	}
 	if (peer->replica.id != 0 && peer->wanted) { /* RT-06: once per failure */
 		struct raft_event event = {
@@ -169,7 +97,7 @@ static void close_lane(struct lane *lane)
 /* Unlinked when its last connection has closed; until then it only closes. */
 static void doom(struct peer *peer)
 {
-	abandon_snapshot(peer, false);
+	peers_snapshot_end(peer, false);
 	peer->doomed = true;
 	for (int i = 0; i < LANE_COUNT; i++) {
 		timer_cancel(&peer->lanes[i].redial);
@@ -182,7 +110,7 @@ static void doom(struct peer *peer)
 }
 
 /* Id 0 is a seed that has not said who it is: nobody can be sent to there. */
-static struct peer *find_peer(const struct peers *peers, uint64_t id)
+struct peer *peers_find(const struct peers *peers, uint64_t id)
 {
 	LIST_FOR_EACH(node, &peers->list) {
 		struct peer *peer = LIST_ENTRY(node, struct peer, node);
@@ -299,7 +227,7 @@ static size_t lane_unsent(const struct lane *lane)
 	       (size_t)(produced - connection_written(lane->connection));
 }
 
-static int lane_send(struct lane *lane, struct slice bytes)
+int peers_lane_send(struct lane *lane, struct slice bytes)
 {
 	lane->fresh += bytes.size + 5; /* the prefix of gRPC */
 	loop_queue_write(lane->peer->peers->node->loop, &lane->peer->peers->wrote);
@@ -327,7 +255,7 @@ static void say_hello(struct lane *lane)
 	buf_init(&bytes);
 	node_fill_hello(lane->peer->peers->node, hello);
 	wire_put_hello(hello, &bytes);
-	if (lane_send(lane, buf_slice(&bytes)) < 0) {
+	if (peers_lane_send(lane, buf_slice(&bytes)) < 0) {
 		close_lane(lane);
 	}
 	buf_fini(&bytes);
@@ -448,8 +376,6 @@ static void on_redial(struct timer *timer)
 	}
 }
 
-static void on_chunk_timer(struct timer *timer);
-
 /* Dials at once. */
 static struct peer *add_peer(struct peers *peers, const struct state_replica *replica, bool seed)
 {
@@ -458,8 +384,7 @@ static struct peer *add_peer(struct peers *peers, const struct state_replica *re
 	peer->peers = peers;
 	peer->replica = *replica;
 	peer->seed = seed;
-	buf_init(&peer->outgoing.file);
-	timer_init(&peer->outgoing.timer, on_chunk_timer);
+	peers_snapshot_init(peer);
 	list_init(&peer->node);
 	list_push_back(&peers->list, &peer->node);
 	for (int i = 0; i < LANE_COUNT; i++) {
@@ -530,7 +455,7 @@ void peers_set(struct peers *peers, const struct state_replica *replicas, size_t
 		LIST_ENTRY(node, struct peer, node)->wanted = false;
 	}
 	for (size_t i = 0; i < count; i++) {
-		struct peer *peer = find_peer(peers, replicas[i].id);
+		struct peer *peer = peers_find(peers, replicas[i].id);
 
 		if (replicas[i].id == peers->node->self.id) {
 			continue;
@@ -583,7 +508,7 @@ void peers_knock(struct peers *peers, bool enabled)
  * (RT-06). */
 void peers_send(struct peers *peers, uint64_t to, enum peers_way way, struct slice bytes)
 {
-	struct peer *peer = find_peer(peers, to);
+	struct peer *peer = peers_find(peers, to);
 	struct lane *lane =
 		peer ? &peer->lanes[way == PEERS_BULK ? LANE_BULK : LANE_CONTROL] : NULL;
 
@@ -598,7 +523,7 @@ void peers_send(struct peers *peers, uint64_t to, enum peers_way way, struct sli
 			return;
 		}
 	}
-	if (lane_send(lane, bytes) < 0 && lane->connection) {
+	if (peers_lane_send(lane, bytes) < 0 && lane->connection) {
 		/* RT-06: an overflow closes. From a task of the connection's own, not from here:
 		 * the core is being stepped. */
 		lane->closing = true;
@@ -625,7 +550,7 @@ static void tick_lane(struct lane *lane, uint64_t now_ms)
 		return;
 	}
 	if (unsent == 0 && lane->heartbeat.size > 0) {
-		(void)lane_send(lane, buf_slice(&lane->heartbeat));
+		(void)peers_lane_send(lane, buf_slice(&lane->heartbeat));
 		buf_clear(&lane->heartbeat);
 	}
 }
@@ -643,7 +568,7 @@ void peers_tick(struct peers *peers, uint64_t now_ms)
 
 size_t peers_unsent(const struct peers *peers, uint64_t id, bool bulk)
 {
-	const struct peer *peer = find_peer(peers, id);
+	const struct peer *peer = peers_find(peers, id);
 	const struct lane *lane = peer ? &peer->lanes[bulk ? LANE_BULK : LANE_CONTROL] : NULL;
 
 	return lane && lane->open && !lane->closing ? lane_unsent(lane) + lane->heartbeat.size : 0;
@@ -653,110 +578,14 @@ size_t peers_unsent(const struct peers *peers, uint64_t id, bool bulk)
  * here. */
 bool peers_relay(struct peers *peers, uint64_t to, struct slice frame)
 {
-	struct peer *peer = find_peer(peers, to);
+	struct peer *peer = peers_find(peers, to);
 
 	return peer && peer->relay_open && grpc_call_send(&peer->relay, frame) == 0;
 }
 
-/* RT-08: the bound is on all peers together: they share one disk and one uplink. */
-static unsigned count_snapshots(const struct peers *peers)
-{
-	unsigned count = 0;
-
-	LIST_FOR_EACH(node, &peers->list) {
-		count += LIST_ENTRY(node, struct peer, node)->outgoing.active ? 1 : 0;
-	}
-	return count;
-}
-
-/* The file is read by the background thread; chunks begin when it is there. */
-void peers_send_snapshot(
-	struct peers *peers, uint64_t to, uint64_t term, const struct raft_snapshot *snapshot)
-{
-	struct peer *peer = find_peer(peers, to);
-	struct outgoing *outgoing = peer ? &peer->outgoing : NULL;
-	uint64_t now = loop_now_ms(peers->node->loop);
-
-	if (!outgoing || (outgoing->active && outgoing->term == term)) {
-		return;
-	}
-	if (!outgoing->active && count_snapshots(peers) >= SNAPSHOTS_MAX) {
-		outgoing->active = true; /* fails at the timer, outside of the core's step */
-		outgoing->token = 0;
-		timer_arm(peers->node->loop, &outgoing->timer, now + CHUNK_MS);
-		return;
-	}
-	buf_clear(&outgoing->file);
-	outgoing->active = true;
-	outgoing->loaded = false;
-	outgoing->token = ++peers->next_token;
-	outgoing->term = term;
-	outgoing->index = snapshot->index;
-	outgoing->log_term = snapshot->term;
-	outgoing->offset = 0;
-	store_load(peers->node->store, outgoing->token, snapshot->index, snapshot->term);
-}
-
-/* An empty file fails at the timer, where every other reason to give up is looked at
- * too. */
-void peers_loaded(struct peers *peers, uint64_t token, struct slice file)
-{
-	LIST_FOR_EACH(node, &peers->list) {
-		struct outgoing *outgoing = &LIST_ENTRY(node, struct peer, node)->outgoing;
-
-		if (outgoing->active && outgoing->token == token) {
-			buf_append_slice(&outgoing->file, file);
-			outgoing->loaded = true;
-			timer_arm(peers->node->loop, &outgoing->timer,
-				loop_now_ms(peers->node->loop));
-		}
-	}
-}
-
-/* RT-08: one chunk each few milliseconds, when the connection has room. */
-static void on_chunk_timer(struct timer *timer)
-{
-	struct peer *peer = container_of(timer, struct peer, outgoing.timer);
-	struct outgoing *outgoing = &peer->outgoing;
-	struct raftreg_node *node = peer->peers->node;
-	struct lane *lane = &peer->lanes[LANE_BULK];
-	struct wire_chunk chunk = {.from = node->self.id,
-		.to = peer->replica.id,
-		.tag = wire_tag(node->uuid, node->epoch),
-		.term = outgoing->term,
-		.index = outgoing->index,
-		.log_term = outgoing->log_term,
-		.offset = outgoing->offset,
-		.total = outgoing->file.size};
-	size_t left = outgoing->file.size - (size_t)outgoing->offset;
-	struct buf bytes;
-	int result;
-
-	if (outgoing->token == 0 || outgoing->file.size == 0 || !lane->open ||
-		outgoing->term != node->now.term) {
-		abandon_snapshot(peer, false);
-		return;
-	}
-	chunk.bytes = slice_make(outgoing->file.data + outgoing->offset,
-		left < SNAPFILE_CHUNK ? left : SNAPFILE_CHUNK);
-	buf_init(&bytes);
-	wire_put_chunk(&chunk, &bytes);
-	/* RT-06: one chunk at most waits beside the window of APPENDs. */
-	result = grpc_call_queued(&lane->call) == 0 ? lane_send(lane, buf_slice(&bytes)) : -EAGAIN;
-	buf_fini(&bytes);
-	if (result == 0) {
-		outgoing->offset += chunk.bytes.size;
-	}
-	if (outgoing->offset == outgoing->file.size) {
-		abandon_snapshot(peer, true);
-		return;
-	}
-	timer_arm(node->loop, timer, loop_now_ms(node->loop) + CHUNK_MS);
-}
-
 bool peers_is_connected(const struct peers *peers, uint64_t id)
 {
-	const struct peer *peer = find_peer(peers, id);
+	const struct peer *peer = peers_find(peers, id);
 
 	return peer && peer->lanes[LANE_CONTROL].open;
 }

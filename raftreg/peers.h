@@ -34,6 +34,8 @@ void peers_send_snapshot(
 /* The store has read the file; empty when it is gone, for a newer one took its
  * place. */
 void peers_loaded(struct peers *peers, uint64_t token, struct slice file);
+/* An empty chunk: is it the answer to a question of ours? */
+bool peers_snapshot_answered(struct peers *peers, const struct wire_chunk *chunk);
 bool peers_is_connected(const struct peers *peers, uint64_t id);
 /* RB-02: how many of the seeds said that they are empty voters with these seeds; and whether none
  * of them has a lower address than `self`. */

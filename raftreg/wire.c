@@ -55,6 +55,8 @@ enum {
 	K_OFFSET,   /* of these bytes in the file */
 	K_TOTAL,    /* size of the file */
 	K_BYTES,    /* at most a chunk */
+	K_TRANSFER, /* which attempt */
+	K_CRC,	    /* of the bytes */
 };
 enum { FLAG_REJECT = 1, FLAG_TRANSFER = 2, FLAG_UNCERTAIN = 4 };
 enum { FLAG_WITH_SEEDS = 1, FLAG_HELLO_UNCERTAIN = 2 };
@@ -161,6 +163,8 @@ void wire_put_chunk(const struct wire_chunk *chunk, struct buf *ret_bytes)
 	pbscan_put_varint(ret_bytes, K_OFFSET, chunk->offset);
 	pbscan_put_varint(ret_bytes, K_TOTAL, chunk->total);
 	pbscan_put_bytes(ret_bytes, K_BYTES, chunk->bytes);
+	pbscan_put_fixed64(ret_bytes, K_TRANSFER, chunk->transfer);
+	pbscan_put_varint(ret_bytes, K_CRC, chunk->crc);
 	pbscan_end(ret_bytes, mark);
 }
 
@@ -262,7 +266,9 @@ int wire_get_chunk(struct slice inner, struct wire_chunk *ret_chunk)
 		[K_INDEX] = &chunk.index,
 		[K_LOG_TERM] = &chunk.log_term,
 		[K_OFFSET] = &chunk.offset,
-		[K_TOTAL] = &chunk.total};
+		[K_TOTAL] = &chunk.total,
+		[K_TRANSFER] = &chunk.transfer,
+		[K_CRC] = &chunk.crc};
 	int got;
 
 	while ((got = pbscan_next(&inner, &field)) == 1) {
@@ -274,8 +280,8 @@ int wire_get_chunk(struct slice inner, struct wire_chunk *ret_chunk)
 		}
 	}
 	if (got < 0 || chunk.from == 0 || chunk.term == 0 || chunk.index == 0 ||
-		chunk.log_term == 0 || chunk.log_term > chunk.term || chunk.bytes.size == 0 ||
-		chunk.offset > chunk.total || chunk.bytes.size > chunk.total - chunk.offset) {
+		chunk.log_term == 0 || chunk.log_term > chunk.term || chunk.offset > chunk.total ||
+		chunk.bytes.size > chunk.total - chunk.offset) {
 		return -EBADMSG;
 	}
 	*ret_chunk = chunk;

@@ -28,9 +28,11 @@ struct wire_hello {
 	size_t replica_count;
 };
 
-/* RT-08: bound to (term, leader, index); bytes point into the decoded message. */
+/* RT-08: bound to (term, leader, index, transfer); bytes point into the decoded message. Without
+ * bytes it asks how much of the file is there, or answers that in `offset`. */
 struct wire_chunk {
-	uint64_t from, to, tag, term, index, log_term, offset, total;
+	uint64_t from, to, tag, term, index, log_term, offset, total, transfer;
+	uint64_t crc; /* of the bytes */
 	struct slice bytes;
 };
 

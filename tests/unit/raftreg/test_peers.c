@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/crc32c.h"
 #include "base/mem.h"
 #include "net/resolver.h"
 #include "raftreg/node.h"
@@ -351,13 +352,255 @@ static void test_standstill_closes(void **state)
 	}
 }
 
+/* A snapshot of another leader's, cut into two chunks. */
+static struct arriving {
+	struct buf file;
+	struct wire_chunk chunk;
+	size_t half;
+	size_t have; /* what the replica holds after the last message */
+	bool installed;
+} incoming;
+
+static void make_file(struct raftreg_node *node, void *argument)
+{
+	struct snapfile_meta meta = {.epoch = node->epoch,
+		.snapshot = {.index = 500, .term = node->now.term, .conf = node->conf}};
+	struct state state;
+	struct buf bytes;
+
+	(void)argument;
+	memcpy(meta.uuid, node->uuid, 16);
+	state_init(&state, node->uuid);
+	state.applied = 500;
+	buf_init(&bytes);
+	state_save(&state, &bytes);
+	buf_init(&incoming.file);
+	snapfile_build(&meta, buf_slice(&bytes), &incoming.file);
+	buf_fini(&bytes);
+	state_fini(&state);
+	incoming.half = incoming.file.size / 2;
+	incoming.chunk = (struct wire_chunk){.from = PEER,
+		.to = node->self.id,
+		.tag = wire_tag(node->uuid, node->epoch),
+		.term = node->now.term + 1,
+		.index = 500,
+		.log_term = node->now.term,
+		.total = incoming.file.size};
+}
+
+static void receive(struct raftreg_node *node, void *argument)
+{
+	struct buf bytes;
+
+	buf_init(&bytes);
+	wire_put_chunk(argument, &bytes);
+	node_receive(node, buf_slice(&bytes), PEER);
+	buf_fini(&bytes);
+	incoming.have = node->incoming.file.size;
+}
+
+/* What the replica holds after a question, or after a piece of the file. */
+static size_t question(uint64_t transfer)
+{
+	struct wire_chunk chunk = incoming.chunk;
+
+	chunk.transfer = transfer;
+	ask(receive, &chunk);
+	return incoming.have;
+}
+
+static size_t piece(uint64_t transfer, size_t from, size_t to, uint64_t spoil)
+{
+	struct wire_chunk chunk = incoming.chunk;
+
+	chunk.transfer = transfer;
+	chunk.offset = from;
+	chunk.bytes = slice_make(incoming.file.data + from, to - from);
+	chunk.crc = crc32c(0, chunk.bytes.data, chunk.bytes.size) ^ spoil;
+	ask(receive, &chunk);
+	return incoming.have;
+}
+
+static void see_state(struct raftreg_node *node, void *argument)
+{
+	(void)argument;
+	incoming.installed = node->state.applied == 500;
+}
+
+static bool looks_installed(void *context)
+{
+	(void)context;
+	ask(see_state, NULL);
+	return incoming.installed;
+}
+
+/* RT-08: the same snapshot goes on where it broke; late, damaged or misplaced pieces never enter.
+ */
+static void test_snapshot_arrives(void **state)
+{
+	size_t half;
+	size_t whole;
+
+	(void)state;
+	ask(make_file, NULL);
+	half = incoming.half;
+	whole = incoming.file.size;
+	assert_int_equal(piece(1, 0, half, 0), 0); /* nobody asked before */
+	assert_int_equal(question(1), 0);
+	assert_int_equal(piece(1, 0, half, 0), half);
+	assert_int_equal(piece(2, half, whole, 0), half); /* of another transfer */
+	assert_int_equal(question(3), half);		  /* the connection broke: goes on */
+	assert_int_equal(piece(1, half, whole, 0), half); /* late, of before */
+	assert_int_equal(piece(3, half, whole, 1), 0);	  /* damaged: begins anew */
+	assert_int_equal(question(4), 0);
+	assert_int_equal(piece(4, 1, half, 0), 0); /* out of order */
+	assert_int_equal(question(5), 0);
+	assert_int_equal(piece(5, 0, half, 0), half);
+	incoming.chunk.term++; /* another term of that leader */
+	assert_int_equal(question(6), 0);
+	assert_int_equal(piece(6, 0, half, 0), half);
+	(void)piece(6, half, whole, 0);
+	assert_true(support_until(world.loop, looks_installed, NULL, WAIT_MS));
+	buf_fini(&incoming.file);
+}
+
+static void want_snapshot(struct raftreg_node *node, void *argument)
+{
+	(void)argument;
+	node->snapshot_wanted = true;
+	node_snapshot_turn(node);
+}
+
+static struct sent {
+	struct raft_snapshot snapshot;
+	struct buf file;
+	bool seen;
+} sent;
+
+static void see_snapshot(struct raftreg_node *node, void *argument)
+{
+	(void)argument;
+	sent.seen = !node->snapshot_busy && node->snapshot_bytes > 0;
+	sent.snapshot =
+		(struct raft_snapshot){.index = node->state.applied, .term = node->applied_term};
+}
+
+static bool has_snapshot(void *context)
+{
+	(void)context;
+	ask(see_snapshot, NULL);
+	return sent.seen;
+}
+
+static void send_snapshot(struct raftreg_node *node, void *argument)
+{
+	(void)argument;
+	peers_send_snapshot(node->peers, PEER, node->now.term, &sent.snapshot);
+}
+
+/* The newest chunk that lies anywhere in what came. */
+static bool find_chunk(const struct buf *seen, struct wire_chunk *ret_chunk)
+{
+	bool found = false;
+
+	for (size_t at = 0; at + 5 < seen->size; at++) {
+		const uint8_t *prefix = seen->data + at;
+		size_t size = (size_t)prefix[3] << 8 | prefix[4];
+		struct slice inner;
+
+		if (prefix[0] == 0 && prefix[1] == 0 && prefix[2] == 0 && size > 0 &&
+			size <= seen->size - at - 5 &&
+			wire_scan(slice_make(prefix + 5, size), WIRE_BULK_MAX) == 0 &&
+			wire_peek(slice_make(prefix + 5, size), &inner) == WIRE_CHUNK &&
+			wire_get_chunk(inner, ret_chunk) == 0 && ret_chunk->to == PEER) {
+			found = true;
+		}
+	}
+	return found;
+}
+
+static bool await_chunk(
+	const int fds[2], bool with_bytes, struct buf *seen, struct wire_chunk *ret_chunk)
+{
+	uint64_t until = clock_monotonic_ms() + WAIT_MS;
+
+	while (clock_monotonic_ms() < until) {
+		for (int i = 0; i < 2; i++) {
+			uint8_t *room = buf_reserve(&seen[i], 65536);
+			ssize_t got = recv(fds[i], room, 65536, MSG_DONTWAIT);
+
+			seen[i].size += got > 0 ? (size_t)got : 0;
+			if (find_chunk(&seen[i], ret_chunk) &&
+				(ret_chunk->bytes.size > 0) == with_bytes) {
+				return true;
+			}
+		}
+		loop_turn(world.loop, 1);
+	}
+	return false;
+}
+
+static void load_file(struct raftreg_node *node, void *argument)
+{
+	char name[SNAPFILE_NAME_SIZE];
+	uint8_t *data = NULL;
+	size_t size = 0;
+
+	(void)argument;
+	snapfile_name(sent.snapshot.index, sent.snapshot.term, name);
+	assert_int_equal(disk_load_file(node->disk, name, 1u << 20, &data, &size), 0);
+	buf_init(&sent.file);
+	buf_append(&sent.file, data, size);
+	mem_free(data);
+}
+
+/* RT-08, the other side: asks first, and sends what the peer says that it does not have. */
+static void test_snapshot_is_sent(void **state)
+{
+	struct wire_chunk chunk = {0};
+	struct wire_chunk answer;
+	struct buf seen[2];
+	int fds[2];
+
+	(void)state;
+	buf_init(&seen[0]);
+	buf_init(&seen[1]);
+	ask(want_snapshot, NULL);
+	assert_true(support_until(world.loop, has_snapshot, NULL, WAIT_MS));
+	ask(load_file, NULL);
+	connect_lanes(fds);
+	ask(send_snapshot, NULL);
+	assert_true(await_chunk(fds, false, seen, &chunk));
+	assert_int_equal(chunk.total, sent.file.size);
+	assert_int_equal(chunk.index, sent.snapshot.index);
+	answer = chunk;
+	answer.from = PEER;
+	answer.to = chunk.from;
+	answer.offset = 40;
+	answer.transfer ^= 1; /* of another question: not heard */
+	ask(receive, &answer);
+	answer.transfer ^= 1;
+	ask(receive, &answer);
+	assert_true(await_chunk(fds, true, seen, &chunk));
+	assert_int_equal(chunk.offset, 40);
+	assert_true(slice_equal(chunk.bytes, slice_from(buf_slice(&sent.file), 40)));
+	assert_int_equal(chunk.crc, crc32c(0, chunk.bytes.data, chunk.bytes.size));
+	assert_int_equal(chunk.transfer, answer.transfer);
+	buf_fini(&sent.file);
+	buf_fini(&seen[0]);
+	buf_fini(&seen[1]);
+	close(fds[0]);
+	close(fds[1]);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {TEST(test_heartbeats_replace_each_other),
 		TEST(test_heartbeats_pass), TEST(test_overflow_closes),
-		TEST(test_standstill_closes)};
+		TEST(test_standstill_closes), TEST(test_snapshot_arrives),
+		TEST(test_snapshot_is_sent)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
