@@ -12,8 +12,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "raftreg/core/status.h"
 #include "raftreg/fanout.h"
 #include "raftreg/lease.h"
+#include "raftreg/node_trace.h"
 #include "raftreg/peers.h"
 
 #define GOODBYE_MS	 150
@@ -260,6 +262,7 @@ enum raft_refusal node_step(struct raftreg_node *node, struct raft_event *event)
 	}
 	event->now_ms = node_now_ms(node);
 	refusal = raft_step(node->raft, event, &effects);
+	node_trace_add(node->trace, event->now_ms, raft_trace(node->raft));
 	absorb(node, &effects);
 	return refusal;
 }

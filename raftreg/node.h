@@ -17,6 +17,7 @@
 #include "raftreg/wire.h"
 
 struct fanout;
+struct node_trace;
 struct peers;
 struct resolver;
 
@@ -43,6 +44,7 @@ struct raftreg_node {
 	struct disk *disk;
 	struct store *store;
 	struct raft *raft;
+	struct node_trace *trace;
 	struct raft_effects now; /* role, term, leader, commit, apply, deadline of the last step */
 	struct raft_conf conf;	 /* as applied */
 	uint64_t applied_term;

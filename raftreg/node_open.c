@@ -18,9 +18,11 @@
 #include "base/siphash.h"
 #include "config/config.h"
 #include "raftreg/client.h"
+#include "raftreg/core/status.h"
 #include "raftreg/fanout.h"
 #include "raftreg/inlet.h"
 #include "raftreg/node.h"
+#include "raftreg/node_trace.h"
 #include "raftreg/peers.h"
 
 #define UNCOMMITTED_MAX	   (16u * 1024 * 1024) /* registry.md 1 */
@@ -117,6 +119,7 @@ static void restore(struct raftreg_node *node, const struct raft_restore *found)
 
 	ASSERT(!node->raft);
 	node->raft = create_core(node);
+	raft_trace_enable(node->raft, true);
 	node->persisted = 0;
 	(void)node_step(node, &event);
 }
@@ -258,7 +261,11 @@ static int open_directory(const char *data_dir, struct disk **ret_disk, struct e
 
 static void *run_thread(void *context)
 {
-	node_run(context);
+	struct raftreg_node *node = context;
+
+	(void)pthread_setname_np(pthread_self(), "registry");
+	node_trace_on_abort(node->trace); /* RO-03 */
+	node_run(node);
 	return NULL;
 }
 
@@ -300,6 +307,7 @@ static void destroy_node(struct raftreg_node *node)
 		disk_close_directory(node->disk);
 	}
 	(void)pthread_mutex_destroy(&node->reason_lock);
+	node_trace_destroy(node->trace);
 	mem_free(node);
 }
 
@@ -366,6 +374,7 @@ int raftreg_node_start(
 	buf_init(&node->incoming.state);
 	copy_settings(node, options->config);
 	describe_self(node, options);
+	node->trace = node_trace_create();
 	node_start_timers(node);
 	atomic_store(&node->snapshot_log_bytes, SNAPSHOT_LOG_BYTES);
 	atomic_store(&node->kept_entries, KEPT_ENTRIES);
@@ -390,7 +399,7 @@ int raftreg_node_start(
 struct ask {
 	struct mail mail;
 	struct raftreg_node *node;
-	enum { ASK_STATUS, ASK_MEMBERS, ASK_METRICS } what;
+	enum { ASK_STATUS, ASK_MEMBERS, ASK_METRICS, ASK_TRACE } what;
 	pthread_mutex_t lock;
 	pthread_cond_t answered;
 	bool done, abandoned;
@@ -440,6 +449,9 @@ static void deliver_ask(struct mail *mail)
 	case ASK_METRICS:
 		node_status_metrics(ask->node, &ask->text);
 		break;
+	case ASK_TRACE:
+		node_trace_json(ask->node->trace, &ask->text);
+		break;
 	}
 	finish_ask(ask);
 }
@@ -486,6 +498,11 @@ void raftreg_node_members(const struct raftreg_node *node, struct buf *ret_json)
 void raftreg_node_metrics(const struct raftreg_node *node, struct buf *ret_text)
 {
 	ask_node(node, ASK_METRICS, ret_text);
+}
+
+void raftreg_node_trace(const struct raftreg_node *node, struct buf *ret_json)
+{
+	ask_node(node, ASK_TRACE, ret_json);
 }
 
 /* Three flags and a reason behind its own lock: no mail, no waiting (RS-16). */

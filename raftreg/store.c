@@ -13,11 +13,13 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "net/loop.h"
 #include "raftreg/store_internal.h"
 
-#define BATCHES_MAX 4096 /* sequences under one sync */
+#define BATCHES_MAX  4096   /* sequences under one sync */
+#define SLOW_SYNC_US 100000 /* RO-03 */
 
 /* An answer on its way to the registry thread. */
 struct answer {
@@ -181,13 +183,32 @@ void store_submit(struct store *store, struct store_batch *batch)
 	(void)mailbox_post(store->disk_box, &batch->mail);
 }
 
+/* RO-03: a slow disk is the usual reason for a slow registry. The time since begin_ns, in us. */
+static uint64_t note_sync(uint64_t begin_ns, const char *file)
+{
+	uint64_t us = (clock_monotonic_ns() - begin_ns) / 1000;
+
+	if (us > SLOW_SYNC_US) {
+		log_event(LOG_LEVEL_WARN, "raftreg", 2102, "a sync was slow",
+			(struct log_field[]){LOG_TEXT("pillion.file", file),
+				LOG_NUMBER("pillion.ms", us / 1000)},
+			2);
+	}
+	return us;
+}
+
 /* Identity and snapshot stay as they are; only the core's part changes. */
 static int write_hard(struct store *store, const struct raft_hard *hard)
 {
+	uint64_t begin = clock_monotonic_ns();
+	int result;
+
 	store->vote.term = hard->term;
 	store->vote.vote = hard->vote;
 	store->vote.uncertain = hard->uncertain;
-	return vote_write(store->disk, store->vote_file, &store->vote);
+	result = vote_write(store->disk, store->vote_file, &store->vote);
+	(void)note_sync(begin, VOTE_FILE);
+	return result;
 }
 
 /* RS-05, install order: staged file, vote slot, new empty segment, delete the old log. */
@@ -244,7 +265,6 @@ static void add_batch(struct items *items, const struct store_batch *batch)
 	}
 }
 
-/* Times the sync: a slow disk is the usual reason for a slow registry (RO-03). */
 static int write_items(struct store *store, struct items *items)
 {
 	uint64_t begin = clock_monotonic_ns();
@@ -255,7 +275,7 @@ static int write_items(struct store *store, struct items *items)
 		return 0;
 	}
 	result = wal_write(&store->wal, items->list, items->count);
-	us = (clock_monotonic_ns() - begin) / 1000;
+	us = note_sync(begin, "log");
 	atomic_fetch_add(&store->syncs, 1);
 	atomic_fetch_add(&store->sync_us, us);
 	atomic_fetch_add(&store->batches, items->count);

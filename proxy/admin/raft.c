@@ -19,7 +19,11 @@ void raft_page(struct admin_call *call)
 		return;
 	}
 	buf_init(&json);
-	raftreg_node_status(node, &json);
+	if (admin_parameter(call, "trace")) {
+		raftreg_node_trace(node, &json);
+	} else {
+		raftreg_node_status(node, &json);
+	}
 	admin_answer_text(call, 200, "application/json", buf_slice(&json));
 	buf_fini(&json);
 }

@@ -23,7 +23,7 @@ static const struct admin_route routes[] = {
 		"?service=: instances as seen here"},
 	{ADMIN_P, METHOD_GET, "/v1/members", raft_members_page, "", "",
 		"every sidecar of the mesh"},
-	{ADMIN_P, METHOD_GET, "/v1/raft", raft_page, "", "", "the replica in this sidecar"},
+	{ADMIN_P, METHOD_GET, "/v1/raft", raft_page, "trace", "", "the replica in this sidecar"},
 	{ADMIN_P, METHOD_GET, "/v1/topics", topics_page, "", "", "topics of the local spool"},
 	{ADMIN_P, METHOD_GET, "/v1/groups", topics_groups_page, "", "",
 		"groups of the local spool"},

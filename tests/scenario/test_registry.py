@@ -1,4 +1,5 @@
 """The registry inside the sidecars: birth, leader loss, everybody lost, and nothing forgotten (registry.md, mesh.md 10)."""
+import ctypes
 import json
 import os
 import random
@@ -426,6 +427,35 @@ def test_a_copied_data_directory(mesh, how):
         each.start()
     wait_for(lambda: cluster.services(first)["orders"] == 2, "both come back")
     assert [session_file(one)[:16], session_file(clone)[:16]] == ids, "the new id was kept"
+
+
+def thread_of(pid, name):
+    """The thread of that name in a process or its children."""
+    for one in [pid] + children(pid):
+        try:
+            for task in os.listdir("/proc/%d/task" % one):
+                with open("/proc/%d/task/%s/comm" % (one, task)) as comm:
+                    if comm.read().strip() == name:
+                        return one, int(task)
+        except OSError:  # it ended meanwhile
+            continue
+    return None
+
+
+def test_the_last_decisions_are_kept(mesh):
+    """RO-03: shown by the admin interface, and on standard error when the replica aborts; then it starts again."""
+    only = cluster.voters(mesh, 1)[0]
+    lines = only.probe("/v1/raft?trace=1").json()["lines"]
+    assert any("candidate to leader in term" in line for line in lines)
+    process, thread = thread_of(only.process.pid, "registry")
+    kill_thread = ctypes.CDLL(None, use_errno=True).tgkill
+    assert kill_thread(process, thread, signal.SIGABRT) == 0
+    wait_for(lambda: "the last decisions of the replica, oldest first:" in only.stderr(), "they are shown")
+    wait_for(lambda: "candidate to leader in term" in only.stderr().partition("the last decisions")[2], "all of them")
+    # As abort() does: the second one finds no handler.
+    assert kill_thread(process, thread, signal.SIGABRT) == 0
+    wait_for(lambda: thread_of(only.process.pid, "registry") not in (None, (process, thread)), "it is started again")
+    assert cluster.leader([only]) is only
 
 
 def netns(name, *words):

@@ -281,6 +281,25 @@ static bool five_voters(void *context)
 	return has_voters(context, "5", "\"role\":\"voter\",\"state\"");
 }
 
+static void await_voters(bool (*condition)(void *context), struct sidecar *sidecar)
+{
+	struct buf json;
+
+	if (support_until(world.loop, condition, sidecar, WAIT_MS)) {
+		return;
+	}
+	buf_init(&json);
+	for (size_t i = 0; i < ARRAY_SIZE(world.sidecars); i++) {
+		if (world.sidecars[i].node) {
+			raftreg_node_status(world.sidecars[i].node, &json);
+			buf_append_string(&json, "\n");
+		}
+	}
+	print_message("%s\n", buf_string(&json));
+	buf_fini(&json);
+	fail();
+}
+
 static struct sidecar *find_leader(void)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(world.sidecars); i++) {
@@ -360,7 +379,7 @@ static void test_three_voters(void **state)
 
 	(void)state;
 	start_voters(3);
-	assert_true(support_until(world.loop, three_voters, &world.sidecars[0], WAIT_MS));
+	await_voters(three_voters, &world.sidecars[0]);
 	start_client(client, "stock");
 	start_client(watcher, "shop");
 	watch(watcher, "stock");
@@ -391,7 +410,7 @@ static void test_all_voters_killed(void **state)
 
 	(void)state;
 	start_voters(3);
-	assert_true(support_until(world.loop, three_voters, &world.sidecars[0], WAIT_MS));
+	await_voters(three_voters, &world.sidecars[0]);
 	start_client(client, "stock");
 	start_client(watcher, "shop");
 	watch(watcher, "stock");
@@ -456,7 +475,7 @@ static void test_five_voters(void **state)
 
 	(void)state;
 	start_voters(3);
-	assert_true(support_until(world.loop, three_voters, &world.sidecars[0], WAIT_MS));
+	await_voters(three_voters, &world.sidecars[0]);
 	for (int i = 0; i < 3; i++) {
 		atomic_store(&world.sidecars[i].node->snapshot_log_bytes, 20000);
 		atomic_store(&world.sidecars[i].node->kept_entries, 5);
@@ -473,7 +492,7 @@ static void test_five_voters(void **state)
 		start_sidecar(&world.sidecars[i]);
 	}
 	leader = await_leader();
-	assert_true(support_until(world.loop, five_voters, leader, WAIT_MS));
+	await_voters(five_voters, leader);
 	/* What the newcomers know came in a snapshot. */
 	watch(&world.sidecars[4], "stock");
 	assert_true(support_until(world.loop, sees_9059, &world.sidecars[4], WAIT_MS));

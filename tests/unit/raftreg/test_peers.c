@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "net/resolver.h"
 #include "raftreg/node.h"
+#include "raftreg/node_trace.h"
 #include "raftreg/peers.h"
 #include "support.h"
 
@@ -593,6 +594,36 @@ static void test_snapshot_is_sent(void **state)
 	close(fds[1]);
 }
 
+static void add_lines(struct raftreg_node *node, void *argument)
+{
+	char line[32];
+
+	(void)argument;
+	for (unsigned i = 0; i < 5000; i++) {
+		(void)snprintf(line, sizeof line, "line %u\n", i);
+		node_trace_add(node->trace, i, line);
+	}
+}
+
+/* RO-03: the decisions of the core are there, and only the last of them are kept. */
+static void test_trace_is_kept(void **state)
+{
+	struct buf json;
+
+	(void)state;
+	buf_init(&json);
+	raftreg_node_trace(world.node, &json);
+	assert_non_null(strstr(buf_string(&json), "candidate to leader in term 2\""));
+	buf_clear(&json);
+	ask(add_lines, NULL);
+	raftreg_node_trace(world.node, &json);
+	assert_null(strstr(buf_string(&json), "candidate to leader"));
+	assert_null(strstr(buf_string(&json), "line 903\""));
+	assert_non_null(strstr(buf_string(&json), "{\"lines\":[\"904 line 904\""));
+	assert_non_null(strstr(buf_string(&json), "\"4999 line 4999\"]}"));
+	buf_fini(&json);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -600,7 +631,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {TEST(test_heartbeats_replace_each_other),
 		TEST(test_heartbeats_pass), TEST(test_overflow_closes),
 		TEST(test_standstill_closes), TEST(test_snapshot_arrives),
-		TEST(test_snapshot_is_sent)};
+		TEST(test_snapshot_is_sent), TEST(test_trace_is_kept)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

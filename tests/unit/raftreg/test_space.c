@@ -4,7 +4,10 @@
  */
 #include <errno.h>
 #include <stdatomic.h>
+#include <time.h>
+#include <unistd.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "raftreg/store_internal.h"
 #include "support.h"
@@ -16,6 +19,7 @@ struct tight {
 	struct disk base;
 	struct disk *real;
 	atomic_bool full;
+	atomic_uint slow_ms; /* each sync */
 };
 
 static struct disk *real_of(struct disk *base)
@@ -50,6 +54,10 @@ static ssize_t tight_pwritev(
 
 static int tight_fdatasync(struct disk *base, int file)
 {
+	unsigned slow_ms = atomic_load(&container_of(base, struct tight, base)->slow_ms);
+	const struct timespec wait = {slow_ms / 1000, (long)(slow_ms % 1000) * 1000000};
+
+	(void)nanosleep(&wait, NULL);
 	return real_of(base)->ops->fdatasync(real_of(base), file);
 }
 
@@ -336,12 +344,38 @@ static void test_snapshot_cannot_be_read(void **state)
 	assert_int_equal(world.snapshots, 2);
 }
 
+/* RO-03: a sync of more than 100 ms is said, with the file; a quick one is not. */
+static void test_slow_sync_is_logged(void **state)
+{
+	FILE *log = tmpfile();
+	char text[4096] = "";
+	uint64_t seq = 1;
+	size_t size;
+
+	(void)state;
+	log_setup(fileno(log), true, "voter");
+	submit(1, 2, 0);
+	assert_true(support_until(world.loop, is_persisted, &seq, WAIT_MS));
+	atomic_store(&world.disk.slow_ms, 150);
+	seq = 2;
+	submit(2, 3, 0);
+	assert_true(support_until(world.loop, is_persisted, &seq, WAIT_MS));
+	log_flush(true);
+	size = (size_t)pread(fileno(log), text, sizeof text - 1, 0);
+	assert_true(size < sizeof text);
+	assert_non_null(strstr(text, "a sync was slow"));
+	assert_non_null(strstr(text, "\"pillion.file\":\"log\""));
+	log_setup(STDERR_FILENO, true, "voter");
+	(void)fclose(log);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {TEST(test_no_room_for_the_spare),
-		TEST(test_snapshot_cannot_be_written), TEST(test_snapshot_cannot_be_read)};
+		TEST(test_snapshot_cannot_be_written), TEST(test_snapshot_cannot_be_read),
+		TEST(test_slow_sync_is_logged)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
