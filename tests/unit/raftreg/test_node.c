@@ -401,6 +401,70 @@ static void test_three_voters(void **state)
 	await_answer(leader);
 }
 
+struct space_mail {
+	struct mail mail;
+	struct raftreg_node *node;
+	bool full;
+};
+
+static void deliver_space(struct mail *mail)
+{
+	struct space_mail *space = container_of(mail, struct space_mail, mail);
+
+	node_store_events.on_space(space->node, space->full);
+	mem_free(space);
+}
+
+/* As the store says it, on the registry thread. */
+static void set_full(struct sidecar *sidecar, bool full)
+{
+	struct space_mail *space = mem_zalloc(sizeof *space);
+
+	space->mail.deliver = deliver_space;
+	space->node = sidecar->node;
+	space->full = full;
+	(void)mailbox_post(loop_mailbox(sidecar->node->loop), &space->mail);
+}
+
+static bool another_leads(void *context)
+{
+	struct sidecar *leader = find_leader();
+
+	return leader && leader != context;
+}
+
+/* RS-14: a leader without room hands over, and the registry goes on. When nobody has room nothing
+ * is accepted, and with room what waited is. */
+static void test_no_room(void **state)
+{
+	struct sidecar *client = &world.sidecars[5];
+	struct sidecar *leader;
+	uint64_t until;
+
+	(void)state;
+	start_voters(3);
+	await_voters(three_voters, &world.sidecars[0]);
+	start_client(client, "stock");
+	leader = find_leader();
+	assert_non_null(leader);
+	set_full(leader, true);
+	assert_true(support_until(world.loop, another_leads, leader, WAIT_MS));
+	declare(client, "stock", 9000);
+	await_answer(client);
+	for (int i = 0; i < 3; i++) {
+		set_full(&world.sidecars[i], true);
+	}
+	declare(client, "stock", 9001);
+	for (until = clock_monotonic_ms() + 500; clock_monotonic_ms() < until;) {
+		loop_turn(world.loop, 10);
+	}
+	assert_int_equal(client->results, 0);
+	for (int i = 0; i < 3; i++) {
+		set_full(&world.sidecars[i], false);
+	}
+	await_answer(client);
+}
+
 /* All voters go; the clients keep their view; the voters come back with what was acknowledged. */
 static void test_all_voters_killed(void **state)
 {
@@ -664,6 +728,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_view_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_expiry, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_three_voters, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_room, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_all_voters_killed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_with_seeds, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_five_voters, setup, teardown),
