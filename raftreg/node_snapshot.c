@@ -31,14 +31,24 @@ static uint64_t choose_compact_index(const struct raftreg_node *node)
 	return index;
 }
 
-/* Serialised between two entries (RS-06); the writing is the background thread's. */
+static void save_capture(void *context, struct buf *ret_state)
+{
+	state_capture_save(context, ret_state);
+}
+
+static void drop_capture(void *context)
+{
+	state_capture_drop(context);
+}
+
+/* RS-06: held between two entries, in constant time; the rest is the background thread's. */
 void node_snapshot_turn(struct raftreg_node *node)
 {
 	struct snapfile_meta meta = {.epoch = node->epoch,
 		.snapshot = {.index = node->state.applied,
 			.term = node->applied_term,
 			.conf = node->conf}};
-	struct buf state;
+	struct store_source source = {.save = save_capture, .drop = drop_capture};
 
 	if (node->snapshot_busy || node->state.applied == 0 || node->conf.voters.count == 0 ||
 		node_now_ms(node) < node->snapshot_retry_ms ||
@@ -47,12 +57,11 @@ void node_snapshot_turn(struct raftreg_node *node)
 		return;
 	}
 	memcpy(meta.uuid, node->uuid, sizeof meta.uuid);
-	buf_init(&state);
-	state_save(&node->state, &state);
+	source.context = state_capture(&node->state);
 	node->snapshot_busy = true;
 	node->snapshot_wanted = false;
 	node->compact_index = choose_compact_index(node);
-	store_make_snapshot(node->store, &meta, &state, node->compact_index);
+	store_make_snapshot(node->store, &meta, &source, node->compact_index);
 }
 
 /* One that could not be written is no reason to stop: the log still has everything (RS-14). */

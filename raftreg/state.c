@@ -41,13 +41,14 @@ void state_init(struct state *state, const uint8_t uuid[16])
 	map_init(&state->sessions);
 	map_init(&state->sets);
 	list_init(&state->dirty);
+	shards_init(&state->shards);
 }
 
+/* The bytes are the piece's, which went before or goes with all the others. */
 static void free_member(struct state *state, struct state_member *member)
 {
 	list_unlink(&member->session_node);
-	state_free(state, &member->key);
-	state_free(state, &member->content);
+	state->bytes -= member->key.size + member->content.size;
 	mem_free(member);
 }
 
@@ -70,14 +71,14 @@ static void free_set(struct state *state, struct state_set *set)
 	}
 	map_fini(&set->members);
 	for (size_t i = 0; i < set->def_count; i++) {
-		state_free(state, &set->defs[i].version);
-		state_free(state, &set->defs[i].content);
+		state->bytes -= set->defs[i].version.size + set->defs[i].content.size;
 	}
 	mem_free(set->defs);
 	free_touches(set);
 	mem_free(set->touches);
 	list_unlink(&set->dirty);
-	state_free(state, &set->name);
+	state->bytes -= set->name.size;
+	piece_group_unref(set->group);
 	mem_free(set);
 }
 
@@ -103,7 +104,8 @@ void state_fini(struct state *state)
 	}
 	map_fini(&state->sets);
 	map_fini(&state->sessions);
-	ASSERT(list_empty(&state->dirty));
+	shards_fini(&state->shards);
+	ASSERT(list_empty(&state->dirty) && state->bytes == 0);
 }
 
 /* The length is checked here because ids come straight from frames. */
@@ -153,12 +155,20 @@ struct state_set *state_make_set(struct state *state, bool records, struct slice
 	fits = state_set_key(records, name, bytes, &key);
 	ASSERT(fits);
 	set = mem_zalloc(sizeof *set);
-	set->name = state_copy(state, name);
+	set->group = piece_group_create(key);
+	set->name = slice_from(set->group->name, 1);
+	state->bytes += name.size;
 	set->records = records;
 	map_init(&set->members);
 	list_init(&set->dirty);
 	(void)map_set(&state->sets, key, set);
 	return set;
+}
+
+static void drop_def(struct state *state, struct state_def *def)
+{
+	state->bytes -= def->version.size + def->content.size;
+	shards_put(&state->shards, def->piece, NULL);
 }
 
 /* Only GC (command 8) and only empty sets: the horizon then stands for them. */
@@ -171,6 +181,14 @@ void state_drop_set(struct state *state, struct state_set *set)
 	if (state_set_key(set->records, set->name, bytes, &key)) {
 		(void)map_remove(&state->sets, key);
 	}
+	if (set->piece) {
+		shards_put(&state->shards, set->piece, NULL);
+	}
+	/* Methods may have been declared without an instance. */
+	for (size_t i = 0; i < set->def_count; i++) {
+		drop_def(state, &set->defs[i]);
+	}
+	set->def_count = 0;
 	free_set(state, set);
 }
 
@@ -273,7 +291,7 @@ void state_touch_set(struct state *state, struct state_set *set, struct slice ke
 /* The next delta starts from here: `published` becomes its `from` (RW-01). */
 void state_clear_touches(struct state *state, struct state_set *set)
 {
-	(void)state;
+	state_renew_set(state, set);
 	free_touches(set);
 	list_unlink(&set->dirty);
 	set->published = set->modified;
@@ -296,6 +314,7 @@ void state_refresh_member(
 	struct state *state, struct state_member *member, uint64_t index, enum item_cause cause)
 {
 	member->modified = index;
+	state_renew_member(state, member, member->key, member->content);
 	update_digest(state, member);
 	state_touch_set(state, member->set, member->key, cause, index);
 }
@@ -341,18 +360,19 @@ void state_put_member(struct state *state, struct state_set *set, struct state_s
 	if (!member) {
 		member = mem_zalloc(sizeof *member);
 		member->set = set;
-		member->key = state_copy(state, item->key);
 		member->created = item->created;
 		list_init(&member->session_node);
 		(void)map_set(&set->members, item->key, member);
 	} else {
 		leave_session(state, member);
-		state_free(state, &member->content);
 	}
 	set->emptied_ms = 0;
-	member->content = state_copy(state, item->content);
+	member->session = session;
+	member->modified = item->modified;
+	state_renew_member(state, member, item->key, item->content);
 	join_session(state, member, session);
-	state_refresh_member(state, member, item->modified, CAUSE_DELETED);
+	update_digest(state, member);
+	state_touch_set(state, set, member->key, CAUSE_DELETED, item->modified);
 }
 
 /* The methods of a version go with its last instance. */
@@ -376,9 +396,9 @@ static void drop_unused_defs(struct state *state, struct state_set *set)
 			i++;
 			continue;
 		}
-		state_free(state, &set->defs[i].version);
-		state_free(state, &set->defs[i].content);
+		drop_def(state, &set->defs[i]);
 		set->defs[i] = set->defs[--set->def_count];
+		set->defs_touched = true;
 	}
 }
 
@@ -387,12 +407,14 @@ void state_drop_member(
 	struct state *state, struct state_member *member, uint64_t index, enum item_cause cause)
 {
 	struct state_set *set = member->set;
+	struct piece *piece = member->piece;
 
 	set->digest -= member->digest;
 	state_touch_set(state, set, member->key, cause, index);
 	leave_session(state, member);
 	(void)map_remove(&set->members, member->key);
 	free_member(state, member);
+	shards_put(&state->shards, piece, NULL);
 	if (set->members.count == 0) {
 		set->emptied_ms = state->wall_ms ? state->wall_ms : 1;
 	}
@@ -407,15 +429,14 @@ void state_put_def(
 {
 	for (size_t i = 0; i < set->def_count; i++) {
 		if (slice_equal(set->defs[i].version, version)) {
-			state_free(state, &set->defs[i].content);
-			set->defs[i].content = state_copy(state, content);
+			state_renew_def(state, set, &set->defs[i], version, content);
 			set->defs_touched = true;
 			return;
 		}
 	}
 	set->defs = mem_realloc(set->defs, (set->def_count + 1) * sizeof *set->defs);
-	set->defs[set->def_count++] = (struct state_def){
-		.version = state_copy(state, version), .content = state_copy(state, content)};
+	set->defs[set->def_count] = (struct state_def){0};
+	state_renew_def(state, set, &set->defs[set->def_count++], version, content);
 	set->defs_touched = true;
 }
 
@@ -450,6 +471,9 @@ void state_drop_session(
 			cause);
 	}
 	(void)map_remove(&state->sessions, slice_make(session->id, 16));
+	if (session->piece) {
+		shards_put(&state->shards, session->piece, NULL);
+	}
 	free_session(state, session);
 }
 

@@ -52,9 +52,14 @@ void state_encode_replica(const struct state_replica *replica, struct buf *ret_b
 bool state_decode_replica(struct slice bytes, struct state_replica *ret_replica);
 const struct state_replica *state_replica(const struct state *state, uint64_t id);
 
-/* RS-06: canonical bytes of everything; load into a fresh state. */
-void state_save(const struct state *state, struct buf *ret_bytes);
+/* RS-06: everything as it is now, in constant time; saved and dropped on any one thread. */
+struct state_capture;
+struct state_capture *state_capture(struct state *state);
+void state_capture_save(const struct state_capture *capture, struct buf *ret_bytes);
+void state_capture_drop(struct state_capture *capture);
+/* Canonical bytes of everything; load into a fresh state. */
+void state_save(struct state *state, struct buf *ret_bytes);
 MUST_CHECK int state_load(struct state *state, struct slice bytes);
-uint64_t state_hash(const struct state *state);
+uint64_t state_hash(struct state *state);
 
 #endif

@@ -305,6 +305,7 @@ static void apply_open(struct state *state, uint64_t index, const struct packet 
 	}
 	session = state_add_session(state, open);
 	session->opened = session->modified = index;
+	state_renew_session(state, session);
 }
 
 /* Equal content is no change: it keeps its index, so watchers are not told. */
@@ -366,6 +367,7 @@ static void set_suspect(
 	session->suspect = suspect;
 	session->lease_gen++;
 	session->modified = index;
+	state_renew_session(state, session);
 	LIST_FOR_EACH(node, &session->members) {
 		struct state_member *member = LIST_ENTRY(node, struct state_member, session_node);
 
@@ -397,6 +399,7 @@ static void apply_register(struct state *state, uint64_t index, const struct pac
 	}
 	session->last_seq = command->seq;
 	session->last_index = session->modified = index;
+	state_renew_session(state, session);
 }
 
 /* SUSPECT, REVIVE, EXPIRE: void when any of the triple differs. */

@@ -10,6 +10,14 @@
  * sum. */
 struct slice state_copy(struct state *state, struct slice bytes);
 void state_free(struct state *state, struct slice *bytes);
+/* state_save.c: what was changed becomes a new piece, which replaces the old one. Members and
+ * definitions get their key and content from there, so these may be those of the old piece. */
+void state_renew_session(struct state *state, struct state_session *session);
+void state_renew_member(
+	struct state *state, struct state_member *member, struct slice key, struct slice content);
+void state_renew_def(struct state *state, struct state_set *set, struct state_def *def,
+	struct slice version, struct slice content);
+void state_renew_set(struct state *state, struct state_set *set);
 struct state_set *state_make_set(struct state *state, bool records, struct slice name);
 /* Keeps the digests of set and session, the touches for the fan-out and the index of
  * the change in step with the members: nobody else changes a member. */

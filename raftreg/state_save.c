@@ -1,11 +1,11 @@
 /*
  * The whole state as canonical bytes, and back (registry.md RD-03, RS-06): fixed field order,
  * tables sorted by key. So two replicas with equal states write equal snapshots, and the hash
- * of these bytes is the state's. Loading trusts nothing: what does not fit is -EBADMSG and the
- * role does not start.
+ * of these bytes is the state's. Whatever changes is encoded at once, as the piece that a snapshot
+ * will need of it; a snapshot then holds on to the pieces of its index while apply goes on. Loading
+ * trusts nothing: what does not fit is -EBADMSG and the role does not start.
  */
 #include <errno.h>
-#include <stdlib.h>
 
 #include "base/mem.h"
 #include "base/siphash.h"
@@ -54,135 +54,191 @@ enum {
 	M_MODIFIED, /* index */
 };
 
-/* RD-03: bytewise, like everything that must be equal on all replicas. */
-static int compare_entries(const void *a, const void *b)
+/* A whole field as it stands in the snapshot, so that saving is copying. */
+static struct piece *make_piece(enum piece_kind kind, struct piece_group *group, struct buf *bytes,
+	size_t key_at, size_t size)
 {
-	const struct map_entry *const *left = a;
-	const struct map_entry *const *right = b;
+	struct piece *piece = piece_create(kind, group, buf_slice(bytes), key_at, size);
 
-	return slice_compare((*left)->key, (*right)->key);
+	buf_fini(bytes);
+	return piece;
 }
 
-/* Entries by key, so that equal states give equal bytes whatever their history. */
-static struct map_entry **sorted(const struct map *map)
+static void replace(struct state *state, struct piece **place, struct piece *piece)
 {
-	struct map_entry **list = mem_alloc((map->count + 1) * sizeof(*list));
-
-	for (size_t i = 0; i < map->count; i++) {
-		list[i] = &map->entries[i];
-	}
-	qsort(list, map->count, sizeof(*list), compare_entries);
-	return list;
+	shards_put(&state->shards, *place, piece);
+	*place = piece;
 }
 
 /* Volatile fields (deadlines, what is pending) are not part of the state. */
-static void save_session(const struct state_session *session, struct buf *out)
+void state_renew_session(struct state *state, struct state_session *session)
 {
-	size_t mark = pbscan_begin(out, S_SESSION);
+	struct buf out;
+	size_t mark, key_at;
 
-	pbscan_put_bytes(out, N_ID, slice_make(session->id, 16));
-	pbscan_put_varint(out, N_INCARNATION, session->incarnation);
-	pbscan_put_fixed64(out, N_BOOT, session->boot);
-	pbscan_put_bytes(out, N_IDENTITY, session->identity);
-	pbscan_put_bytes(out, N_HOST, session->host);
-	pbscan_put_varint(out, N_PORT, session->port);
-	pbscan_put_bytes(out, N_ZONE, session->zone);
-	pbscan_put_bytes(out, N_VERSION, session->version);
-	pbscan_put_varint(out, N_TTL, session->ttl_ms);
-	pbscan_put_varint(out, N_SUSPECT, session->suspect);
-	pbscan_put_varint(out, N_GEN, session->lease_gen);
-	pbscan_put_varint(out, N_SEQ, session->last_seq);
-	pbscan_put_varint(out, N_INDEX, session->last_index);
-	pbscan_put_varint(out, N_OPENED, session->opened);
-	pbscan_put_varint(out, N_MODIFIED, session->modified);
-	pbscan_end(out, mark);
+	buf_init(&out);
+	mark = pbscan_begin(&out, S_SESSION);
+	pbscan_put_bytes(&out, N_ID, slice_make(session->id, 16));
+	key_at = out.size - 16;
+	pbscan_put_varint(&out, N_INCARNATION, session->incarnation);
+	pbscan_put_fixed64(&out, N_BOOT, session->boot);
+	pbscan_put_bytes(&out, N_IDENTITY, session->identity);
+	pbscan_put_bytes(&out, N_HOST, session->host);
+	pbscan_put_varint(&out, N_PORT, session->port);
+	pbscan_put_bytes(&out, N_ZONE, session->zone);
+	pbscan_put_bytes(&out, N_VERSION, session->version);
+	pbscan_put_varint(&out, N_TTL, session->ttl_ms);
+	pbscan_put_varint(&out, N_SUSPECT, session->suspect);
+	pbscan_put_varint(&out, N_GEN, session->lease_gen);
+	pbscan_put_varint(&out, N_SEQ, session->last_seq);
+	pbscan_put_varint(&out, N_INDEX, session->last_index);
+	pbscan_put_varint(&out, N_OPENED, session->opened);
+	pbscan_put_varint(&out, N_MODIFIED, session->modified);
+	pbscan_end(&out, mark);
+	replace(state, &session->piece, make_piece(PIECE_SESSION, NULL, &out, key_at, 16));
 }
 
-static int compare_defs(const void *a, const void *b)
+/* Of a set only what stands before its methods and members. */
+void state_renew_set(struct state *state, struct state_set *set)
 {
-	const struct state_def *left = a;
-	const struct state_def *right = b;
+	struct buf out;
 
-	return slice_compare(left->version, right->version);
+	buf_init(&out);
+	pbscan_put_bytes(&out, T_NAME, set->name);
+	pbscan_put_varint(&out, T_RECORDS, set->records);
+	pbscan_put_varint(&out, T_MODIFIED, set->modified);
+	pbscan_put_varint(&out, T_EMPTIED, set->emptied_ms);
+	replace(state, &set->piece, make_piece(PIECE_SET, set->group, &out, 0, 0));
 }
 
-/* Sorted in a copy: the table keeps its own order. */
-static void save_defs(const struct state_set *set, struct buf *out)
+void state_renew_def(struct state *state, struct state_set *set, struct state_def *def,
+	struct slice version, struct slice content)
 {
-	struct state_def *defs;
+	struct piece *piece;
+	struct buf out;
+	size_t mark, key_at, content_at;
 
-	if (set->def_count == 0) {
-		return;
-	}
-	defs = mem_copy(set->defs, set->def_count * sizeof *defs);
-	qsort(defs, set->def_count, sizeof *defs, compare_defs);
-	for (size_t i = 0; i < set->def_count; i++) {
-		size_t mark = pbscan_begin(out, T_DEF);
-
-		pbscan_put_bytes(out, D_VERSION, defs[i].version);
-		pbscan_put_bytes(out, D_CONTENT, defs[i].content);
-		pbscan_end(out, mark);
-	}
-	mem_free(defs);
+	buf_init(&out);
+	mark = pbscan_begin(&out, T_DEF);
+	pbscan_put_bytes(&out, D_VERSION, version);
+	key_at = out.size - version.size;
+	pbscan_put_bytes(&out, D_CONTENT, content);
+	content_at = out.size - content.size;
+	pbscan_end(&out, mark);
+	piece = make_piece(PIECE_DEF, set->group, &out, key_at, version.size);
+	state->bytes -= def->version.size + def->content.size;
+	state->bytes += version.size + content.size;
+	def->version = piece->key;
+	def->content = slice_make(piece->bytes + content_at, content.size);
+	replace(state, &def->piece, piece);
 }
 
 /* Digests are not written: they follow from the members. */
-static void save_set(const struct state_set *set, struct buf *out)
+void state_renew_member(
+	struct state *state, struct state_member *member, struct slice key, struct slice content)
 {
-	struct map_entry **members = sorted(&set->members);
-	size_t mark = pbscan_begin(out, S_SET);
+	struct piece *piece;
+	struct buf out;
+	size_t mark, key_at, content_at;
 
-	pbscan_put_bytes(out, T_NAME, set->name);
-	pbscan_put_varint(out, T_RECORDS, set->records);
-	pbscan_put_varint(out, T_MODIFIED, set->modified);
-	pbscan_put_varint(out, T_EMPTIED, set->emptied_ms);
-	save_defs(set, out);
-	for (size_t i = 0; i < set->members.count; i++) {
-		const struct state_member *member = members[i]->value;
-		size_t inner = pbscan_begin(out, T_MEMBER);
-
-		pbscan_put_bytes(out, M_KEY, member->key);
-		pbscan_put_bytes(out, M_CONTENT, member->content);
-		if (member->session) {
-			pbscan_put_bytes(out, M_SESSION, slice_make(member->session->id, 16));
-		}
-		pbscan_put_varint(out, M_CREATED, member->created);
-		pbscan_put_varint(out, M_MODIFIED, member->modified);
-		pbscan_end(out, inner);
+	buf_init(&out);
+	mark = pbscan_begin(&out, T_MEMBER);
+	pbscan_put_bytes(&out, M_KEY, key);
+	key_at = out.size - key.size;
+	pbscan_put_bytes(&out, M_CONTENT, content);
+	content_at = out.size - content.size;
+	if (member->session) {
+		pbscan_put_bytes(&out, M_SESSION, slice_make(member->session->id, 16));
 	}
-	pbscan_end(out, mark);
-	mem_free(members);
+	pbscan_put_varint(&out, M_CREATED, member->created);
+	pbscan_put_varint(&out, M_MODIFIED, member->modified);
+	pbscan_end(&out, mark);
+	piece = make_piece(PIECE_MEMBER, member->set->group, &out, key_at, key.size);
+	state->bytes -= member->key.size + member->content.size;
+	state->bytes += key.size + content.size;
+	member->key = piece->key;
+	member->content = slice_make(piece->bytes + content_at, content.size);
+	replace(state, &member->piece, piece);
+}
+
+struct state_capture {
+	uint64_t applied, horizon, horizon_ms, wall_ms;
+	struct state_replica replicas[STATE_REPLICAS_MAX];
+	size_t replica_count;
+	struct shards_capture *shards;
+};
+
+/* The heads of sets that changed since the last publication are made now; it is one turn's worth
+ * of them at most. */
+struct state_capture *state_capture(struct state *state)
+{
+	struct state_capture *capture = mem_zalloc(sizeof *capture);
+
+	LIST_FOR_EACH(node, &state->dirty) {
+		state_renew_set(state, LIST_ENTRY(node, struct state_set, dirty));
+	}
+	capture->applied = state->applied;
+	capture->horizon = state->horizon;
+	capture->horizon_ms = state->horizon_ms;
+	capture->wall_ms = state->wall_ms;
+	memcpy(capture->replicas, state->replicas, sizeof capture->replicas);
+	capture->replica_count = state->replica_count;
+	capture->shards = shards_capture(&state->shards);
+	return capture;
+}
+
+void state_capture_drop(struct state_capture *capture)
+{
+	shards_capture_drop(capture->shards);
+	mem_free(capture);
 }
 
 /* Sessions before sets, for members name their owners. */
-void state_save(const struct state *state, struct buf *ret_bytes)
+void state_capture_save(const struct state_capture *capture, struct buf *ret_bytes)
 {
-	struct map_entry **sessions = sorted(&state->sessions);
-	struct map_entry **sets = sorted(&state->sets);
+	const struct piece **list;
+	const struct piece_group *group = NULL;
+	size_t count = 0;
+	size_t mark = 0;
 
-	pbscan_put_varint(ret_bytes, S_APPLIED, state->applied);
-	pbscan_put_varint(ret_bytes, S_HORIZON, state->horizon);
-	pbscan_put_varint(ret_bytes, S_HORIZON_MS, state->horizon_ms);
-	pbscan_put_varint(ret_bytes, S_WALL, state->wall_ms);
-	for (size_t i = 0; i < state->replica_count; i++) {
-		size_t mark = pbscan_begin(ret_bytes, S_REPLICA);
+	pbscan_put_varint(ret_bytes, S_APPLIED, capture->applied);
+	pbscan_put_varint(ret_bytes, S_HORIZON, capture->horizon);
+	pbscan_put_varint(ret_bytes, S_HORIZON_MS, capture->horizon_ms);
+	pbscan_put_varint(ret_bytes, S_WALL, capture->wall_ms);
+	for (size_t i = 0; i < capture->replica_count; i++) {
+		size_t inner = pbscan_begin(ret_bytes, S_REPLICA);
 
-		state_encode_replica(&state->replicas[i], ret_bytes);
+		state_encode_replica(&capture->replicas[i], ret_bytes);
+		pbscan_end(ret_bytes, inner);
+	}
+	list = shards_list(capture->shards, &count);
+	for (size_t i = 0; i < count; i++) {
+		if (list[i]->group != group) {
+			if (group) {
+				pbscan_end(ret_bytes, mark);
+			}
+			group = list[i]->group;
+			mark = pbscan_begin(ret_bytes, S_SET);
+		}
+		buf_append(ret_bytes, list[i]->bytes, list[i]->size);
+	}
+	if (group) {
 		pbscan_end(ret_bytes, mark);
 	}
-	for (size_t i = 0; i < state->sessions.count; i++) {
-		save_session(sessions[i]->value, ret_bytes);
-	}
-	for (size_t i = 0; i < state->sets.count; i++) {
-		save_set(sets[i]->value, ret_bytes);
-	}
-	mem_free(sessions);
-	mem_free(sets);
+	mem_free(list);
+}
+
+void state_save(struct state *state, struct buf *ret_bytes)
+{
+	struct state_capture *capture = state_capture(state);
+
+	state_capture_save(capture, ret_bytes);
+	state_capture_drop(capture);
 }
 
 /* RD-03: the hash of what a snapshot would hold, so replay and restore can be
  * compared. */
-uint64_t state_hash(const struct state *state)
+uint64_t state_hash(struct state *state)
 {
 	struct buf bytes;
 	uint64_t hash;
@@ -240,6 +296,7 @@ static int load_session(struct state *state, struct slice bytes)
 	session->last_index = copy.last_index;
 	session->opened = copy.opened;
 	session->modified = copy.modified;
+	state_renew_session(state, session);
 	return 0;
 }
 

@@ -10,6 +10,7 @@
 #include "base/map.h"
 #include "raftreg/core/message.h"
 #include "raftreg/packet.h"
+#include "raftreg/shards.h"
 
 #define STATE_SESSION_INSTANCES_MAX 256 /* RD-02 */
 #define STATE_SESSION_SETS_MAX	    64
@@ -31,6 +32,7 @@ struct state_session {
 	uint64_t lease_gen, last_seq, last_index;
 	uint64_t digest; /* sum over what it declared (RN-04) */
 	uint64_t opened, modified;
+	struct piece *piece;	  /* as a snapshot has it; the state's shards own it */
 	struct list_node members; /* of struct state_member */
 	uint32_t member_count;
 	uint64_t member_bytes;
@@ -43,15 +45,16 @@ struct state_session {
 
 struct state_member { /* an instance or a record */
 	struct state_set *set;
-	struct slice key;	       /* owned */
-	struct slice content;	       /* owned */
+	struct piece *piece;	       /* key and content point into it */
+	struct slice key, content;     /* from the last change of this member to the next */
 	struct state_session *session; /* NULL: a record that belongs to none */
 	struct list_node session_node;
 	uint64_t created, modified, digest;
 };
 
-struct state_def {		       /* methods of one version */
-	struct slice version, content; /* owned */
+struct state_def { /* methods of one version */
+	struct piece *piece;
+	struct slice version, content; /* point into it */
 };
 
 struct state_touch {	  /* one member that changed since the last look */
@@ -60,7 +63,9 @@ struct state_touch {	  /* one member that changed since the last look */
 };
 
 struct state_set {
-	struct slice name; /* owned */
+	struct piece_group *group;
+	struct slice name;   /* points into it */
+	struct piece *piece; /* the head; behind by what changed since the last publication */
 	bool records;
 	uint64_t modified;
 	uint64_t
@@ -96,8 +101,9 @@ struct state {
 	size_t replica_count;
 	uint64_t horizon; /* tombstones up to here are forgotten */
 	uint64_t horizon_ms;
-	uint64_t wall_ms; /* of the last entry */
-	uint64_t bytes;	  /* keys and contents, for registry.state_bytes_max */
+	uint64_t wall_ms;     /* of the last entry */
+	uint64_t bytes;	      /* keys and contents, for registry.state_bytes_max */
+	struct shards shards; /* all of the above once more, encoded, for snapshots */
 	struct list_node dirty;
 };
 

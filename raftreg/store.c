@@ -47,6 +47,7 @@ struct job {
 	struct store *store;
 	enum { JOB_MAKE, JOB_STAGE, JOB_LOAD, JOB_SPARE } kind;
 	struct snapfile_meta meta;
+	struct store_source source; /* to make; drop NULL: dropped */
 	struct buf bytes;
 	uint64_t token, compact_index, file_size;
 	int result;
@@ -342,8 +343,17 @@ static void flush_gathered(struct store *store)
 	post_answer(answer);
 }
 
+static void drop_source(struct job *job)
+{
+	if (job->source.drop) {
+		job->source.drop(job->source.context);
+		job->source.drop = NULL;
+	}
+}
+
 static void free_job(struct job *job)
 {
+	drop_source(job);
 	buf_fini(&job->bytes);
 	mem_free(job);
 }
@@ -411,8 +421,11 @@ static void run_make(struct job *job)
 	struct buf file;
 	int result;
 
+	job->source.save(job->source.context, &job->bytes);
+	drop_source(job);
 	buf_init(&file);
 	snapfile_build(&job->meta, buf_slice(&job->bytes), &file);
+	buf_fini(&job->bytes);
 	job->file_size = file.size;
 	result = snapfile_write(store->disk, STORE_SNAPSHOT_TMP, buf_slice(&file));
 	buf_fini(&file);
@@ -535,17 +548,16 @@ static struct job *job_create(struct store *store, int kind)
 	return job;
 }
 
-/* RS-06: the state's bytes are made between two entries by the caller; here only
- * they are written, so apply never waits. */
-void store_make_snapshot(struct store *store, const struct snapfile_meta *meta, struct buf *state,
-	uint64_t compact_index)
+/* RS-06: the caller only holds on to the state of that index; its bytes are made where they are
+ * written, so apply never waits. */
+void store_make_snapshot(struct store *store, const struct snapfile_meta *meta,
+	const struct store_source *source, uint64_t compact_index)
 {
 	struct job *job = job_create(store, JOB_MAKE);
 
-	ASSERT(compact_index <= meta->snapshot.index);
+	ASSERT(compact_index <= meta->snapshot.index && source->save && source->drop);
 	job->meta = *meta;
-	job->bytes = *state;
-	buf_init(state);
+	job->source = *source;
 	job->compact_index = compact_index;
 	(void)mailbox_post(store->background_box, &job->mail);
 }

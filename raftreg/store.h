@@ -84,9 +84,16 @@ void store_batch_free(struct store_batch *batch);
 /* In the order of their sequences; several of them may share one sync. */
 void store_submit(struct store *store, struct store_batch *batch);
 
-/* `state` is taken over. Afterwards the log may be cut up to compact_index. */
-void store_make_snapshot(struct store *store, const struct snapfile_meta *meta, struct buf *state,
-	uint64_t compact_index);
+/* What a snapshot is made of (RS-06). `save` at most once, then `drop` once: on the background
+ * thread, or where the store ends. */
+struct store_source {
+	void *context;
+	void (*save)(void *context, struct buf *ret_state);
+	void (*drop)(void *context);
+};
+/* Afterwards the log may be cut up to compact_index. */
+void store_make_snapshot(struct store *store, const struct snapfile_meta *meta,
+	const struct store_source *source, uint64_t compact_index);
 /* RM-19: the file of another replica, written beside the own ones and not yet in
  * force; an install with the same (index, term) adopts it. `file` is taken over. */
 void store_stage(struct store *store, uint64_t token, const struct raft_snapshot *snapshot,

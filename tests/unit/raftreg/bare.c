@@ -239,13 +239,13 @@ void store_submit(struct store *store, struct store_batch *batch)
 	store_batch_free(batch);
 }
 
-void store_make_snapshot(struct store *store, const struct snapfile_meta *meta, struct buf *state,
-	uint64_t compact_index)
+void store_make_snapshot(struct store *store, const struct snapfile_meta *meta,
+	const struct store_source *source, uint64_t compact_index)
 {
 	(void)store;
 	(void)meta;
 	(void)compact_index;
-	buf_fini(state);
+	source->drop(source->context);
 }
 
 void store_stage(
@@ -523,6 +523,21 @@ void bare_register(unsigned session, const char *service, uint16_t port)
 	buf_fini(&bytes);
 	buf_fini(&key);
 	mem_free(content);
+}
+
+void bare_define(const char *service, const char *version, const char *method)
+{
+	const struct content_endpoint endpoint = {.name = slice_from_string(method)};
+	struct item item = {.op = ITEM_DEF,
+		.set = slice_from_string(service),
+		.key = slice_from_string(version)};
+	struct buf content;
+
+	buf_init(&content);
+	content_put_endpoint(&content, &endpoint);
+	item.content = buf_slice(&content);
+	register_item(1, &item);
+	buf_fini(&content);
 }
 
 void bare_record(const char *set, const char *key, size_t size, bool remove)

@@ -57,6 +57,8 @@ const char *bare_kinds(unsigned slot);
 
 /* Commands as one entry: an instance of a service by a session, or its end. */
 void bare_register(unsigned session, const char *service, uint16_t port);
+/* Methods of a version, by session 1; they go with its last instance. */
+void bare_define(const char *service, const char *version, const char *method);
 /* A record of nobody's in a set; the value is `size` bytes. */
 void bare_record(const char *set, const char *key, size_t size, bool remove);
 void bare_publish(void);

@@ -279,6 +279,67 @@ static void test_records(void **state)
 	state_fini(&f.state);
 }
 
+/* TRAP-10: every field that is kept; digests follow from the content, not from history. */
+static void assert_same(const struct state *state, const struct state *loaded)
+{
+	assert_int_equal(state->bytes, loaded->bytes);
+	assert_int_equal(state->sets.count, loaded->sets.count);
+	assert_int_equal(state->sessions.count, loaded->sessions.count);
+	MAP_FOR_EACH(entry, &state->sets)
+	{
+		const struct state_set *set = entry->value;
+		const struct state_set *other = state_set(loaded, set->records, set->name);
+
+		assert_non_null(other);
+		assert_true(other->digest == set->digest);
+		assert_int_equal(other->modified, set->modified);
+		assert_int_equal(other->emptied_ms, set->emptied_ms);
+		assert_int_equal(other->members.count, set->members.count);
+		assert_int_equal(other->def_count, set->def_count);
+	}
+	MAP_FOR_EACH(place, &state->sessions)
+	{
+		const struct state_session *session = place->value;
+		const struct state_session *other =
+			state_session(loaded, slice_make(session->id, 16));
+
+		assert_non_null(other);
+		assert_int_equal(other->incarnation, session->incarnation);
+		assert_int_equal(other->suspect, session->suspect);
+		assert_int_equal(other->lease_gen, session->lease_gen);
+		assert_int_equal(other->last_seq, session->last_seq);
+		assert_int_equal(other->last_index, session->last_index);
+		assert_int_equal(other->modified, session->modified);
+		assert_true(other->digest == session->digest);
+	}
+}
+
+static void random_step(struct fixture *f, struct rng *rng, uint64_t *incarnation, uint64_t *seq)
+{
+	unsigned who = (unsigned)rng_below(rng, 8);
+	static const char *const names[] = {"a", "b", "c"};
+	struct item record = {.op = ITEM_PUT,
+		.set = SLICE("/r"),
+		.key = SLICE("k"),
+		.content = SLICE("v"),
+		.owned = rng_below(rng, 2) == 0};
+
+	if (incarnation[who] == 0 || rng_below(rng, 12) == 0) {
+		assert_int_equal(open_session(f, who, ++incarnation[who]), CODE_OK);
+		seq[who] = 0;
+	} else if (rng_below(rng, 10) == 0) {
+		lease(f, PACKET_SUSPECT, who, 1);
+	} else {
+		enum packet_code code =
+			change(f, (struct change){who, incarnation[who], seq[who] + 1,
+					  names[rng_below(rng, 3)],
+					  (uint16_t)(1 + rng_below(rng, 3)), rng_below(rng, 2) == 0,
+					  rng_below(rng, 4) == 0 ? record : (struct item){0}});
+
+		seq[who] += code == CODE_OK ? 1 : 0;
+	}
+}
+
 /* TRAP-10: a snapshot taken at any index and replay from the start agree, bytes and hash. */
 static void test_snapshot_equals_replay(void **state)
 {
@@ -293,33 +354,17 @@ static void test_snapshot_equals_replay(void **state)
 		uint64_t seq[8] = {0};
 		uint64_t incarnation[8] = {0};
 
+		struct state_capture *capture = NULL;
+		struct buf middle;
+
 		begin(&f);
+		buf_init(&middle);
 		for (int step = 0; step < 120; step++) {
-			unsigned who = (unsigned)rng_below(&rng, 8);
-			static const char *const names[] = {"a", "b", "c"};
-			struct item record = {.op = ITEM_PUT,
-				.set = SLICE("/r"),
-				.key = SLICE("k"),
-				.content = SLICE("v"),
-				.owned = rng_below(&rng, 2) == 0};
-
-			if (incarnation[who] == 0 || rng_below(&rng, 12) == 0) {
-				assert_int_equal(
-					open_session(&f, who, ++incarnation[who]), CODE_OK);
-				seq[who] = 0;
-			} else if (rng_below(&rng, 10) == 0) {
-				lease(&f, PACKET_SUSPECT, who, 1);
-			} else {
-				enum packet_code code = change(
-					&f, (struct change){who, incarnation[who], seq[who] + 1,
-						    names[rng_below(&rng, 3)],
-						    (uint16_t)(1 + rng_below(&rng, 3)),
-						    rng_below(&rng, 2) == 0,
-						    rng_below(&rng, 4) == 0 ? record
-									    : (struct item){0}});
-
-				seq[who] += code == CODE_OK ? 1 : 0;
+			if (step == 70) {
+				state_save(&f.state, &middle);
+				capture = state_capture(&f.state);
 			}
+			random_step(&f, &rng, incarnation, seq);
 		}
 		buf_init(&bytes);
 		buf_init(&again);
@@ -329,14 +374,13 @@ static void test_snapshot_equals_replay(void **state)
 		state_save(&loaded, &again);
 		assert_true(slice_equal(buf_slice(&bytes), buf_slice(&again)));
 		assert_true(state_hash(&loaded) == state_hash(&f.state));
-		/* Digests follow from the content, not from history. */
-		MAP_FOR_EACH(entry, &f.state.sets)
-		{
-			const struct state_set *set = entry->value;
-			const struct state_set *other = state_set(&loaded, set->records, set->name);
-
-			assert_true(other && other->digest == set->digest);
-		}
+		assert_same(&f.state, &loaded);
+		/* RS-06: what was held in the middle is what was there then. */
+		buf_clear(&again);
+		state_capture_save(capture, &again);
+		state_capture_drop(capture);
+		assert_true(slice_equal(buf_slice(&middle), buf_slice(&again)));
+		buf_fini(&middle);
 		for (size_t cut = 0; cut < bytes.size; cut += 97) {
 			struct state broken;
 
@@ -351,6 +395,40 @@ static void test_snapshot_equals_replay(void **state)
 	}
 }
 
+/* Command 8 forgets a set that has methods and no instance with all it has. */
+static void test_methods_without_an_instance(void **state)
+{
+	const struct packet gc = {.kind = PACKET_GC, .index = 3};
+	struct state loaded;
+	struct fixture f;
+	struct buf bytes;
+
+	(void)state;
+	begin(&f);
+	assert_int_equal(open_session(&f, 1, 1), CODE_OK);
+	assert_int_equal(change(&f, (struct change){1, 1, 1, NULL, 0, false,
+					    {.op = ITEM_DEF,
+						    .set = SLICE("a"),
+						    .key = SLICE("1"),
+						    .content = SLICE("\x0a\x03\x0a\x01m")}}),
+		CODE_OK);
+	assert_int_equal(change(&f, (struct change){1, 1, 2, "b", 80, false, {0}}), CODE_OK);
+	assert_int_equal(state_set(&f.state, false, SLICE("a"))->def_count, 1);
+	buf_init(&bytes);
+	packet_encode(&gc, &bytes);
+	assert_int_equal(apply(&f, buf_slice(&bytes)), CODE_OK);
+	assert_null(state_set(&f.state, false, SLICE("a")));
+	assert_non_null(state_set(&f.state, false, SLICE("b")));
+	buf_clear(&bytes);
+	state_save(&f.state, &bytes);
+	state_init(&loaded, uuid);
+	assert_int_equal(state_load(&loaded, buf_slice(&bytes)), 0);
+	assert_same(&f.state, &loaded);
+	state_fini(&loaded);
+	buf_fini(&bytes);
+	state_fini(&f.state); /* asserts that nothing is left */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -358,6 +436,7 @@ int main(void)
 		cmocka_unit_test(test_owners),
 		cmocka_unit_test(test_leases),
 		cmocka_unit_test(test_records),
+		cmocka_unit_test(test_methods_without_an_instance),
 		cmocka_unit_test(test_snapshot_equals_replay),
 	};
 
