@@ -392,7 +392,7 @@ static void take_items(
 			lose_member(set, key, true, &lost);
 		}
 	}
-	if (whole) {
+	if (whole || (frame->flags & PACKET_DEFS)) {
 		clear_map(&set->defs);
 	}
 	while (packet_next_item(&rest, &bytes)) {

@@ -353,8 +353,9 @@ static void send_sets(struct subscriber *subscriber, const struct subscription *
 				      .number = subscription->number,
 				      .flags = full ? PACKET_FULL : 0});
 	while ((set = next_set(state, subscription, &place)) != NULL) {
-		/* Empty ones of a prefix go unmentioned in a full sync: END says so. */
-		if (full ? !subscription->prefix || set->members.count > 0
+		/* Empty ones of a prefix go unmentioned in a full sync: END says so. Methods may
+		 * be there before the first instance. */
+		if (full ? !subscription->prefix || set->members.count + set->def_count > 0
 			 : set->modified > cursor) {
 			send_whole(subscriber, set);
 		}
@@ -631,21 +632,24 @@ void fanout_writable(struct fanout *fanout, struct gate_stream *stream)
 	send_dirty(subscriber);
 }
 
-/* RW-06: once per set and revision. */
+/* RW-06: once per set and turn. A set that is new here may have been forgotten once, with methods
+ * that clients still have. */
 static void encode_delta(struct delta *delta, uint64_t applied)
 {
 	struct state_set *set = delta->set;
+	bool defs = set->defs_touched || set->published == 0;
 	const struct packet frame = {.kind = PACKET_DELTA,
 		.name = set->name,
 		.flags = (set->records ? PACKET_RECORDS : 0u) |
-			 (set->members.count == 0 ? (unsigned)PACKET_ABSENT : 0u),
+			 (set->members.count == 0 ? (unsigned)PACKET_ABSENT : 0u) |
+			 (defs ? (unsigned)PACKET_DEFS : 0u),
 		.from = set->published,
 		.index = set->modified,
 		.digest = set->digest,
 		.seq = applied};
 
 	packet_encode(&frame, &delta->bytes);
-	if (set->defs_touched) {
+	if (defs) {
 		add_defs(&delta->bytes, set);
 	}
 	for (size_t i = 0; i < set->touch_count; i++) {

@@ -63,7 +63,8 @@ enum packet_flag {
 	PACKET_PREFIX = 4,     /* SUBSCRIBE */
 	PACKET_ABSENT = 8,     /* SET: there is none */
 	PACKET_NO_QUORUM = 16, /* WELCOME, BOOKMARK */
-	PACKET_DIGEST = 32     /* END, BOOKMARK: they carry one */
+	PACKET_DIGEST = 32,    /* END, BOOKMARK: they carry one */
+	PACKET_DEFS = 64       /* DELTA: its methods are all there are */
 };
 
 #define PACKET_BYTES_MAX (1024u * 1024) /* RT-05, session */

@@ -248,6 +248,13 @@ static void compare(void)
 		}
 		assert_true(copy || set->members.count == 0);
 		assert_int_equal(copy ? copy->members.count : 0, set->members.count);
+		assert_int_equal(copy ? copy->defs.count : 0, copy ? set->def_count : 0);
+		for (size_t i = 0; copy && i < set->def_count; i++) {
+			const struct client_member *def =
+				map_get(&copy->defs, set->defs[i].version);
+
+			assert_true(def && slice_equal(def->content, set->defs[i].content));
+		}
 		MAP_FOR_EACH(member, &set->members)
 		{
 			const struct state_member *theirs = member->value;
@@ -310,7 +317,11 @@ static void change_something(struct rng *rng)
 	unsigned number = 1 + (unsigned)rng_below(rng, 4);
 
 	(void)snprintf(key, sizeof key, "k%u", (unsigned)rng_below(rng, 3));
-	if (rng_below(rng, 2) == 0) {
+	if (rng_below(rng, 8) == 0) {
+		(void)snprintf(name, sizeof name, "s%u", number);
+		(void)snprintf(key, sizeof key, "/m%u", (unsigned)rng_below(rng, 3));
+		bare_define(name, rng_below(rng, 2) ? "1" : "2", key);
+	} else if (rng_below(rng, 2) == 0) {
 		(void)snprintf(name, sizeof name, "s%u", number);
 		bare_register(2 + (unsigned)rng_below(rng, 4), name,
 			rng_below(rng, 3) ? (uint16_t)(1 + rng_below(rng, 60000)) : 0);
