@@ -154,8 +154,9 @@ void desk_init(struct desk *desk, struct broker *broker, unsigned index, struct 
 	http_limits_default(&desk->limits);
 	desk->limits.h2_stream_window = 1u << 20;
 	desk->limits.h2_connection_window = 4u << 20;
-	desk->limits.h2_ping_ms = PING_MS;
-	desk->limits.h2_ping_wait_ms = PING_WAIT;
+	desk->link_limits = desk->limits;
+	desk->link_limits.h2_ping_ms = PING_MS;
+	desk->link_limits.h2_ping_wait_ms = PING_WAIT;
 }
 
 /* The tick begins with the data path. */

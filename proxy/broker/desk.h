@@ -71,9 +71,10 @@ struct desk {
 	uint64_t next_generation;
 	struct desk_ticket *tickets;
 	uint32_t ticket_count;
-	struct block_pool pool; /* of connections that this room dials */
-	struct http_limits limits;
-	struct list_node cache; /* messages kept in memory, oldest first */
+	struct block_pool pool;		/* of connections that this room dials */
+	struct http_limits limits;	/* of pushes */
+	struct http_limits link_limits; /* the same, with PINGs: only sidecars are asked (H2-37) */
+	struct list_node cache;		/* messages kept in memory, oldest first */
 	size_t cache_bytes;
 	uint64_t ticks;
 };

@@ -234,7 +234,7 @@ int link_attach(struct lane *lane)
 	struct desk *desk = lane->group->topic->desk;
 	struct connection_options options = {.loop = desk->loop,
 		.pool = &desk->pool,
-		.limits = &desk->limits,
+		.limits = &desk->link_limits,
 		.events = &link_events};
 	struct connection_target target = {.port = lane->port,
 		.h2 = true,

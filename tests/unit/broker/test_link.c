@@ -151,8 +151,8 @@ static void test_silent_peer(void **state)
 
 	(void)state;
 	start_pair(&publisher, &subscriber);
-	publisher.broker->desks[0].limits.h2_ping_ms = 100;
-	publisher.broker->desks[0].limits.h2_ping_wait_ms = 200;
+	publisher.broker->desks[0].link_limits.h2_ping_ms = 100;
+	publisher.broker->desks[0].link_limits.h2_ping_wait_ms = 200;
 	assert_int_equal(live_status(&publisher, "/v1/pub/t", "one"), 200);
 	LIVE_UNTIL(&publisher, live_metric(&publisher, ACKED) == 1);
 	/* While it answers PINGs, silence of its lanes means nothing. */
