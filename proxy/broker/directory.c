@@ -78,6 +78,9 @@ static void plan_members(struct directory *directory, struct plan *plan,
 		member->name = keep(plan, known->members[i].name);
 		member->host = keep(plan, known->members[i].host);
 		member->port = known->members[i].port;
+		member->near = directory->zone[0] != '\0' &&
+			       strcmp(directory->zone, known->members[i].zone) == 0;
+		member->weight = known->members[i].weight;
 		member->usable = known->members[i].usable;
 	}
 	LIST_FOR_EACH(node, &directory->own) {
@@ -95,6 +98,8 @@ static void plan_members(struct directory *directory, struct plan *plan,
 		member->host = keep(plan, directory->broker->host);
 		member->port = directory->broker->port;
 		member->local = true;
+		member->near = directory->zone[0] != '\0';
+		member->weight = directory->weight;
 		member->usable = !directory->draining &&
 				 (own->push.kind != CONFIG_PUSH_APP || directory->app_ready);
 	}
@@ -408,9 +413,25 @@ static void take_members(struct directory *directory, const struct config_broker
 		(void)snprintf(member->name, sizeof member->name, "%s", from->name);
 		(void)snprintf(member->host, sizeof member->host, "%s", from->address.host);
 		member->port = from->address.port;
+		member->weight = GROUP_RECORD_WEIGHT;
 		member->usable = true;
 		sum = crc32c(from->address.port, member->host, strlen(member->host));
 		memcpy(member->sidecar, &sum, sizeof sum);
+	}
+}
+
+/* Members say where they are and what they can take; others learn of a change (B10-03). */
+static void take_place(struct directory *directory, const struct config_self *self)
+{
+	const char *zone = self->zone ? self->zone : "";
+
+	if (strcmp(directory->zone, zone) == 0 && directory->weight == (uint32_t)self->weight) {
+		return;
+	}
+	(void)snprintf(directory->zone, sizeof directory->zone, "%s", zone);
+	directory->weight = (uint32_t)self->weight;
+	LIST_FOR_EACH(node, &directory->own) {
+		LIST_ENTRY(node, struct own_member, node)->member_put = false;
 	}
 }
 
@@ -422,6 +443,7 @@ void directory_set_config(struct directory *directory, const struct config *conf
 	plan_unref(directory->config);
 	directory->config = plan_create();
 	plan_set_config(directory->config, &config->broker);
+	take_place(directory, &config->self);
 	if (!records) {
 		MAP_FOR_EACH(entry, &directory->groups)
 		{

@@ -13,6 +13,8 @@ struct known_member {
 	char name[72];
 	char host[256];
 	uint16_t port;
+	char zone[GROUP_RECORD_ZONE_MAX + 1];
+	uint32_t weight;
 	bool usable;
 };
 
@@ -52,6 +54,8 @@ struct own_member {
 
 struct directory {
 	struct broker *broker;
+	char zone[GROUP_RECORD_ZONE_MAX + 1]; /* our own; "": none */
+	uint32_t weight;
 	struct plan *config; /* policies and lists of the configuration, as a plan of their own */
 	struct map groups;   /* "pattern/group" -> struct known_group */
 	struct list_node own;

@@ -153,6 +153,8 @@ static void put_member(struct directory *directory, struct own_member *own)
 	struct buf value;
 
 	(void)snprintf(member.host, sizeof member.host, "%s", directory->broker->host);
+	(void)snprintf(member.zone, sizeof member.zone, "%s", directory->zone);
+	member.weight = directory->weight;
 	member_key(directory, own->name, key);
 	buf_init(&value);
 	group_record_encode_member(&member, &value);
@@ -327,6 +329,8 @@ static void take_member(struct directory *directory, struct known_group *group,
 	memcpy(member->name, name.data, name.size);
 	(void)snprintf(member->host, sizeof member->host, "%s", decoded.host);
 	member->port = decoded.port;
+	memcpy(member->zone, decoded.zone, sizeof member->zone);
+	member->weight = decoded.weight;
 	member->usable = decoded.state == GROUP_RECORD_READY;
 }
 

@@ -10,17 +10,40 @@
 #define DEMAND_MAX   64
 #define DEMAND_LANES 8
 
-/* Two random ready lanes; the one with fewer deliveries outstanding. */
-static struct lane *choose(struct group *group, uint64_t now_ms)
+/* B10-03: whether any member of our zone could take one now. */
+static bool any_near(const struct group *group, uint64_t now_ms)
+{
+	if (group->near_lanes == 0) {
+		return false;
+	}
+	LIST_FOR_EACH(node, &group->lanes) {
+		const struct lane *lane = LIST_ENTRY(node, struct lane, node);
+
+		if (lane->near && lane_ready(lane, now_ms)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Fewer deliveries outstanding for what it can take. */
+static bool less_busy(const struct lane *a, const struct lane *b)
+{
+	return (uint64_t)a->outstanding * b->weight < (uint64_t)b->outstanding * a->weight;
+}
+
+/* Two random ready lanes, of our zone if there are any; the less busy one. */
+struct lane *dispatch_choose(struct group *group, uint64_t now_ms)
 {
 	struct desk *desk = group->topic->desk;
+	bool near = any_near(group, now_ms);
 	struct lane *picked[2] = {NULL, NULL};
 	uint64_t seen = 0;
 
 	LIST_FOR_EACH(node, &group->lanes) {
 		struct lane *lane = LIST_ENTRY(node, struct lane, node);
 
-		if (!lane_ready(lane, now_ms)) {
+		if ((near && !lane->near) || !lane_ready(lane, now_ms)) {
 			continue;
 		}
 		/* Reservoir of two. */
@@ -35,40 +58,52 @@ static struct lane *choose(struct group *group, uint64_t now_ms)
 		}
 		seen++;
 	}
-	if (picked[1] && picked[1]->outstanding < picked[0]->outstanding) {
+	/* Among equals the coin decides: the first place is not random. */
+	if (picked[1] && (less_busy(picked[1], picked[0]) ||
+				 (!less_busy(picked[0], picked[1]) && rng_below(&desk->rng, 2)))) {
 		return picked[1];
 	}
 	return picked[0];
 }
 
-/* No credit anywhere: up to eight members are asked for some, beginning at a random one. */
-static void demand(struct group *group, uint64_t now_ms)
+/* Up to eight members without credit, in our zone or not, beginning at a random one. True: one that
+ * was not waiting for credit already does now. */
+static bool ask(struct group *group, uint64_t now_ms, bool near)
 {
-	struct desk *desk = group->topic->desk;
 	uint32_t want = group->backlog < DEMAND_MAX ? (uint32_t)group->backlog : DEMAND_MAX;
 	uint64_t count = 0, skip, asked = 0;
+	bool any = false;
 
 	LIST_FOR_EACH(node, &group->lanes) {
 		count++;
 	}
-	if (count == 0) {
-		return;
-	}
-	skip = rng_below(&desk->rng, count);
+	skip = count > 0 ? rng_below(&group->topic->desk->rng, count) : 0;
 	for (uint64_t round = 0; round < 2; round++) {
 		uint64_t place = 0;
 
 		LIST_FOR_EACH(node, &group->lanes) {
 			struct lane *lane = LIST_ENTRY(node, struct lane, node);
 			bool turn = round == 0 ? place >= skip : place < skip;
+			bool before = lane->demanded;
 
 			place++;
-			if (turn && lane->usable && asked < DEMAND_LANES &&
+			if (turn && lane->near == near && lane->usable && asked < DEMAND_LANES &&
 				now_ms >= lane->hold_until_ms && lane->limit <= lane->used) {
 				lane_demand(lane, want);
 				asked++;
+				any = any || (lane->demanded && !before);
 			}
 		}
+	}
+	return any;
+}
+
+/* No credit anywhere. Our zone is asked first; the others when it has none to give, or their unused
+ * credit would draw every second message away. */
+static void demand(struct group *group, uint64_t now_ms)
+{
+	if (group->near_lanes == 0 || !ask(group, now_ms, true)) {
+		(void)ask(group, now_ms, false);
 	}
 }
 
@@ -239,7 +274,7 @@ static enum step step(struct group *group, uint64_t now_ms, struct filling *fill
 		expire(group, entry, pending);
 		return STEP_DONE;
 	}
-	lane = choose(group, now_ms);
+	lane = dispatch_choose(group, now_ms);
 	if (!lane) {
 		demand(group, now_ms);
 		return STEP_STALLED;

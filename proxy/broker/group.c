@@ -348,6 +348,7 @@ void group_set_settings(struct group *group, const struct plan_group *settings)
 	unsigned count = 0;
 
 	group->settings = settings;
+	group->near_lanes = 0;
 	LIST_FOR_EACH(node, &group->lanes) {
 		LIST_ENTRY(node, struct lane, node)->wanted = false;
 	}
@@ -362,6 +363,9 @@ void group_set_settings(struct group *group, const struct plan_group *settings)
 		lane->usable = member->usable;
 		(void)snprintf(lane->host, sizeof lane->host, "%s", member->host);
 		lane->port = member->port;
+		lane->near = member->near;
+		group->near_lanes += member->near;
+		lane->weight = member->weight > 0 ? member->weight : 1;
 		count++;
 	}
 	LIST_FOR_EACH(node, &group->lanes) {

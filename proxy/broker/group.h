@@ -40,6 +40,8 @@ void group_result(
 
 /* dispatch.c: hands out what is due, at most a turn's share; true: more could go. */
 bool dispatch_run(struct group *group);
+/* Who gets the next message (B10-03); NULL: nobody can take one. */
+struct lane *dispatch_choose(struct group *group, uint64_t now_ms);
 
 /* dead.c */
 /* B10-10: the dead letter is committed before the message is done. */

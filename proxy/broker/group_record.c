@@ -64,9 +64,22 @@ void group_record_encode_member(const struct group_record_member *member, struct
 {
 	pbscan_put_bytes(ret_value, 1, slice_from_string(member->host));
 	pbscan_put_varint(ret_value, 2, member->port);
+	pbscan_put_bytes(ret_value, 3, slice_from_string(member->zone));
+	pbscan_put_varint(ret_value, 4, member->weight);
 	pbscan_put_varint(ret_value, 5, member->pushed ? 1 : 2);
 	pbscan_put_varint(ret_value, 6, member->max_in_flight);
 	pbscan_put_varint(ret_value, 7, member->state);
+}
+
+/* False: it does not fit. */
+static bool copy_text(struct slice text, char *ret_text, size_t size)
+{
+	if (text.size >= size) {
+		return false;
+	}
+	memcpy(ret_text, text.data, text.size);
+	ret_text[text.size] = '\0';
+	return true;
 }
 
 /* Without an address it is of no use to anybody. */
@@ -75,19 +88,28 @@ bool group_record_decode_member(struct slice value, struct group_record_member *
 	struct pbscan_field field;
 	int got;
 
-	*ret_member = (struct group_record_member){.port = 0};
+	*ret_member = (struct group_record_member){.weight = GROUP_RECORD_WEIGHT};
 	while ((got = pbscan_next(&value, &field)) == 1) {
 		switch (field.number) {
 		case 1:
-			if (field.bytes.size == 0 || field.bytes.size >= sizeof ret_member->host) {
+			if (!copy_text(field.bytes, ret_member->host, sizeof ret_member->host)) {
 				return false;
 			}
-			memcpy(ret_member->host, field.bytes.data, field.bytes.size);
 			break;
 		case 2:
 			/* A number beyond 16 bits names no port; whatever remains of it fails
 			 * when it is dialled. */
 			ret_member->port = (uint16_t)field.value;
+			break;
+		case 3:
+			/* A longer name is none that this version could have: far away. */
+			(void)copy_text(field.bytes, ret_member->zone, sizeof ret_member->zone);
+			break;
+		case 4:
+			ret_member->weight = field.value == 0 ? 1
+					     : field.value > GROUP_RECORD_WEIGHT_MAX
+						     ? GROUP_RECORD_WEIGHT_MAX
+						     : (uint32_t)field.value;
 			break;
 		case 5:
 			ret_member->pushed = field.value == 1;

@@ -8,13 +8,18 @@
 #include "base/buf.h"
 #include "broker/plan.h"
 
-#define GROUP_RECORD_KEY "group"
+#define GROUP_RECORD_KEY	"group"
+#define GROUP_RECORD_ZONE_MAX	128
+#define GROUP_RECORD_WEIGHT	100 /* where a record names none */
+#define GROUP_RECORD_WEIGHT_MAX 1000
 
 enum group_record_state { GROUP_RECORD_READY, GROUP_RECORD_PAUSED, GROUP_RECORD_DRAINING };
 
 struct group_record_member {
 	char host[256];
 	uint16_t port;
+	char zone[GROUP_RECORD_ZONE_MAX + 1]; /* "": none */
+	uint32_t weight;		      /* from 1 */
 	enum group_record_state state;
 	bool pushed;
 	uint32_t max_in_flight;

@@ -23,6 +23,8 @@ struct lane {
 	bool usable; /* as the plan says */
 	char host[256];
 	uint16_t port;
+	bool near; /* in our zone */
+	uint32_t weight;
 	enum lane_state state;
 	struct link *link;
 	uint64_t limit, used; /* credits: absolute counts of deliveries */

@@ -25,6 +25,8 @@ struct plan_member {
 	bool local;
 	const char *host; /* mesh address of its sidecar */
 	uint16_t port;
+	bool near; /* in our zone */
+	uint32_t weight;
 	bool usable; /* neither paused nor draining */
 };
 

@@ -79,6 +79,7 @@ struct group {
 	size_t heap_count, heap_capacity;
 	unsigned in_flight;
 	struct list_node lanes;
+	unsigned near_lanes; /* of members in our zone */
 	uint64_t backlog;
 	/* Checkpoints (B8-03): what is done and not yet in a CURSOR record. */
 	unsigned dirty;

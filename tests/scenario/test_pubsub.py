@@ -97,6 +97,21 @@ def test_one_member_of_each_group(mesh, first):
     wait_for(lambda: all(app.got for app in apps.values()) or not publish(first, "paint.more"), "the work is shared")
 
 
+def test_own_zone_first(mesh, first):
+    """B10-03: a member of the publisher's zone gets the message as long as it takes any."""
+    near, far = receiver(mesh), receiver(mesh)
+    for name, app, zone in (("near", near, "a"), ("far", far, "b")):
+        cluster.member(mesh, name, [first], app=app.port, config={"service": {"zone": zone}, "broker": {"subscriptions": [
+            {"topic": "jobs", "group": "w", "push": "/events"}]}})
+    publisher = cluster.member(mesh, "publisher", [first], config={"service": {"zone": "a"}})
+    wait_for(lambda: json.loads(publisher.cli("groups", "-o", "json").stdout)["items"][0]["members"] == 2
+             if publish(publisher, "jobs").status == 200 else False, "both members are known")
+    wait_for(lambda: publish(publisher, "jobs").status == 200 and near.got, "the near one has credit")
+    sent = [publish(publisher, "jobs").json()["id"] for _ in range(60)]
+    wait_for(lambda: set(sent) <= set(ids(near) + ids(far)), "all arrive")
+    assert len(set(sent) & set(ids(near))) > 2 * len(set(sent) & set(ids(far)))
+
+
 def test_a_failing_answer_is_repeated(mesh, first):
     app = receiver(mesh)
     app.answer_with = lambda event, delivery: 500 if delivery < 3 else 200

@@ -40,6 +40,8 @@ static void test_member(void **state)
 {
 	struct group_record_member member = {.host = "10.0.0.5",
 					   .port = 7440,
+					   .zone = "eu-1",
+					   .weight = 250,
 					   .state = GROUP_RECORD_DRAINING,
 					   .pushed = true,
 					   .max_in_flight = 16},
@@ -53,11 +55,23 @@ static void test_member(void **state)
 	assert_string_equal(again.host, "10.0.0.5");
 	assert_int_equal(again.port, 7440);
 	assert_int_equal(again.state, GROUP_RECORD_DRAINING);
+	assert_string_equal(again.zone, "eu-1");
+	assert_int_equal(again.weight, 250);
 	/* B3-09: a state that is not known counts as paused. */
 	pbscan_put_varint(&value, 7, 200);
 	assert_true(group_record_decode_member(buf_slice(&value), &again));
 	assert_int_equal(again.state, GROUP_RECORD_PAUSED);
 	assert_false(group_record_decode_member(SLICE(""), &again));
+	pbscan_put_varint(&value, 4, 0);
+	assert_true(group_record_decode_member(buf_slice(&value), &again));
+	assert_int_equal(again.weight, 1);
+	pbscan_put_varint(&value, 4, 100000);
+	assert_true(group_record_decode_member(buf_slice(&value), &again));
+	assert_int_equal(again.weight, 1000);
+	/* From a sidecar that says neither. */
+	assert_true(group_record_decode_member(SLICE("\x0a\x01h\x10\x07"), &again));
+	assert_string_equal(again.zone, "");
+	assert_int_equal(again.weight, 100);
 	buf_fini(&value);
 }
 
