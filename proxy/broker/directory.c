@@ -485,6 +485,7 @@ struct directory *directory_create(struct broker *broker, const struct config *c
 	directory->broker = broker;
 	map_init(&directory->groups);
 	list_init(&directory->own);
+	list_init(&directory->puts);
 	task_init(&directory->task, post_plan);
 	timer_init(&directory->retry, on_retry);
 	directory_set_config(directory, config);
@@ -516,10 +517,8 @@ void directory_destroy(struct directory *directory)
 		mem_free((void *)(uintptr_t)directory->removed[i].group);
 	}
 	plan_unref(directory->config);
-	/* Writes without an answer still point here; the registry stops next and runs none. */
-	if (directory->puts == 0) {
-		mem_free(directory);
-	}
+	directory_forget_puts(directory);
+	mem_free(directory);
 }
 
 /* The registry was started by control; its first answers come from its loop, never inside

@@ -66,7 +66,7 @@ struct directory {
 	bool started, app_ready, draining, ever_ready;
 	struct task task; /* posts a new plan at the end of the turn */
 	struct timer retry;
-	unsigned puts; /* without their answer */
+	struct list_node puts; /* without their answer */
 };
 
 struct known_group *directory_group(
@@ -77,6 +77,7 @@ void directory_watch(struct directory *directory);
 void directory_unwatch(struct directory *directory);
 /* Writes what the registry has not accepted yet. */
 void directory_publish(struct directory *directory);
+void directory_forget_puts(struct directory *directory);
 /* Takes an own member back. */
 void directory_withdraw(struct directory *directory, const struct own_member *own);
 void directory_delete_group(struct directory *directory, const struct known_group *group);

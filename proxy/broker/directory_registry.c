@@ -13,8 +13,9 @@
 #define MEMBER_PREFIX "/ps/member/"
 #define SET_MAX	      512
 
-/* A write under way. It outlives the directory where the registry never answers. */
+/* A write under way. */
 struct record_put {
+	struct list_node node; /* of the directory */
 	struct registry_call call;
 	struct directory *directory;
 	char name[72], group[72], pattern[288];
@@ -36,6 +37,15 @@ static struct own_member *find_own(const struct record_put *put)
 	return NULL;
 }
 
+/* At the end: the registry stops next and runs no completion. */
+void directory_forget_puts(struct directory *directory)
+{
+	LIST_FOR_EACH_SAFE(node, &directory->puts) {
+		list_unlink(node);
+		mem_free(LIST_ENTRY(node, struct record_put, node));
+	}
+}
+
 /* A definite refusal and silence are treated alike: the write is repeated until it stands,
  * delivery between known members goes on meanwhile. */
 static void on_put(struct registry_call *call, const struct registry_result *result)
@@ -47,7 +57,7 @@ static void on_put(struct registry_call *call, const struct registry_result *res
 	bool good =
 		result->code == REGISTRY_OK || (!put->member && result->code == REGISTRY_CONFLICT);
 
-	directory->puts--;
+	list_unlink(&put->node);
 	if (own && put->member) {
 		own->member_busy = false;
 		own->member_put = good;
@@ -77,7 +87,7 @@ static struct record_put *make_put(struct directory *directory, const struct own
 	(void)snprintf(put->name, sizeof put->name, "%s", own->name);
 	(void)snprintf(put->group, sizeof put->group, "%s", own->group);
 	(void)snprintf(put->pattern, sizeof put->pattern, "%s", own->pattern);
-	directory->puts++;
+	list_push_back(&directory->puts, &put->node);
 	return put;
 }
 
@@ -198,7 +208,7 @@ static void on_withdrawn(struct registry_call *call, const struct registry_resul
 
 	/* One that failed dies with the session. */
 	ASSERT(result);
-	put->directory->puts--;
+	list_unlink(&put->node);
 	mem_free(put);
 }
 
@@ -236,7 +246,7 @@ void directory_delete_group(struct directory *directory, const struct known_grou
 	put->directory = directory;
 	put->call.done = on_withdrawn;
 	put->call.owner = put;
-	directory->puts++;
+	list_push_back(&directory->puts, &put->node);
 	(void)snprintf(set, sizeof set, GROUP_PREFIX "%s/%s", group->pattern, group->group);
 	registry->ops->put_record(registry, set, &record, true, UINT64_MAX, &put->call);
 }

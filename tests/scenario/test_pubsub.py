@@ -241,6 +241,29 @@ def test_publisher_killed_after_the_200(mesh, first):
     wait_for(lambda: set(sent) <= set(ids(app)), "all of them arrive", timeout=90)
 
 
+def test_restart_without_any_registry(mesh, first):
+    """B3-06: all voters are gone; a publisher that starts anew still knows the groups and where their members are."""
+    app = receiver(mesh)
+    subscriber(mesh, "orders", [first], app, "jobs", "w")
+    publisher = cluster.member(mesh, "publisher", [first])
+    wait_for(lambda: publish(publisher, "jobs").json()["groups"] == 1 and app.got, "the group and its member are known")
+
+    def stored():
+        with open(os.path.join(publisher.folder, "data", "view.bin"), "rb") as file:
+            view = file.read()
+        return b"/ps/group/jobs/w" in view and b"/ps/member/jobs/w" in view
+    wait_for(stored, "the view is on disk")
+    first.kill()
+    publisher.kill()
+    publisher.start(ready=False)
+    told = wait_for(lambda: (lambda answer: answer.status == 200 and answer.json())(publish(publisher, "jobs", b'{"late":1}')),
+                    "it publishes")
+    assert told["groups"] == 1, told
+    wait_for(lambda: told["id"] in ids(app), "the member gets it")
+    other = publish(publisher, "jobs.never", b"x").json()
+    assert other["groups"] == 0, "a topic without a group: unclaimed"
+
+
 def test_subscriber_killed(mesh, first):
     app = receiver(mesh)
     one = subscriber(mesh, "orders", [first], app, "jobs", "w")
