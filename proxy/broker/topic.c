@@ -16,6 +16,7 @@
 
 /* A backlog is read in order: one request of the disk thread brings what the next turns need. */
 #define READ_AHEAD    16
+#define READ_TRIES    50 /* a tick apart: what the disk cannot give is lost */
 #define TICKS_RELEASE 10 /* give back once a second */
 #define DEAD_SHARE    10 /* of spool.bytes (B10-10) */
 #define REFUSALS_MAX  65536
@@ -455,7 +456,7 @@ static void discard_read(struct spool_read *read)
 /* A record that went bad on the disk is lost for every group, by number (B9-07). */
 static void lose(struct topic *topic, const struct topic_entry *entry)
 {
-	log_event(LOG_LEVEL_ERROR, "broker", 6002, "a message of the spool is damaged",
+	log_event(LOG_LEVEL_ERROR, "broker", 6002, "a message of the spool cannot be read",
 		(struct log_field[]){LOG_TEXT("pillion.topic", topic->name),
 			LOG_NUMBER("pillion.seq", entry->at.seq)},
 		2);
@@ -484,18 +485,23 @@ static void on_read(struct spool_read *read)
 	struct topic_read_job *job = container_of(read, struct topic_read_job, read);
 	struct topic *topic = job->topic;
 	struct topic_entry *entry = topic_at(topic, job->seq);
+	bool again = true; /* else the tick asks again: an error may pass */
 
 	if (entry) {
 		entry->reading = false;
 		if (read->status == 0) {
+			entry->failures = 0;
 			topic_keep(topic, entry, read->message);
-		} else if (read->status == -EBADMSG) {
+		} else if (read->status == -EBADMSG || ++entry->failures == READ_TRIES) {
+			entry->failures = 0;
 			lose(topic, entry);
+		} else {
+			again = false;
 		}
 	}
 	message_unref(read->message);
 	mem_free(job);
-	if (topic->desk->server) {
+	if (again) {
 		topic_wake(topic);
 	}
 }

@@ -18,6 +18,7 @@
 struct topic_entry {
 	struct spool_message at;
 	bool reading;
+	uint8_t failures;	 /* of reading it, in a row */
 	struct message *message; /* kept in memory, or NULL */
 };
 

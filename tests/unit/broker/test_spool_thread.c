@@ -342,6 +342,89 @@ static void test_stock_fails(void **state)
 	}
 }
 
+static const char *op_name(enum fault_op op)
+{
+	static const char *const names[FAULT_OPS] = {"open", "pread", "pwritev", "fdatasync",
+		"fallocate", "rename", "unlink", "fsync_dir"};
+
+	return names[op];
+}
+
+/* What the next start finds of messages that were answered. */
+static void check_kept(struct rig *rig)
+{
+	size_t count = 0, place = 0;
+	struct spool_message *messages;
+
+	spool_thread_destroy(rig->thread);
+	for (unsigned op = 0; op < FAULT_OPS; op++) {
+		fault_disk_fail(&rig->disk, (enum fault_op)op, 0, 0, 0);
+	}
+	rig_open(rig);
+	messages = rig->spool->topic_count > 0 ? spool_take_messages(rig->spool->topics[0], &count)
+					       : NULL;
+	for (unsigned i = 0; i < rig->sent; i++) {
+		uint64_t seq = i + 1;
+
+		while (messages && place < count && messages[place].seq < seq) {
+			place++;
+		}
+		assert_true(status_of(rig, i) != 0 ||
+			    (messages && place < count && messages[place].seq == seq));
+	}
+	assert_int_equal(rig->spool->report.corrupt, 0);
+	mem_free(messages);
+}
+
+/* False: the fault was not reached. */
+static bool run_fault(enum fault_op op, unsigned n, int error)
+{
+	struct rig *rig = mem_zalloc(sizeof *rig);
+	bool failed = false, hit;
+
+	rig_init(rig);
+	fault_disk_fail(&rig->disk, op, n, 1, error);
+	for (uint64_t seq = 1; seq <= 6; seq++) {
+		unsigned index = send_sized(rig, 1, seq, seq % 2 == 0, seq % 3 == 0 ? 100 : LARGE);
+
+		UNTIL(rig, rig->answered == rig->sent);
+		/* After the first failure nothing is accepted any more. */
+		assert_true(status_of(rig, index) == 0 || status_of(rig, index) == -EIO ||
+			    status_of(rig, index) == -ENOSPC);
+		assert_true(!failed || status_of(rig, index) == -EIO);
+		failed = atomic_load(&spool_thread_numbers(rig->thread)->failed);
+		assert_true(status_of(rig, index) != -EIO || failed);
+	}
+	hit = fault_disk_calls(&rig->disk, op) >= rig->disk.fail_at[op];
+	check_kept(rig);
+	rig_fini(rig);
+	mem_free(rig);
+	return hit;
+}
+
+/* BT-13: each operation of the disk fails once, wherever it happens: nothing that was answered is
+ * missing at the next start, and a failure is final or says that the disk is full. */
+static void test_every_fault(void **state)
+{
+	static const enum fault_op ops[] = {FAULT_OPEN, FAULT_PWRITEV, FAULT_FDATASYNC,
+		FAULT_FALLOCATE, FAULT_RENAME, FAULT_FSYNC_DIR};
+	static const int errors[] = {EIO, ENOSPC};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(ops); i++) {
+		for (size_t j = 0; j < ARRAY_SIZE(errors); j++) {
+			unsigned n = 1;
+
+			while (run_fault(ops[i], n, errors[j])) {
+				assert_true(n++ < 100);
+			}
+			print_message(
+				"%s %s: %u places\n", op_name(ops[i]), strerror(errors[j]), n - 1);
+			assert_true(n > 1);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -351,6 +434,7 @@ int main(void)
 		cmocka_unit_test(test_stock),
 		cmocka_unit_test(test_stock_is_late),
 		cmocka_unit_test(test_stock_fails),
+		cmocka_unit_test(test_every_fault),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
