@@ -81,19 +81,6 @@ static void run_answer(struct desk *desk, struct desk_mail *mail)
 	discard(mail);
 }
 
-/* B6-05: ack_wait begins again, but all extensions together never pass max_processing, so
- * that a reader that only extends cannot hold a message for ever. */
-static void extend(struct delivery *delivery)
-{
-	const struct plan_local *settings = delivery->member->settings;
-	struct desk *desk = delivery->member->desk;
-	uint64_t until = desk_now_ms(desk) + (settings ? settings->ack_wait_ms : 30000);
-	uint64_t most = delivery->started_ms + (settings ? settings->max_processing_ms : 900000);
-
-	timer_arm(desk->loop, &delivery->timer, until < most ? until : most);
-	member_alive(delivery);
-}
-
 /* The verdict becomes the outcome class that a pushed answer would have had; everything
  * behind it is the same for both ways. */
 static void settle(struct delivery *delivery, const struct settlement *item)
@@ -102,7 +89,7 @@ static void settle(struct delivery *delivery, const struct settlement *item)
 
 	switch (item->verdict) {
 	case VERDICT_EXTEND:
-		extend(delivery);
+		member_extend(delivery);
 		return;
 	case VERDICT_ACK:
 		break;

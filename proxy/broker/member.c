@@ -13,14 +13,15 @@
 #include "broker/directory.h"
 #include "broker/lane.h"
 
-#define BUSY_MIN_MS	1000 /* A5 */
-#define BUSY_MAX_MS	60000
-#define ENDPOINT_MIN_MS 5000 /* B7-08 */
-#define INFRA_MIN_MS	50   /* A8 */
-#define INFRA_MAX_MS	5000
-#define WORKED_MS	UINT64_C(600000)
-#define FETCHED_MS	UINT64_C(300000) /* B6-07 */
-#define DEFAULT_WAIT_MS 30000
+#define BUSY_MIN_MS	      1000 /* A5 */
+#define BUSY_MAX_MS	      60000
+#define ENDPOINT_MIN_MS	      5000 /* B7-08 */
+#define INFRA_MIN_MS	      50   /* A8 */
+#define INFRA_MAX_MS	      5000
+#define WORKED_MS	      UINT64_C(600000)
+#define FETCHED_MS	      UINT64_C(300000) /* B6-07 */
+#define DEFAULT_WAIT_MS	      30000
+#define DEFAULT_PROCESSING_MS UINT64_C(900000)
 /* B10-12: as long as a publisher may take to come back with a new lane. */
 #define KEPT_MS 60000
 
@@ -275,11 +276,19 @@ static void answer(struct inlet *inlet, uint64_t seq, const struct frame_outcome
 	loop_queue(member->desk->loop, &member->task);
 }
 
-/* An empty frame: any word of a lane starts the publisher's guard anew. */
-void member_alive(struct delivery *delivery)
+/* All extensions together never pass max_processing, so that a consumer that only extends cannot
+ * hold a message for ever. The publisher hears of it by an empty frame: any word of a lane starts
+ * its guard anew (B11-04). */
+void member_extend(struct delivery *delivery)
 {
+	const struct plan_local *settings = delivery->member->settings;
+	struct desk *desk = delivery->member->desk;
+	uint64_t until = desk_now_ms(desk) + (settings ? settings->ack_wait_ms : DEFAULT_WAIT_MS);
+	uint64_t most = delivery->started_ms +
+			(settings ? settings->max_processing_ms : DEFAULT_PROCESSING_MS);
 	struct inlet *inlet = delivery->inlet;
 
+	timer_arm(desk->loop, &delivery->timer, until < most ? until : most);
 	if (inlet && !inlet->results) {
 		inlet->results = frame_create(false, FRAME_RESULTS, inlet->lane);
 		loop_queue(inlet->member->desk->loop, &inlet->member->task);

@@ -92,8 +92,8 @@ void member_receive(struct desk *desk, struct frame *frame);
 void member_origin_lost(struct desk *desk, const struct frame_origin *origin);
 /* Credits that may be given now go to those who asked. */
 void member_grant(struct member *member);
-/* Its publisher hears that it is being worked on (B11-04). */
-void member_alive(struct delivery *delivery);
+/* ack_wait begins again (B6-05, A3). */
+void member_extend(struct delivery *delivery);
 /* The outcome; frees the delivery. */
 void member_settle(struct delivery *delivery, const struct frame_outcome *outcome);
 /* A lease that ran out; `ack`: its acknowledgement goes to the publisher. False: not known. */

@@ -127,14 +127,7 @@ static void on_head(struct stream *stream, struct head *head, bool end)
 
 	if (head->kind == HEAD_INTERIM) {
 		if (head->status == 102) {
-			/* A3: it works on it. */
-			struct delivery *delivery = push->delivery;
-
-			timer_arm(push->desk->loop, &delivery->timer,
-				desk_now_ms(push->desk) +
-					(delivery->member->settings
-							? delivery->member->settings->ack_wait_ms
-							: 30000));
+			member_extend(push->delivery); /* A3: it works on it */
 		}
 		return;
 	}

@@ -4,6 +4,7 @@ import os
 import random
 import subprocess
 import threading
+import time
 from http.server import BaseHTTPRequestHandler
 
 import pytest
@@ -31,6 +32,7 @@ class Push(Handler):
             return super().do()
         body = self.read_body()
         app = self.server.app
+        app.now = self
         fields = {name.lower(): value for name, value in self.headers.items()}
         status = app.answer_with(fields.get("ce-id"), int(fields.get("x-pillion-delivery", "0")))
         app.got.append((fields.get("ce-id"), int(fields.get("x-pillion-delivery", "0")), self.path, fields, body))
@@ -119,6 +121,27 @@ def test_a_failing_answer_is_repeated(mesh, first):
     event = publish(first, "jobs").json()["id"]
     wait_for(lambda: len(app.got) == 3, "three deliveries")
     assert [row[:2] for row in app.got] == [(event, 1), (event, 2), (event, 3)]
+
+
+def test_processing_is_no_silence(mesh, first):
+    """A3: an application that says 102 now and then may take longer than ack_wait."""
+    app = receiver(mesh)
+
+    def slowly(event, delivery):
+        for _ in range(6):
+            time.sleep(0.8)
+            app.now.wfile.write(b"HTTP/1.1 102 Processing\r\n\r\n")
+            app.now.wfile.flush()
+        return 200
+    subscriber(mesh, "orders", [first], app, "jobs", "w", ack_wait="3s", max_in_flight=1)
+    wait_for(lambda: publish(first, "jobs").json()["groups"] == 1 and app.got, "the group is known")
+    app.answer_with = slowly
+    event = publish(first, "jobs").json()["id"]
+    wait_for(lambda: event in ids(app), "it was answered")
+    app.answer_with = lambda event, delivery: 200
+    after = publish(first, "jobs").json()["id"]
+    wait_for(lambda: after in ids(app), "the next one comes")
+    assert [row[1] for row in app.got if row[0] == event] == [1], "one delivery, though it took 5 s"
 
 
 def test_dead_letter_and_replay(mesh, first):
