@@ -450,6 +450,9 @@ static void on_ack_wait(struct timer *timer)
 	struct member *member = delivery->member;
 	struct frame_outcome late = {.kind = RESULT_SUSPECT};
 
+	if (push_decide(delivery)) {
+		return;
+	}
 	if (!delivery->push && delivery->inlet) {
 		member->late[member->late_next++ % MEMBER_LATE] =
 			(struct late_lease){delivery->lease, delivery->inlet->origin,

@@ -107,6 +107,8 @@ unsigned member_capacity(const struct member *member);
 /* push.c */
 void push_start(struct delivery *delivery);
 void push_cancel(struct delivery *delivery); /* the answer is of no interest any more */
+/* Settles by the head that came, whatever its body still does; false: none came. */
+bool push_decide(struct delivery *delivery);
 
 /* fetch.c */
 bool fetch_take(struct member *member, struct delivery *delivery); /* false: nobody is parked */

@@ -106,6 +106,16 @@ static void conclude(struct push *push)
 	settle(push, kind);
 }
 
+/* A body that never ends does not make the answer another one (B7-07). */
+bool push_decide(struct delivery *delivery)
+{
+	if (!delivery->push || !delivery->push->answered) {
+		return false;
+	}
+	conclude(delivery->push);
+	return true;
+}
+
 /* The first final head decides (B7-07); what the data path itself made carries its own word. */
 static void take_head(struct push *push, const struct head *head)
 {

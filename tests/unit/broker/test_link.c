@@ -31,6 +31,7 @@ static void start_pair(struct live *publisher, struct live *subscriber)
 
 static void stop_pair(struct live *publisher, struct live *subscriber)
 {
+	live_check_law(publisher, "t", "g"); /* BT-40 */
 	publisher->other = NULL;
 	live_stop(publisher);
 	live_stop(subscriber);
