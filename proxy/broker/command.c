@@ -270,14 +270,9 @@ static void resume(struct desk *desk, struct command *command)
 		struct member *member = entry->value;
 
 		if (strcmp(member->group, command->group) == 0) {
-			/* B7-08: everything that a pause left behind, also the waits that had
-			 * grown, so that the next failure starts from the least one again. */
-			member->gone_410 = false;
-			member->hold_until_ms = 0;
-			member->endpoint_ms = member->busy_ms = 0;
+			member_resume(member);
 			command->count++;
 			command->found = true;
-			member_grant(member);
 		}
 	}
 	MAP_FOR_EACH(entry, &desk->topics)

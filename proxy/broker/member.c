@@ -295,6 +295,19 @@ void member_extend(struct delivery *delivery)
 	}
 }
 
+/* To every publisher that has a lane here. */
+static void send_hold(struct member *member, uint32_t delay_ms, uint32_t status)
+{
+	LIST_FOR_EACH(node, &member->inlets) {
+		struct inlet *inlet = LIST_ENTRY(node, struct inlet, node);
+		struct frame *frame = frame_create(false, FRAME_HOLD, inlet->lane);
+
+		frame->delay_ms = delay_ms;
+		frame->status = status;
+		send_down(member->desk, &inlet->origin, frame);
+	}
+}
+
 /* A longer pause replaces a shorter one, never the other way round. */
 void member_hold(struct member *member, uint32_t delay_ms, uint32_t status)
 {
@@ -304,14 +317,18 @@ void member_hold(struct member *member, uint32_t delay_ms, uint32_t status)
 		return;
 	}
 	member->hold_until_ms = until;
-	LIST_FOR_EACH(node, &member->inlets) {
-		struct inlet *inlet = LIST_ENTRY(node, struct inlet, node);
-		struct frame *frame = frame_create(false, FRAME_HOLD, inlet->lane);
+	send_hold(member, delay_ms, status);
+}
 
-		frame->delay_ms = delay_ms;
-		frame->status = status;
-		send_down(member->desk, &inlet->origin, frame);
-	}
+/* Everything that a pause left behind, also the waits that had grown, so that the next failure
+ * starts from the least one again. */
+void member_resume(struct member *member)
+{
+	member->gone_410 = false;
+	member->hold_until_ms = 0;
+	member->endpoint_ms = member->busy_ms = member->infra_ms = 0;
+	send_hold(member, 0, 0);
+	member_grant(member);
 }
 
 /* From the least to the most, doubling. */

@@ -100,6 +100,8 @@ void member_settle(struct delivery *delivery, const struct frame_outcome *outcom
 bool member_late(struct member *member, const struct lease *lease, bool ack);
 /* The member pauses: a Hold on every lane. */
 void member_hold(struct member *member, uint32_t delay_ms, uint32_t status);
+/* Every pause ends, here and at the publishers (B7-08). */
+void member_resume(struct member *member);
 void member_tick(struct member *member);
 /* How many messages it takes at once now. */
 unsigned member_capacity(const struct member *member);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "broker/lane.h"
 #include "live.h"
 
 #define CONFIG                                                                                     \
@@ -124,12 +125,38 @@ static void test_refused(void **state)
 	live_fini(&live);
 }
 
+/* B7-08: the command ends the pause where it is kept, at the publisher too. */
+static void test_resume(void **state)
+{
+	struct live live;
+	struct lane *lane;
+
+	(void)state;
+	live_init(&live, 1);
+	live_start(&live, CONFIG);
+	live.rig.origins[0].behave = "/status/410";
+	broker_set_app_ready(live.broker, true);
+	assert_int_equal(live_status(&live, "/v1/pub/t", "hello"), 200);
+	lane = live.broker->desks[0].lanes.entries[0].value;
+	LIVE_UNTIL(&live, lane->hold_until_ms > loop_now_ms(live.rig.loop) + 3000);
+	live.rig.origins[0].behave = NULL;
+	(void)live_command(&live, "groups-resume", "t/g", NULL, NULL);
+	for (int i = 0; i < 10; i++) {
+		live_turn(&live);
+	}
+	assert_true(lane->hold_until_ms <= loop_now_ms(live.rig.loop));
+	LIVE_UNTIL(&live, live_metric(&live, METRIC("acked_total")) == 1);
+	live_stop(&live);
+	live_fini(&live);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_answers),
 		cmocka_unit_test(test_hang),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_resume),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
