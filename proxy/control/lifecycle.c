@@ -31,7 +31,7 @@ struct lifecycle {
 	bool declared;	    /* a declaration was sent */
 	bool declare_again; /* something changed while one was under way */
 	bool registered;
-	bool warmed;
+	bool warming, warmed;
 	int app_pid;
 	bool app_exited;
 	uint64_t restart_delay_ms;
@@ -195,6 +195,7 @@ static void on_warm(void *owner)
 {
 	struct lifecycle *lifecycle = owner;
 
+	lifecycle->warming = false;
 	lifecycle->warmed = true;
 	register_when_due(lifecycle);
 }
@@ -227,6 +228,10 @@ static void on_probe(void *owner, bool healthy, bool h2)
 	lifecycle->restart_delay_ms = RESTART_FIRST_MS;
 	schema_app_ready(control->schema, h2);
 	if (!lifecycle->declared) {
+		if (lifecycle->warming) {
+			return;
+		}
+		lifecycle->warming = true;
 		warmup_start(control, on_warm, lifecycle);
 		return;
 	}
@@ -337,9 +342,14 @@ void lifecycle_start(struct lifecycle *lifecycle)
 /* A new process is a new chance: until it has passed its check the old verdict counts. */
 void lifecycle_app_started(struct lifecycle *lifecycle, int pid)
 {
+	bool again = lifecycle->app_exited;
+
 	lifecycle->app_pid = pid;
 	lifecycle->app_exited = false;
 	tell_workers(lifecycle);
+	if (again && lifecycle->probe) {
+		probe_restart(lifecycle->probe);
+	}
 }
 
 /* CL-04: 128 + n for signal n, as a shell has it. */
@@ -388,7 +398,7 @@ void lifecycle_app_exited(struct lifecycle *lifecycle, int status, int start_err
 	/* Exit code 0 is work that is done: nothing restarts it. */
 	if (code != 0 && control->config->self.app.restart == CONFIG_RESTART_ON_FAILURE) {
 		move_to(lifecycle, CONTROL_APP_DOWN);
-		probe_restart(lifecycle->probe);
+		probe_stop(lifecycle->probe);
 		timer_arm(control->loop, &lifecycle->restart_timer,
 			loop_now_ms(control->loop) + lifecycle->restart_delay_ms);
 		lifecycle->restart_delay_ms *= 2;

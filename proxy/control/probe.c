@@ -42,6 +42,7 @@ struct probe {
 	bool dying;
 	unsigned connections; /* dialled and not yet closed: they use the pool */
 	bool asking;	      /* the raw transport carries the protocol question, not a TCP check */
+	bool reached;	      /* somebody accepted the raw transport */
 	bool asked;	      /* the question was written */
 	enum verdict verdict;
 	struct transport *transport;
@@ -86,12 +87,12 @@ static void answer_askers(struct probe *probe)
 }
 
 /* MH-02: every 250 ms until the first pass, so that a fast application is registered at once, and
- * while it fails, so that its return is seen soon. */
+ * while it fails, so that its return is seen soon; likewise until it is known what it speaks. */
 static void schedule(struct probe *probe)
 {
 	uint64_t wait = probe->interval_ms;
 
-	if (!probe->healthy && wait > FAST_INTERVAL_MS) {
+	if ((!probe->healthy || !probe->known_protocol) && wait > FAST_INTERVAL_MS) {
 		wait = FAST_INTERVAL_MS;
 	}
 	/* MH-02: +-10 %, so that many sidecars do not ask in step. */
@@ -247,6 +248,7 @@ static void advance_raw(struct probe *probe)
 			return;
 		}
 	}
+	probe->reached = true;
 	if (probe->asking) {
 		advance_question(probe);
 	} else {
@@ -502,12 +504,17 @@ static void advance_request(struct probe *probe)
 static void start(struct probe *probe, bool asking)
 {
 	probe->busy = true;
-	probe->asking = asking;
+	probe->asking = asking || probe->kind == CONFIG_CHECK_NONE;
+	probe->reached = false;
 	probe->asked = false;
 	probe->answer_size = 0;
 	probe->verdict = VERDICT_OPEN;
 	timer_arm(probe->loop, &probe->timer, loop_now_ms(probe->loop) + probe->timeout_ms);
-	if (asking || probe->kind == CONFIG_CHECK_TCP || probe->kind == CONFIG_CHECK_NONE) {
+	if (probe->kind == CONFIG_CHECK_NONE && probe->known_protocol) {
+		/* What it speaks is all there was to ask (MH-01). */
+		probe->verdict = VERDICT_PASS;
+		loop_queue(probe->loop, &probe->task);
+	} else if (probe->asking || probe->kind == CONFIG_CHECK_TCP) {
 		if (!open_raw(probe)) {
 			loop_queue(probe->loop, &probe->task);
 		}
@@ -516,30 +523,46 @@ static void start(struct probe *probe, bool asking)
 	}
 }
 
+/* Whoever accepted has answered: no word of HTTP/2 is an answer too. An application without a check
+ * was called well before, so a surprise is told. */
+static void learn_protocol(struct probe *probe, bool h2)
+{
+	bool surprise = probe->healthy && probe->h2 != h2;
+
+	probe->known_protocol = true;
+	probe->h2 = h2;
+	if (surprise) {
+		report(probe);
+	}
+}
+
 /* A check or the question has its verdict. */
 static void conclude(struct probe *probe)
 {
-	bool passed = probe->verdict == VERDICT_PASS;
-	bool asking = probe->asking;
+	bool answered = probe->asking && probe->reached;
+	bool passed = probe->verdict == VERDICT_PASS || answered;
+	bool h2 = probe->verdict == VERDICT_PASS;
 
 	close_check(probe);
-	if (asking) {
-		/* No answer in HTTP/2 is an answer too. */
-		probe->known_protocol = true;
-		probe->h2 = passed;
-		count_pass(probe);
+	if (answered) {
+		learn_protocol(probe, h2);
+	}
+	if (probe->kind == CONFIG_CHECK_NONE) {
+		/* Who is not there yet is asked again, and well all the same (MH-01). */
+		passed = true;
+	} else if (passed && !probe->known_protocol) {
 		/* MH-05: the first pass of each start is followed by the question, before anybody
 		 * hears of the pass. */
-	} else if (passed && !probe->known_protocol) {
 		start(probe, true);
 		return;
-	} else if (passed) {
+	}
+	if (passed) {
 		count_pass(probe);
 	} else {
 		count_failure(probe);
 	}
 	probe->checked_ms = loop_now_ms(probe->loop);
-	probe->last_passed = passed || asking;
+	probe->last_passed = passed;
 	answer_askers(probe);
 	schedule(probe);
 }
@@ -551,6 +574,9 @@ static void run(struct task *task)
 
 	if (!probe->busy) {
 		return;
+	}
+	if (probe->kind == CONFIG_CHECK_NONE) {
+		count_pass(probe); /* whatever the question finds */
 	}
 	if (probe->verdict == VERDICT_OPEN && probe->transport) {
 		advance_raw(probe);
@@ -583,6 +609,10 @@ void probe_ask(struct probe *probe, void (*done)(void *owner, bool healthy, cons
 {
 	struct asker *asker;
 
+	if (probe->kind == CONFIG_CHECK_NONE) {
+		done(owner, true, "");
+		return;
+	}
 	if (probe->checked_ms != 0 && loop_now_ms(probe->loop) - probe->checked_ms < SHARED_MS) {
 		done(owner, probe->last_passed, probe->error);
 		return;
@@ -651,18 +681,31 @@ void probe_destroy(struct probe *probe)
 	}
 }
 
-void probe_restart(struct probe *probe)
+void probe_stop(struct probe *probe)
 {
+	timer_cancel(&probe->timer);
 	close_check(probe);
 	task_cancel(&probe->task);
 	probe->known_protocol = probe->protocol != CONFIG_APP_AUTO;
 	probe->passes = probe->failures = 0;
 	probe->fell = false;
+	probe->checked_ms = 0;
+	probe->last_passed = false;
+	(void)snprintf(probe->error, sizeof probe->error, "the application does not run");
+	answer_askers(probe);
 	if (probe->healthy) {
 		probe->healthy = false;
 		report(probe);
 	}
+}
+
+void probe_restart(struct probe *probe)
+{
+	probe_stop(probe);
+	probe->error[0] = '\0';
 	start(probe, false);
+	/* MH-01: an application without a check is well from here on. */
+	loop_queue(probe->loop, &probe->task);
 }
 
 bool probe_healthy(const struct probe *probe)

@@ -1,7 +1,7 @@
 /*
  * probe: active checks of the own application (mesh.md 4.1): TCP connect, HTTP GET or gRPC health,
- * on a connection of its own, never from the pool; and once per start the question what it speaks
- * (MH-05). Control thread.
+ * on a connection of its own, never from the pool, or no check at all; and once per start the
+ * question what it speaks (MH-05). Control thread.
  */
 #ifndef PILLION_CONTROL_PROBE_H
 #define PILLION_CONTROL_PROBE_H
@@ -23,6 +23,8 @@ struct probe *probe_create(
 void probe_destroy(struct probe *probe); /* NULL allowed */
 /* The application was started or restarted: probe at once, ask again what it speaks. */
 void probe_restart(struct probe *probe);
+/* It has exited: down at once (MH-02), and nothing is asked until the next restart. */
+void probe_stop(struct probe *probe);
 /* New settings; the verdict stays. */
 void probe_configure(struct probe *probe, const struct config_app *app);
 /* The result of a check made within the last 500 ms, else of one made now; done runs once, at once

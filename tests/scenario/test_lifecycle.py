@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from harness import client
+from harness.h2peer import H2Origin
 from harness.ports import free_port
 from harness.sidecar import APP, PYTHON, app_command, binary, metric_sum, whole_lines
 from harness.waits import alive, children, wait_for
@@ -288,6 +289,17 @@ def test_health_check_by_path(mesh):
     assert sidecar.probe("/readyz").status == 503
     app.fail_with = 0
     sidecar.wait_ready()
+
+
+def test_no_check_waits_for_nothing(mesh):
+    """mesh.md MH-01, MH-05: ready before anybody listens; later what speaks HTTP/2 is met in HTTP/2."""
+    port = free_port()
+    sidecar = mesh.sidecar("web", app=port, config={"service": {"app": {"check": "none"}}})
+    inbound = client.request(sidecar.inbound, "/", host="web")
+    assert (inbound.status, inbound.reason, inbound.outcome) == (503, "app_unreachable", "not-processed")
+    mesh.origins.append(H2Origin(port))
+    wait_for(lambda: client.request(sidecar.inbound, "/", host="web").status == 200, "it is found out")
+    assert sidecar.probe("/readyz").status == 200
 
 
 def test_signals_go_on_to_the_application(mesh):

@@ -29,6 +29,7 @@ static struct server {
 	uint16_t port;
 	pthread_t thread;
 	atomic_int manner;
+	atomic_int accepted;
 	atomic_int checks;	/* connections that were no question about the protocol */
 	atomic_bool asked_well; /* the HTTP check looked as it should */
 } server;
@@ -121,6 +122,7 @@ static void *serve(void *argument)
 		if (fd < 0) {
 			return NULL;
 		}
+		server.accepted++;
 		switch ((enum manner)server.manner) {
 		case MANNER_HTTP_200:
 			answer_http(fd, 200);
@@ -148,21 +150,31 @@ static void *serve(void *argument)
 	}
 }
 
-static void server_open(enum manner manner)
+/* port: 0 for any. */
+static void server_open_at(enum manner manner, uint16_t port)
 {
-	struct sockaddr_in address = {
-		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in address = {.sin_family = AF_INET,
+		.sin_port = htons(port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t size = sizeof address;
+	int on = 1;
 
 	server.manner = manner;
+	server.accepted = 0;
 	server.checks = 0;
 	server.asked_well = false;
 	server.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(setsockopt(server.fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), 0);
 	assert_int_equal(bind(server.fd, (struct sockaddr *)&address, size), 0);
 	assert_int_equal(listen(server.fd, 64), 0);
 	assert_int_equal(getsockname(server.fd, (struct sockaddr *)&address, &size), 0);
 	server.port = ntohs(address.sin_port);
 	assert_int_equal(pthread_create(&server.thread, NULL, serve, NULL), 0);
+}
+
+static void server_open(enum manner manner)
+{
+	server_open_at(manner, 0);
 }
 
 static void server_close(void)
@@ -179,6 +191,7 @@ struct setting {
 	struct config_app app;
 	struct probe *probe;
 	int ups, downs;
+	const char *asked; /* what probe_ask said last */
 	bool h2;
 };
 
@@ -373,11 +386,119 @@ static void restart_forgets(void **state)
 	finish();
 }
 
+static void on_asked(void *owner, bool healthy, const char *error)
+{
+	struct setting *asker = owner;
+
+	assert_true(error[0] == '\0' || !healthy);
+	asker->asked = healthy ? "well" : error;
+}
+
+/* MH-01 "none": well from the start on; what it speaks is learnt when it is there (MH-05). */
+static void no_check(void **state)
+{
+	static const enum manner manners[] = {MANNER_GRPC_SERVING, MANNER_HTTP_200, MANNER_SILENT};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(manners); i++) {
+		bool h2 = manners[i] == MANNER_GRPC_SERVING;
+		uint16_t port;
+		int accepted;
+
+		start(CONFIG_CHECK_NONE, MANNER_HTTP_200);
+		port = server.port;
+		server_close();
+		setting.app.check_timeout_ms = 200;
+		probe_configure(setting.probe, &setting.app);
+		probe_restart(setting.probe);
+		assert_false(probe_healthy(setting.probe));
+		TURN_UNTIL(probe_healthy(setting.probe));
+		assert_true(probe_passed_once(setting.probe));
+		/* Refusals change nothing, and are no answer to the question. */
+		for (int k = 0; k < 10; k++) {
+			loop_turn(setting.loop, 20);
+		}
+		assert_int_equal(setting.ups, 1);
+		assert_int_equal(setting.downs, 0);
+		assert_string_equal(probe_error(setting.probe), "");
+		assert_false(probe_speaks_h2(setting.probe));
+		probe_ask(setting.probe, on_asked, &setting);
+		assert_string_equal(setting.asked, "well");
+		server_open_at(manners[i], port);
+		if (h2) {
+			TURN_UNTIL(setting.ups == 2);
+			assert_true(setting.h2 && probe_speaks_h2(setting.probe));
+		} else {
+			TURN_UNTIL(server.accepted > 0);
+		}
+		/* Then nobody comes any more. */
+		do {
+			accepted = server.accepted;
+			for (int k = 0; k < 40; k++) {
+				loop_turn(setting.loop, 20);
+			}
+		} while (accepted != server.accepted);
+		assert_int_equal(setting.ups, h2 ? 2 : 1);
+		finish();
+	}
+}
+
+/* A written protocol leaves nothing to ask; a reload may bring a check. */
+static void no_check_until_a_reload(void **state)
+{
+	(void)state;
+	start(CONFIG_CHECK_NONE, MANNER_HTTP_404);
+	setting.app.protocol = CONFIG_APP_HTTP1;
+	probe_configure(setting.probe, &setting.app);
+	probe_restart(setting.probe);
+	TURN_UNTIL(probe_healthy(setting.probe));
+	for (int k = 0; k < 10; k++) {
+		loop_turn(setting.loop, 20);
+	}
+	assert_int_equal(server.accepted, 0);
+	setting.app.check.kind = CONFIG_CHECK_HTTP;
+	probe_configure(setting.probe, &setting.app);
+	TURN_UNTIL(setting.downs == 1);
+	setting.app.check.kind = CONFIG_CHECK_NONE;
+	probe_configure(setting.probe, &setting.app);
+	TURN_UNTIL(setting.ups == 2);
+	finish();
+}
+
+/* MH-02: an exit is a fall at once, and nothing is asked until it was started again. */
+static void stopped_until_restarted(void **state)
+{
+	static const enum config_check_kind kinds[] = {CONFIG_CHECK_TCP, CONFIG_CHECK_NONE};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		int accepted;
+
+		start(kinds[i], MANNER_GRPC_SERVING);
+		probe_restart(setting.probe);
+		TURN_UNTIL(probe_healthy(setting.probe) && probe_speaks_h2(setting.probe));
+		probe_stop(setting.probe);
+		assert_int_equal(setting.downs, 1);
+		assert_string_equal(probe_error(setting.probe), "the application does not run");
+		accepted = server.accepted;
+		probe_configure(setting.probe, &setting.app);
+		for (int k = 0; k < 10; k++) {
+			loop_turn(setting.loop, 20);
+		}
+		assert_int_equal(server.accepted, accepted);
+		assert_false(probe_healthy(setting.probe));
+		probe_restart(setting.probe);
+		TURN_UNTIL(probe_healthy(setting.probe));
+		assert_int_equal(setting.downs, 1);
+		finish();
+	}
+}
+
 /* Whatever was under way: nothing is left, nobody is called. */
 static void destroyed_at_any_moment(void **state)
 {
 	static const enum config_check_kind kinds[] = {
-		CONFIG_CHECK_TCP, CONFIG_CHECK_HTTP, CONFIG_CHECK_GRPC};
+		CONFIG_CHECK_TCP, CONFIG_CHECK_HTTP, CONFIG_CHECK_GRPC, CONFIG_CHECK_NONE};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
@@ -399,6 +520,8 @@ int main(void)
 		cmocka_unit_test(http_check_looks_right), cmocka_unit_test(written_protocol),
 		cmocka_unit_test(fall_and_rise), cmocka_unit_test(silence_ends),
 		cmocka_unit_test(nobody_listens), cmocka_unit_test(restart_forgets),
+		cmocka_unit_test(no_check), cmocka_unit_test(no_check_until_a_reload),
+		cmocka_unit_test(stopped_until_restarted),
 		cmocka_unit_test(destroyed_at_any_moment)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
