@@ -4,6 +4,7 @@
  */
 #include "filters/translate.h"
 
+#include "base/log.h"
 #include "filters/translate_work.h"
 #include "http/reply.h"
 
@@ -39,11 +40,65 @@ static bool translate_configure(void *conf, const void *options, struct err *err
 	return true;
 }
 
+/* Where the message came from and where it was to go; a refused request was not looked at. */
+static const char *translate_direction(const struct translate_work *work, bool response)
+{
+	switch (work->mode) {
+	case TRANSLATE_MODE_TO_GRPC:
+		return response ? "grpc to json" : "json to grpc";
+	case TRANSLATE_MODE_TO_JSON:
+		return response ? "json to grpc" : "grpc to json";
+	case TRANSLATE_MODE_PASS:
+	case TRANSLATE_MODE_WAITING:
+		break;
+	}
+	return "refused";
+}
+
+/* ER-08. A path is that of a method; the digest says by which schema it was judged. */
+void translate_note_fault(struct translate_work *work, bool response, enum codec_fault_kind kind,
+	enum reason reason, struct slice text)
+{
+	const struct descriptor_pool *pool = work->pool ? work->pool : work->worker->pool;
+	const struct reason_info *info = reason_info(reason);
+	char digest[17] = "none";
+
+	ASSERT(kind != CODEC_FAULT_NONE && kind < CODEC_FAULT_COUNT);
+	work->worker->totals.faults[response][kind]++;
+	if (pool != NULL) {
+		descriptor_pool_digest_text(pool, digest);
+		digest[8] = '\0';
+	}
+	log_event(response ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "translate", info->pil,
+		response ? "an answer was not translated" : "a request was not translated",
+		(struct log_field[]){
+			LOG_SLICE("url.path", exchange_request_head(work->exchange)->path),
+			LOG_TEXT("pillion.codec.direction", translate_direction(work, response)),
+			LOG_TEXT("pillion.codec.schema", digest),
+			LOG_TEXT("pillion.codec.fault", codec_fault_name(kind)),
+			LOG_SLICE("error.message",
+				text.size > 0 ? text : slice_from_string(info->text)),
+			LOG_SLICE("trace.id", exchange_trace_id(work->exchange))},
+		6);
+}
+
+/* ER-03, of what is refused before a message is looked at. */
+static enum codec_fault_kind translate_refusal(enum reason reason)
+{
+	if (reason == REASON_codec_method) {
+		return CODEC_FAULT_UNKNOWN_METHOD;
+	}
+	return reason == REASON_codec_type ? CODEC_FAULT_NOT_OFFERED : CODEC_FAULT_NO_SCHEMA;
+}
+
 /* From here on the exchange is only carried: its own answer must not be translated again. */
 enum filter_verdict translate_refuse(struct translate_work *work, const struct reply *reply)
 {
 	work->mode = TRANSLATE_MODE_PASS;
-	work->worker->totals.faults_request++;
+	if (reply->reason != REASON_grpc_needs_h2) {
+		translate_note_fault(work, false, translate_refusal(reply->reason), reply->reason,
+			reply->message);
+	}
 	exchange_reply(work->exchange, reply);
 	return FILTER_REPLIED;
 }
@@ -78,12 +133,10 @@ enum filter_verdict translate_fail(
 
 	ASSERT(fault->kind != CODEC_FAULT_NONE);
 	if (response) {
-		work->worker->totals.faults_response++;
 		reply.http = reply.reason == REASON_codec_limit ? 502 : 0;
 		reply.outcome = OUTCOME_PROCESSED;
-	} else {
-		work->worker->totals.faults_request++;
 	}
+	translate_note_fault(work, response, fault->kind, reply.reason, reply.message);
 	work->mode = TRANSLATE_MODE_PASS;
 	exchange_reply(work->exchange, &reply);
 	return FILTER_REPLIED;

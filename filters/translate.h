@@ -9,6 +9,8 @@
 #define PILLION_FILTERS_TRANSLATE_H
 
 #include "base/buf.h"
+#include "base/stat.h"
+#include "codec/codec_fault.h"
 #include "exchange/filter.h"
 
 #define TRANSLATE_SLOT 0
@@ -34,16 +36,17 @@ void translate_worker_expire(struct translate_worker *worker, uint64_t now_ns);
 /* A request met an unknown method since the last call: control may refresh the schema (RF-04). */
 bool translate_worker_take_unknown(struct translate_worker *worker);
 
-/* Adds this worker's counters (plain words) to the totals; any thread. */
+/* Counters of one worker, or of all. */
 struct translate_totals {
 	uint64_t passed, slow_path, headers_dropped, memory_bytes;
 	uint64_t messages[4]; /* json->grpc request, grpc->json response, grpc->json request,
 				 json->grpc response */
 	uint64_t bytes_in[4], bytes_out[4];
-	uint64_t faults_request, faults_response;
+	uint64_t faults[2][CODEC_FAULT_COUNT]; /* of requests, of responses (ER-07) */
+	struct histogram durations;	       /* of messages beyond 64 KiB (OB-01) */
 };
-void translate_worker_totals(
-	const struct translate_worker *worker, struct translate_totals *totals);
+void translate_totals_add(struct translate_totals *totals, const struct translate_totals *more);
+const struct translate_totals *translate_worker_totals(const struct translate_worker *worker);
 
 extern const struct filter_ops translate_filter;
 

@@ -120,11 +120,13 @@ static bool request_to_grpc(
 	struct codec_target target = {work->pool, work->method->input, &work->conf->codec};
 	struct buf *output = translate_worker_scratch(&work->worker->output);
 	struct slice text;
+	uint64_t begun_ns;
 	size_t size;
 
 	if (!translate_gather_text(work, &text, ret_fault)) {
 		return false;
 	}
+	begun_ns = translate_worker_begin(text.size);
 	translate_frame_begin(output);
 	/* JG-01: an empty body is the empty message. */
 	if (text.size > 0 &&
@@ -133,7 +135,7 @@ static bool request_to_grpc(
 	}
 	size = output->size - TRANSLATE_PREFIX;
 	translate_frame_end(output);
-	translate_worker_count(work->worker, TRANSLATE_JSON_REQUEST, text.size, size);
+	translate_worker_count(work->worker, TRANSLATE_JSON_REQUEST, text.size, size, begun_ns);
 	translate_frame_set_timeout(work->request, exchange_time_left_ns(work->exchange));
 	return translate_gather_replace(work, buf_slice(output), body, ret_fault);
 }
@@ -145,13 +147,17 @@ static bool request_to_json(
 	struct codec_target target = {work->pool, work->method->input, &work->conf->codec};
 	struct buf *output = translate_worker_scratch(&work->worker->output);
 	struct slice message;
+	uint64_t begun_ns;
 
-	if (!translate_gather_frame(work, &message, ret_fault) ||
-		!wire_to_json_translate(
-			work->worker->context, &target, message, output, ret_fault)) {
+	if (!translate_gather_frame(work, &message, ret_fault)) {
 		return false;
 	}
-	translate_worker_count(work->worker, TRANSLATE_GRPC_REQUEST, message.size, output->size);
+	begun_ns = translate_worker_begin(message.size);
+	if (!wire_to_json_translate(work->worker->context, &target, message, output, ret_fault)) {
+		return false;
+	}
+	translate_worker_count(
+		work->worker, TRANSLATE_GRPC_REQUEST, message.size, output->size, begun_ns);
 	work->request->body = BODY_LENGTH;
 	work->request->length = output->size;
 	return translate_gather_replace(work, buf_slice(output), body, ret_fault);

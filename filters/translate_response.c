@@ -129,16 +129,20 @@ static bool response_message_json(
 	struct codec_target target = {work->pool, work->method->output, &work->conf->codec};
 	struct buf *output = translate_worker_scratch(&work->worker->output);
 	struct slice message;
+	uint64_t begun_ns;
 
 	if (work->more) {
 		return response_fault(ret_fault, "a unary answer has one message, there are more");
 	}
-	if (!translate_gather_frame(work, &message, ret_fault) ||
-		!wire_to_json_translate(
-			work->worker->context, &target, message, output, ret_fault)) {
+	if (!translate_gather_frame(work, &message, ret_fault)) {
 		return false;
 	}
-	translate_worker_count(work->worker, TRANSLATE_GRPC_RESPONSE, message.size, output->size);
+	begun_ns = translate_worker_begin(message.size);
+	if (!wire_to_json_translate(work->worker->context, &target, message, output, ret_fault)) {
+		return false;
+	}
+	translate_worker_count(
+		work->worker, TRANSLATE_GRPC_RESPONSE, message.size, output->size, begun_ns);
 	if (!translate_gather_replace(work, buf_slice(output), &work->output, ret_fault)) {
 		return false;
 	}
@@ -253,16 +257,20 @@ static bool response_message_grpc(
 	struct buf *output = translate_worker_scratch(&work->worker->output);
 	struct head *own;
 	struct slice text;
+	uint64_t begun_ns;
 	size_t size;
 
 	translate_frame_begin(output);
-	if (!translate_gather_text(work, &text, ret_fault) ||
-		!response_body_to_wire(work, text, output, ret_fault)) {
+	if (!translate_gather_text(work, &text, ret_fault)) {
+		return false;
+	}
+	begun_ns = translate_worker_begin(text.size);
+	if (!response_body_to_wire(work, text, output, ret_fault)) {
 		return false;
 	}
 	size = output->size - TRANSLATE_PREFIX;
 	translate_frame_end(output);
-	translate_worker_count(work->worker, TRANSLATE_JSON_RESPONSE, text.size, size);
+	translate_worker_count(work->worker, TRANSLATE_JSON_RESPONSE, text.size, size, begun_ns);
 	if (!translate_gather_replace(work, buf_slice(output), &work->output, ret_fault)) {
 		return false;
 	}

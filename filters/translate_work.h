@@ -86,8 +86,10 @@ struct translate_work {
 
 /* The exchange's share becomes `size` bytes. False: there is no room, nothing changed. */
 MUST_CHECK bool translate_worker_charge(struct translate_work *work, size_t size);
-void translate_worker_count(
-	struct translate_worker *worker, enum translate_way way, size_t in, size_t out);
+/* When the translation of a message of that size begins; 0: it is too small to be timed. */
+uint64_t translate_worker_begin(size_t in);
+void translate_worker_count(struct translate_worker *worker, enum translate_way way, size_t in,
+	size_t out, uint64_t begun_ns);
 /* The scratch, empty. */
 struct buf *translate_worker_scratch(struct buf *scratch);
 
@@ -129,6 +131,9 @@ struct reply;
 
 /* Decides anew, and goes on or answers; for those that waited. */
 void translate_resume(struct translate_work *work);
+/* Counts and logs (ER-07, ER-08). text: for people; empty: that of the reason. */
+void translate_note_fault(struct translate_work *work, bool response, enum codec_fault_kind kind,
+	enum reason reason, struct slice text);
 /* Answers, and is done with this exchange. */
 enum filter_verdict translate_refuse(struct translate_work *work, const struct reply *reply);
 /* Answers with the reason of the fault (ER-03). */

@@ -1,6 +1,7 @@
 /*
  * translate_worker: what exchanges of one worker share. No locks: control reaches it by mailbox.
  */
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "filters/translate_work.h"
@@ -73,7 +74,8 @@ void translate_worker_expire(struct translate_worker *worker, uint64_t now_ns)
 		list_unlink(&work->node);
 		work->mode = TRANSLATE_MODE_PASS;
 		if (!exchange_is_answered(work->exchange)) {
-			worker->totals.faults_request++;
+			translate_note_fault(
+				work, false, CODEC_FAULT_NO_SCHEMA, reply.reason, SLICE(""));
 			exchange_reply(work->exchange, &reply);
 		}
 	}
@@ -89,23 +91,27 @@ bool translate_worker_take_unknown(struct translate_worker *worker)
 	return unknown;
 }
 
-/* A scrape may read while the worker counts: sums that are behind by one are good enough, and no
- * lock stands in the way of an exchange. */
-void translate_worker_totals(const struct translate_worker *worker, struct translate_totals *totals)
+const struct translate_totals *translate_worker_totals(const struct translate_worker *worker)
 {
-	const struct translate_totals *own = &worker->totals;
+	return &worker->totals;
+}
 
-	totals->passed += own->passed;
-	totals->slow_path += own->slow_path;
-	totals->headers_dropped += own->headers_dropped;
-	totals->memory_bytes += own->memory_bytes;
-	for (size_t i = 0; i < ARRAY_SIZE(own->messages); i++) {
-		totals->messages[i] += own->messages[i];
-		totals->bytes_in[i] += own->bytes_in[i];
-		totals->bytes_out[i] += own->bytes_out[i];
+void translate_totals_add(struct translate_totals *totals, const struct translate_totals *more)
+{
+	totals->passed += more->passed;
+	totals->slow_path += more->slow_path;
+	totals->headers_dropped += more->headers_dropped;
+	totals->memory_bytes += more->memory_bytes;
+	for (size_t i = 0; i < ARRAY_SIZE(more->messages); i++) {
+		totals->messages[i] += more->messages[i];
+		totals->bytes_in[i] += more->bytes_in[i];
+		totals->bytes_out[i] += more->bytes_out[i];
 	}
-	totals->faults_request += own->faults_request;
-	totals->faults_response += own->faults_response;
+	for (size_t i = 0; i < CODEC_FAULT_COUNT; i++) {
+		totals->faults[0][i] += more->faults[0][i];
+		totals->faults[1][i] += more->faults[1][i];
+	}
+	histogram_merge(&totals->durations, &more->durations);
 }
 
 /* LM-04 as one sum: big messages share the budget; small ones are weighed only beyond their
@@ -142,9 +148,17 @@ bool translate_worker_charge(struct translate_work *work, size_t size)
 	return true;
 }
 
-void translate_worker_count(
-	struct translate_worker *worker, enum translate_way way, size_t in, size_t out)
+uint64_t translate_worker_begin(size_t in)
 {
+	return in > TRANSLATE_SMALL ? clock_monotonic_ns() : 0;
+}
+
+void translate_worker_count(struct translate_worker *worker, enum translate_way way, size_t in,
+	size_t out, uint64_t begun_ns)
+{
+	if (begun_ns != 0) {
+		histogram_add(&worker->totals.durations, (clock_monotonic_ns() - begun_ns) / 1000);
+	}
 	worker->totals.messages[way]++;
 	worker->totals.bytes_in[way] += in;
 	worker->totals.bytes_out[way] += out;

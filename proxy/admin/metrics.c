@@ -88,7 +88,7 @@ static void collect(struct control_survey *survey, struct exchange_server *serve
 	part.upstream = *upstream_stats(upstream);
 	part.buffer_bytes = exchange_server_pool(server)->live_bytes;
 	part.service_count = collecting.count;
-	translate_worker_totals(exchange_server_slot(server, TRANSLATE_SLOT), &part.translate);
+	part.translate = *translate_worker_totals(exchange_server_slot(server, TRANSLATE_SLOT));
 	/* The count is known only now; its place was kept at the front. */
 	memcpy(ret->data, &part, sizeof part);
 }
@@ -194,17 +194,7 @@ static void merge_part(struct metrics_totals *totals, const struct buf *buf)
 	for (size_t i = 0; i < 2; i++) {
 		histogram_merge(&totals->overhead[i], &part->stats->overhead[i]);
 	}
-	totals->translate.passed += part->translate.passed;
-	totals->translate.slow_path += part->translate.slow_path;
-	totals->translate.headers_dropped += part->translate.headers_dropped;
-	totals->translate.memory_bytes += part->translate.memory_bytes;
-	totals->translate.faults_request += part->translate.faults_request;
-	totals->translate.faults_response += part->translate.faults_response;
-	for (size_t i = 0; i < ARRAY_SIZE(totals->translate.messages); i++) {
-		totals->translate.messages[i] += part->translate.messages[i];
-		totals->translate.bytes_in[i] += part->translate.bytes_in[i];
-		totals->translate.bytes_out[i] += part->translate.bytes_out[i];
-	}
+	translate_totals_add(&totals->translate, &part->translate);
 }
 
 /* Values are the map's own here. */

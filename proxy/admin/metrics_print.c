@@ -167,16 +167,18 @@ static const char *word_of_grpc(size_t index)
 	return codes[index];
 }
 
-/* labels without braces. */
+/* labels without braces, may be empty. */
 static void histogram(struct buf *text, const char *name, const char *labels,
 	const struct histogram *values, const struct bucket *buckets, size_t count)
 {
+	const char *comma = labels[0] ? "," : "";
+
 	for (size_t i = 0; i < count; i++) {
-		buf_appendf(text, "pillion_%s_bucket{%s,le=\"%s\"} %llu\n", name, labels,
+		buf_appendf(text, "pillion_%s_bucket{%s%sle=\"%s\"} %llu\n", name, labels, comma,
 			buckets[i].text,
 			(unsigned long long)histogram_count_below(values, buckets[i].us));
 	}
-	buf_appendf(text, "pillion_%s_bucket{%s,le=\"+Inf\"} %llu\n", name, labels,
+	buf_appendf(text, "pillion_%s_bucket{%s%sle=\"+Inf\"} %llu\n", name, labels, comma,
 		(unsigned long long)values->count);
 	buf_appendf(text, "pillion_%s_sum{%s} %.6f\npillion_%s_count{%s} %llu\n", name, labels,
 		(double)values->sum_us / 1e6, name, labels, (unsigned long long)values->count);
@@ -229,12 +231,28 @@ static void print_ways(const struct piece *piece, struct buf *text)
 	}
 }
 
+/* ER-07: only what has happened, as with requests. */
 static void print_faults(const struct piece *piece, struct buf *text)
 {
+	static const char *const sides[] = {"request", "response"};
 	const struct translate_totals *translate = &piece->totals->translate;
 
-	number(text, piece->family->name, "{side=\"request\"}", translate->faults_request);
-	number(text, piece->family->name, "{side=\"response\"}", translate->faults_response);
+	for (size_t side = 0; side < ARRAY_SIZE(sides); side++) {
+		for (size_t i = CODEC_FAULT_NONE + 1; i < CODEC_FAULT_COUNT; i++) {
+			if (translate->faults[side][i] == 0) {
+				continue;
+			}
+			buf_appendf(text, "pillion_%s{fault=\"%s\",side=\"%s\"} %llu\n",
+				piece->family->name, codec_fault_name((enum codec_fault_kind)i),
+				sides[side], (unsigned long long)translate->faults[side][i]);
+		}
+	}
+}
+
+static void print_translations(const struct piece *piece, struct buf *text)
+{
+	histogram(text, piece->family->name, "", &piece->totals->translate.durations, durations,
+		ARRAY_SIZE(durations));
 }
 
 static void print_dropped(const struct piece *piece, struct buf *text)
@@ -289,8 +307,10 @@ static const struct family families[] = {
 		TRANSLATE(print_ways, messages)},
 	{"codec_bytes_total", "counter", "Bytes given to the translator.",
 		TRANSLATE(print_ways, bytes_in)},
-	{"codec_faults_total", "counter", "Messages that do not fit their schema.", OVER_ALL,
+	{"codec_faults_total", "counter", "Messages that were not translated.", OVER_ALL,
 		.print = print_faults},
+	{"codec_seconds", "histogram", "Translation of messages beyond 64 KiB.", OVER_ALL,
+		.print = print_translations},
 	{"codec_passed_total", "counter", "Exchanges passed untouched.",
 		TRANSLATE(print_value, passed)},
 	{"codec_slow_path_total", "counter", "Messages read in careful mode.",
@@ -425,6 +445,8 @@ void metrics_print_control(struct control *control, struct buf *text)
 		(double)health.registry.age_ms / 1000.0);
 	single(text, "registry_connected", "gauge", "1: the registry is live.",
 		health.registry.mode == REGISTRY_LIVE);
+	single(text, "codec_schema_errors_total", "counter", "Reflected files that were rejected.",
+		counters->schema_errors);
 	single(text, "view_write_errors_total", "counter", "view.bin could not be written.",
 		counters->view_write_errors);
 	print_process(text);

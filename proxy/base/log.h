@@ -2,7 +2,7 @@
  * log: the application log (operations.md LG-01): one event a line, text on a TTY, JSON otherwise.
  * Messages are fixed text; variables are fields. Never blocks: lines that cannot be written at once
  * are dropped and counted. Equal (code, module) over ten times in ten seconds are folded. Any
- * thread (one short lock; never called on the request path).
+ * thread (one short lock; on the request path only where a request is refused).
  */
 #ifndef PILLION_BASE_LOG_H
 #define PILLION_BASE_LOG_H

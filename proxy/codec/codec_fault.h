@@ -38,6 +38,7 @@
 	X(QUERY, "query")                                                                          \
 	X(PATH, "path")                                                                            \
 	X(UNKNOWN_METHOD, "unknown_method")                                                        \
+	X(NOT_OFFERED, "not_offered")                                                              \
 	X(NO_SCHEMA, "no_schema")
 
 #define CODEC_FAULT_ENUM(name, text) CODEC_FAULT_##name,

@@ -122,7 +122,7 @@ struct instance_set *control_instances(struct control *control, const char *serv
 /* Counters of control itself for /metrics. */
 struct control_counters {
 	uint64_t reloads_applied, reloads_rejected, access_lines, access_dropped, view_write_errors,
-		app_restarts;
+		app_restarts, schema_errors;
 };
 const struct control_counters *control_counters_get(const struct control *control);
 /* Reflection and descriptors: what `describe` and `status` show; text for people. */

@@ -178,6 +178,8 @@ static void compile_done(void *argument)
 	struct schema *schema = compile->control->schema;
 
 	log_rejected(compile->builder);
+	compile->control->counters.schema_errors +=
+		descriptor_builder_rejected_count(compile->builder);
 	descriptor_builder_destroy(compile->builder);
 	schema->asking = false;
 	schema->settled = true;

@@ -1,8 +1,11 @@
 /* translate: what passes, who waits for a schema, ends from outside, repeated attempts. */
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "translate_rig.h"
 
+#include "base/log.h"
 #include "net/loop.h"
 
 #define GET "/shop.Stock/Get"
@@ -208,7 +211,7 @@ static void the_wait_ends(void **state)
 		/* Nobody waits any more. */
 		translate_rig_schema(rig, TRANSLATE_SCHEMA_READY, true);
 		translate_rig_totals(rig);
-		assert_int_equal(rig->totals.faults_request, 1);
+		assert_int_equal(translate_rig_faults(&rig->totals, false), 1);
 		close_rig(rig);
 	}
 }
@@ -465,13 +468,108 @@ static void many_calls_leave_nothing_behind(void **state)
 		translate_rig_totals(rig);
 		assert_int_equal(rig->totals.memory_bytes, 0);
 	}
-	assert_int_equal(rig->totals.faults_request, 10);
+	assert_int_equal(translate_rig_faults(&rig->totals, false), 10);
+	close_rig(rig);
+}
+
+/* Every line that was logged since, as text. */
+static const char *logged(int fd)
+{
+	static char text[65536];
+	ssize_t size = pread(fd, text, sizeof(text) - 1, 0);
+
+	assert_true(size >= 0);
+	text[size] = '\0';
+	return text;
+}
+
+/* ER-07, ER-08: each fault by its name and side; one line each, folded when there are many. */
+static void faults_are_counted_and_logged(void **state)
+{
+	char path[] = "/tmp/test_translate.XXXXXX";
+	int fd = mkstemp(path);
+	struct translate_rig *rig;
+	struct rig_client *client;
+	unsigned lines = 0;
+
+	(void)state;
+	assert_true(fd >= 0);
+	unlink(path);
+	log_setup(fd, true, "stock");
+	rig = open_rig("grpc", true);
+	translate_rig_schema(rig, TRANSLATE_SCHEMA_READY, true);
+	(void)translate_rig_json(rig, GET, "{\"qty\":\"secret\"}");
+	assert_non_null(strstr(logged(fd), "\"log.level\":\"info\""));
+	assert_non_null(strstr(logged(fd), "\"url.path\":\"/shop.Stock/Get\""));
+	assert_non_null(strstr(logged(fd), "\"pillion.codec.direction\":\"json to grpc\""));
+	assert_non_null(strstr(logged(fd), "\"pillion.codec.fault\":\"json_type\""));
+	assert_non_null(strstr(logged(fd), "\"error.message\":\"$.qty: "));
+	assert_non_null(strstr(logged(fd), "\"event.code\":\"PIL5071\""));
+	assert_non_null(strstr(logged(fd), "\"trace.id\":\""));
+	assert_null(strstr(logged(fd), "\"pillion.codec.schema\":\"none"));
+	assert_null(strstr(logged(fd), "secret")); /* ER-06 */
+	rig->answer =
+		(struct translate_answer){.fields = {"content-type", "application/grpc", NULL},
+			.body = "\0\0\0\0\1\xff",
+			.body_size = 6,
+			.trailers = {"grpc-status", "0", NULL}};
+	(void)translate_rig_json(rig, GET, "{}");
+	assert_non_null(strstr(logged(fd), "\"log.level\":\"warn\""));
+	assert_non_null(strstr(logged(fd), "\"pillion.codec.direction\":\"grpc to json\""));
+	(void)translate_rig_json(rig, "/shop.Stock/Nothing", "{}");
+	(void)translate_rig_json(rig, "/shop.Stock/Watch", "{}");
+	translate_rig_totals(rig);
+	assert_int_equal(rig->totals.faults[0][CODEC_FAULT_JSON_TYPE], 1);
+	assert_int_equal(rig->totals.faults[0][CODEC_FAULT_UNKNOWN_METHOD], 1);
+	assert_int_equal(rig->totals.faults[0][CODEC_FAULT_NOT_OFFERED], 1);
+	assert_int_equal(translate_rig_faults(&rig->totals, false), 3);
+	assert_int_equal(translate_rig_faults(&rig->totals, true), 1);
+	client = rig_client(&rig->rig, "inbound", false);
+	for (int i = 0; i < 50; i++) {
+		struct rig_request request = {.method = "POST",
+			.path = GET,
+			.body = "{\"bad\":1}",
+			.fields = {"content-type", "application/json", NULL}};
+
+		rig_wait(rig_call(client, &request));
+	}
+	for (const char *line = logged(fd); (line = strstr(line, "PIL5071")) != NULL; line++) {
+		lines++;
+	}
+	assert_true(lines >= 2 && lines <= 11);
+	translate_rig_totals(rig);
+	assert_int_equal(rig->totals.faults[0][CODEC_FAULT_JSON_UNKNOWN_FIELD], 50);
+	close_rig(rig);
+	log_setup(STDERR_FILENO, false, "test");
+	close(fd);
+}
+
+/* OB-01: only messages beyond 64 KiB are timed. */
+static void large_messages_are_timed(void **state)
+{
+	struct translate_rig *rig = open_rig("grpc", true);
+	char *text = test_malloc(100000);
+
+	(void)state;
+	translate_rig_schema(rig, TRANSLATE_SCHEMA_READY, true);
+	memset(text, 'a', 100000);
+	memcpy(text, "{\"sku\":\"", 8);
+	memcpy(text + 99997, "\"}", 3);
+	assert_int_equal(translate_rig_json(rig, GET, "{}")->head->status, 200);
+	translate_rig_totals(rig);
+	assert_int_equal(rig->totals.durations.count, 0);
+	assert_int_equal(translate_rig_json(rig, GET, text)->head->status, 200);
+	translate_rig_totals(rig);
+	assert_int_equal(rig->totals.durations.count, 1);
+	test_free(text);
 	close_rig(rig);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		/* Before others have logged so much that its lines are folded. */
+		cmocka_unit_test(faults_are_counted_and_logged),
 		cmocka_unit_test(what_passes_is_not_touched),
 		cmocka_unit_test(a_request_waits_for_the_schema),
 		cmocka_unit_test(an_empty_request_waits_too),
@@ -488,6 +586,7 @@ int main(void)
 		cmocka_unit_test(another_attempt_translates_anew),
 		cmocka_unit_test(small_calls_survive_a_flood),
 		cmocka_unit_test(many_calls_leave_nothing_behind),
+		cmocka_unit_test(large_messages_are_timed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

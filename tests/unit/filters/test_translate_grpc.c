@@ -129,7 +129,7 @@ static void check_bad(const struct bad_row *row)
 	assert_string_equal(reason_info((enum reason)record.reason)->word, row->reason);
 	assert_int_equal(record.outcome, OUTCOME_NOT_PROCESSED);
 	translate_rig_totals(rig);
-	assert_int_equal(rig->totals.faults_request, 1);
+	assert_int_equal(translate_rig_faults(&rig->totals, false), 1);
 	close_rig(rig);
 }
 
@@ -381,7 +381,7 @@ static void answers_become_json(void **state)
 		assert_int_equal(record.reason, answer_rows[i].reason);
 		assert_int_equal(record.outcome, OUTCOME_PROCESSED);
 		translate_rig_totals(rig);
-		assert_int_equal(rig->totals.faults_response,
+		assert_int_equal(translate_rig_faults(&rig->totals, true),
 			answer_rows[i].reason == REASON_upstream_status ? 0 : 1);
 		close_rig(rig);
 	}

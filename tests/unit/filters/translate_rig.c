@@ -397,7 +397,17 @@ void translate_rig_schema(struct translate_rig *rig, enum translate_schema state
 void translate_rig_totals(struct translate_rig *rig)
 {
 	rig->totals = (struct translate_totals){0};
-	translate_worker_totals(rig->worker, &rig->totals);
+	translate_totals_add(&rig->totals, translate_worker_totals(rig->worker));
+}
+
+uint64_t translate_rig_faults(const struct translate_totals *totals, bool response)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < CODEC_FAULT_COUNT; i++) {
+		sum += totals->faults[response][i];
+	}
+	return sum;
 }
 
 /* To the end of the call, with an answer in two pieces where it is cut. */

@@ -58,6 +58,8 @@ void translate_rig_rest(struct translate_rig *rig);
 /* Requests that the application has not ended are cut. */
 void translate_rig_cut(struct translate_rig *rig);
 void translate_rig_totals(struct translate_rig *rig);
+/* All faults of one side. */
+uint64_t translate_rig_faults(const struct translate_totals *totals, bool response);
 
 /* A JSON call of path over HTTP/1, to its end. */
 struct rig_call *translate_rig_json(struct translate_rig *rig, const char *path, const char *body);

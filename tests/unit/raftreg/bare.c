@@ -141,6 +141,13 @@ void peers_send_snapshot(
 	(void)snapshot;
 }
 
+bool peers_snapshot_answered(struct peers *peers, const struct wire_chunk *chunk)
+{
+	(void)peers;
+	(void)chunk;
+	return false;
+}
+
 void peers_loaded(struct peers *peers, uint64_t token, struct slice file)
 {
 	(void)peers;
@@ -237,6 +244,11 @@ void store_submit(struct store *store, struct store_batch *batch)
 	(void)store;
 	bare.submitted = batch->seq;
 	store_batch_free(batch);
+}
+
+void store_prepare_spare(struct store *store)
+{
+	(void)store;
 }
 
 void store_make_snapshot(struct store *store, const struct snapfile_meta *meta,

@@ -244,16 +244,24 @@ static void submit(uint64_t seq, uint64_t index, uint64_t truncate_from)
 	store_submit(world.store, batch);
 }
 
+static void save_state(void *context, struct buf *ret_state)
+{
+	buf_append_string(ret_state, context);
+}
+
+static void drop_state(void *context)
+{
+	assert_non_null(context);
+}
+
 static void make_snapshot(uint64_t expected)
 {
 	struct snapfile_meta meta = {.snapshot = {.index = 1, .term = 1}};
-	struct buf bytes;
+	struct store_source source = {"the state of then", save_state, drop_state};
 
 	memcpy(meta.uuid, world.store->vote.uuid, 16);
 	meta.snapshot.conf.voters = (struct raft_ids){.count = 1, .ids = {world.store->vote.id}};
-	buf_init(&bytes);
-	buf_append_string(&bytes, "the state of then");
-	store_make_snapshot(world.store, &meta, &bytes, 1);
+	store_make_snapshot(world.store, &meta, &source, 1);
 	assert_true(support_until(world.loop, has_snapshots, &expected, WAIT_MS));
 }
 
