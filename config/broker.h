@@ -93,5 +93,7 @@ struct config_broker {
 
 /* Policy of a topic: most literal tokens first, "*" before ">" (B4-02). Never NULL. */
 const struct config_topic *config_topic(const struct config_broker *broker, struct slice topic);
+/* B9-12: does a topic promise that a message outlives the power? */
+bool config_broker_syncs(const struct config_broker *broker);
 
 #endif

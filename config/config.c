@@ -100,3 +100,13 @@ void config_destroy(struct config *config)
 	arena_fini(&config->arena);
 	mem_free(config);
 }
+
+bool config_broker_syncs(const struct config_broker *broker)
+{
+	bool syncs = broker->topic_default.durability == CONFIG_DURABILITY_FSYNC;
+
+	for (size_t i = 0; i < broker->topics.count; i++) {
+		syncs = syncs || broker->topics.items[i].durability == CONFIG_DURABILITY_FSYNC;
+	}
+	return broker->enabled && syncs;
+}

@@ -6,6 +6,7 @@
 #include "admin/server.h"
 #include "base/mem.h"
 #include "broker/broker.h"
+#include "config/places.h"
 #include "net/loop.h"
 #include "net/timer.h"
 #include "raftreg/raftreg.h"
@@ -111,13 +112,21 @@ static void add_spool(struct control *control, struct buf *lines)
 {
 	char reason[128] = "";
 	const struct broker *broker = control_broker(control);
-	bool required = control_config(control)->broker.required;
+	const struct config *config = control_config(control);
+	const char *path =
+		config->broker.spool.path ? config->broker.spool.path : control_data_dir(control);
+	const char *passing = path ? config_place_passing(path) : NULL;
+	bool required = config->broker.required;
 
 	if (!broker) {
 		buf_append_string(lines, "[+] broker: off\n");
 		return;
 	}
-	if (broker_spool_state(broker, reason) == BROKER_SPOOL_OK) {
+	if (broker_spool_state(broker, reason) == BROKER_SPOOL_OK && passing &&
+		config_broker_syncs(&config->broker)) {
+		/* B9-12. */
+		buf_appendf(lines, "[!] spool: PIL1241 it lies on %s\n", passing);
+	} else if (broker_spool_state(broker, reason) == BROKER_SPOOL_OK) {
 		buf_append_string(lines, "[+] spool\n");
 	} else {
 		buf_appendf(lines, "[%c] spool: PIL5135 %s\n", required ? '-' : '!', reason);

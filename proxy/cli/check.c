@@ -1,149 +1,246 @@
 /*
- * check: the phases that need no sidecar (operations.md CL-10): the file, and what this host says
- * to it. One line per check.
+ * check: one line per check, verdict first, so that it can be read and grepped alike (operations.md
+ * CL-10). All checks run at once: a dead seed costs its time-out once, not once a seed.
  */
-#include <errno.h>
-#include <netdb.h>
-#include <string.h>
-#include <sys/resource.h>
-#include <sys/statvfs.h>
-#include <unistd.h>
+#include "cli/check.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "base/codes.h"
 #include "cli/command.h"
 #include "cli/offline.h"
 #include "cli/verbs.h"
 
-/* Warnings do not count: CL-10 exits 1 on failures only. */
-struct tally {
-	int failed;
+#define CHECKS_MAX  128 /* of seeds, listeners and files beyond it the first are looked at */
+#define THREADS_MAX 16
+#define ASKED_MAX   16 /* sidecars of this user */
+
+struct list {
+	struct check items[CHECKS_MAX];
+	size_t count;
+	atomic_size_t next; /* taken by a thread */
 };
 
-/* CL-10: one line per check, verdict first, so that it can be read and grepped alike. */
-static void line(struct tally *tally, const char *verdict, const char *what, const char *detail)
+void check_say(
+	struct check *check, enum check_verdict verdict, unsigned code, const char *format, ...)
 {
-	(void)printf("%-4s  %s%s%s\n", verdict, what, detail[0] ? ": " : "", detail);
-	tally->failed += strcmp(verdict, "FAIL") == 0;
+	va_list values;
+
+	check->verdict = verdict;
+	check->code = code;
+	va_start(values, format);
+	(void)vsnprintf(check->text, sizeof check->text, format, values);
+	va_end(values);
 }
 
-/* A warning only: the limit is lowered at the start by itself, and another user may have another
- * hard limit. */
-static void check_descriptors(struct tally *tally, const struct config *config)
+/* Beyond the bound the rest is left out: a file with more seeds than that has other troubles. */
+static void add(struct list *list, const struct check *check)
 {
-	struct rlimit files;
-	char text[128];
-
-	if (getrlimit(RLIMIT_NOFILE, &files) < 0) {
-		return;
+	if (list->count < CHECKS_MAX) {
+		list->items[list->count++] = *check;
 	}
-	(void)snprintf(text, sizeof text, "%llu descriptors, connections_max is %d",
-		(unsigned long long)files.rlim_max, config->limits.connections_max);
-	/* SN-07: connections take at most 45 % of the descriptors, the rest is for upstreams. */
-	line(tally,
-		files.rlim_max * 45 / 100 >= (rlim_t)config->limits.connections_max ? "ok" : "warn",
-		"host", text);
 }
 
-/* CF-24, PIL1301. Only whether they can be read: compiling them is the sidecar's, and
- * `config_load` has no schema. */
-/* CL-10 host: what a replica and the spool are kept on. */
-static void check_data(struct tally *tally, const struct config *config)
+/* One check for each of `count` things. */
+static void add_each(struct list *list, struct check check, size_t count)
 {
-	const char *path = config->process.data_dir;
-	struct statvfs space;
-	char text[600];
-
-	if (!path) {
-		return;
+	for (check.index = 0; check.index < count; check.index++) {
+		add(list, &check);
 	}
-	if (statvfs(path, &space) < 0) {
-		(void)snprintf(
-			text, sizeof text, "%s: %s (made at the start)", path, strerror(errno));
-		line(tally, errno == ENOENT ? "warn" : "FAIL", "data", text);
-		return;
-	}
-	if (access(path, W_OK | X_OK) < 0) {
-		(void)snprintf(text, sizeof text, "%s: %s (PIL2011)", path, strerror(errno));
-		line(tally, "FAIL", "data", text);
-		return;
-	}
-	(void)snprintf(text, sizeof text, "%s, %llu MiB free", path,
-		(unsigned long long)space.f_bavail * space.f_frsize >> 20);
-	line(tally, "ok", "data", text);
 }
 
-/* CL-10 names: without a sidecar a seed that does not resolve is a warning. */
-static void check_names(struct tally *tally, const struct config *config)
+/* In the order in which they are printed; what the configuration does not use is not checked. */
+static void gather(struct list *list, const struct check_setting *setting)
 {
-	for (size_t i = 0; i < config->registry.seeds.count; i++) {
-		const struct config_host *seed = &config->registry.seeds.items[i];
-		struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
-		struct addrinfo *found = NULL;
-		char text[600];
-		int error = getaddrinfo(seed->host, NULL, &hints, &found);
+	const struct config *config = setting->config;
+	const struct check rows[] = {
+		{"CK-11", "host", check_host_descriptors, .setting = setting, .index = 1},
+		{"CK-12", "host", check_host_memory, .setting = setting, .index = 1},
+		{"CK-13", "host", check_host_writable, .setting = setting,
+			.index = config->broker.spool.path ? 2 : 1},
+		{"CK-14", "host", check_host_space, .setting = setting,
+			.index = config->broker.spool.path ? 2 : 1},
+		{"CK-15", "host", check_host_kind, .setting = setting,
+			.index = config->broker.spool.path ? 2 : 1},
+		{"CK-21", "ports", check_net_port, .setting = setting,
+			.index = config->listeners.count + 2},
+		{"CK-31", "names", check_net_seed, .setting = setting,
+			.index = config->registry.seeds.count},
+		{"CK-51", "registry", check_net_leader, .setting = setting,
+			.index = setting->status && config->registry.kind == CONFIG_REGISTRY_RAFT},
+		{"CK-52", "registry", check_net_session, .setting = setting,
+			.index = setting->status && config->registry.kind == CONFIG_REGISTRY_RAFT},
+		{"CK-53", "registry", check_net_age, .setting = setting,
+			.index = setting->status && config->registry.kind == CONFIG_REGISTRY_RAFT},
+		{"CK-61", "app", check_net_app, .setting = setting,
+			.index = config->self.app.present},
+	};
 
-		(void)snprintf(text, sizeof text, "%s %s", seed->text,
-			error ? gai_strerror(error) : "resolves");
-		line(tally, error ? "warn" : "ok", "names", text);
-		if (!error) {
-			freeaddrinfo(found);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		add_each(list, rows[i], rows[i].index);
+	}
+}
+
+/* Each thread takes the next check until none is left; a check is written by its thread alone and
+ * read after all were joined. */
+static void *work(void *argument)
+{
+	struct list *list = argument;
+	size_t at;
+
+	while ((at = atomic_fetch_add(&list->next, 1)) < list->count) {
+		list->items[at].run(&list->items[at]);
+	}
+	return NULL;
+}
+
+/* Where no thread can be made, this one does it all. */
+static void run_all(struct list *list)
+{
+	pthread_t threads[THREADS_MAX];
+	size_t count = 0;
+
+	while (count < THREADS_MAX && count + 1 < list->count &&
+		pthread_create(&threads[count], NULL, work, list) == 0) {
+		count++;
+	}
+	(void)work(list);
+	while (count > 0) {
+		(void)pthread_join(threads[--count], NULL);
+	}
+}
+
+/* A sidecar counts when it was named, or when its service is the one of the file: another one's
+ * registry and application say nothing about this configuration. */
+static json_t *find_sidecar(struct command *command, const struct config *config)
+{
+	char addresses[ASKED_MAX][256];
+	int count = command_addresses(command, addresses, ASKED_MAX);
+
+	for (int i = 0; i < count; i++) {
+		struct answer answer;
+		json_t *json = NULL;
+		const char *service;
+
+		if (command_ask_at(command, addresses[i], "/v1/status", NULL, &answer)) {
+			json = json_loadb(
+				(const char *)answer.body.data, answer.body.size, 0, NULL);
 		}
-	}
-}
-
-static void check_files(struct tally *tally, const struct config *config)
-{
-	for (size_t i = 0; i < config->translation.descriptors.count; i++) {
-		const char *path = config->translation.descriptors.items[i];
-
-		if (access(path, R_OK) < 0) {
-			char text[600];
-
-			(void)snprintf(
-				text, sizeof text, "%s: %s (PIL1301)", path, strerror(errno));
-			line(tally, "FAIL", "descriptors", text);
-		} else {
-			line(tally, "ok", "descriptors", path);
+		command_answer_fini(&answer);
+		service = json_string_value(json_object_get(json, "service"));
+		if (service && (command->address || strcmp(service, config->self.name) == 0)) {
+			return json;
 		}
+		json_decref(json);
+	}
+	return NULL;
+}
+
+/* Codes and reasons have one range of numbers and two tables (EC-02). */
+static void explain(unsigned code, const char **ret_cause, const char **ret_fix)
+{
+	const struct code_info *info = code_info(code);
+	const struct reason_info *reason = reason_info_by_pil(code);
+
+	*ret_cause = info ? info->cause : reason ? reason->text : "";
+	*ret_fix = info ? info->fix : reason ? reason->fix : "";
+}
+
+static const char *const words[] = {"ok", "warn", "FAIL"};
+
+/* A failure says what to do; a warning is one line, it may be as it should be. */
+static void print_line(const struct check *check)
+{
+	const char *cause;
+	const char *fix;
+
+	(void)printf(
+		"%-4s  %s  %-8s  %s", words[check->verdict], check->id, check->phase, check->text);
+	if (check->code) {
+		(void)printf(" (PIL%u)", check->code);
+	}
+	(void)putchar('\n');
+	if (check->verdict == CHECK_FAIL && check->code) {
+		explain(check->code, &cause, &fix);
+		(void)printf("      cause: %s\n      fix:   %s\n", cause, fix);
 	}
 }
 
-/* A port that is taken is a warning, because the sidecar whose file this is may be running. */
-static void check_ports(struct tally *tally, const struct config *config)
+/* For programs the cause stands beside warnings too. */
+static json_t *row_of(const struct check *check)
 {
-	for (size_t i = 0; i < config->listeners.count; i++) {
-		const struct config_listener *listener = &config->listeners.items[i];
-		const struct address *address = &listener->address.address;
-		char text[200];
-		int fd;
-		int one = 1;
+	json_t *row = json_pack("{s:s, s:s, s:s, s:s}", "id", check->id, "phase", check->phase,
+		"verdict", words[check->verdict], "text", check->text);
+	const char *cause;
+	const char *fix;
 
-		if (!listener->enabled) {
+	if (check->code) {
+		char code[16];
+
+		(void)snprintf(code, sizeof code, "PIL%u", check->code);
+		explain(check->code, &cause, &fix);
+		json_object_set_new(row, "code", json_string(code));
+		json_object_set_new(row, "cause", json_string(cause));
+		json_object_set_new(row, "fix", json_string(fix));
+	}
+	return row;
+}
+
+/* CL-10: exit 1 on a failure; warnings are for people. */
+static int print_all(const struct command *command, const struct list *list)
+{
+	json_t *items = json_array();
+	bool failed = false;
+
+	for (size_t i = 0; i < list->count; i++) {
+		if (!list->items[i].text[0]) {
 			continue;
 		}
-		fd = socket(address->u.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-		/* As the sidecar does: old connections in TIME_WAIT do not count as taken. */
-		(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-		if (fd >= 0 && bind(fd, &address->u.any, address->size) == 0) {
-			(void)snprintf(text, sizeof text, "%s %s is free", listener->name,
-				listener->address.text);
-			line(tally, "ok", "ports", text);
+		if (command->output == OUTPUT_JSON) {
+			json_array_append_new(items, row_of(&list->items[i]));
 		} else {
-			(void)snprintf(text, sizeof text,
-				"%s %s: %s (PIL2001; fine when it is ours)", listener->name,
-				listener->address.text, strerror(errno));
-			line(tally, "warn", "ports", text);
+			print_line(&list->items[i]);
 		}
-		if (fd >= 0) {
-			close(fd);
-		}
+		failed = failed || list->items[i].verdict == CHECK_FAIL;
 	}
+	if (command->output == OUTPUT_JSON) {
+		json_t *json = json_pack("{s:O}", "items", items);
+
+		(void)json_dumpf(json, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
+		(void)putchar('\n');
+		json_decref(json);
+	}
+	json_decref(items);
+	return failed ? CLI_FAILED : CLI_DONE;
 }
 
-/* The phases that need no sidecar. With jsonl the report of the file is the whole output, one
- * problem a line, for editors (CF-22). */
+/* The file has been read without an error, which is the first check. */
+static int run_phases(struct command *command, const struct config *config)
+{
+	static struct list list; /* 80 KiB: not on a stack */
+	json_t *status = find_sidecar(command, config);
+	struct check_setting setting = {
+		.config = config, .status = status, .timeout_ms = command->timeout_ms};
+	struct check file = {"CK-01", "file", .setting = &setting};
+	int code;
+
+	list.count = 0;
+	atomic_store(&list.next, 1);
+	check_say(&file, CHECK_OK, 0, "%s", config->file ? config->file : "none: defaults");
+	add(&list, &file);
+	gather(&list, &setting);
+	run_all(&list);
+	code = print_all(command, &list);
+	json_decref(status);
+	return code;
+}
+
+/* With jsonl the report of the file is the whole output, one problem a line, for editors (CF-22). A
+ * file with errors ends it: everything else would be checked against a guess. */
 int check_run(struct command *command)
 {
-	struct tally tally = {0};
 	struct config *config;
 	bool strict = command_flag(command, "--strict", 0) != NULL;
 	enum config_report_format format =
@@ -151,18 +248,12 @@ int check_run(struct command *command)
 	int code = offline_load(command, command->word_count > 0 ? command->words[0] : NULL, strict,
 		format, &config);
 
-	if (code != CLI_DONE || format == CONFIG_REPORT_JSONL) {
-		if (code == CLI_DONE) {
-			config_destroy(config);
-		}
+	if (code != CLI_DONE) {
 		return code;
 	}
-	line(&tally, "ok", "file", config->file ? config->file : "none: defaults");
-	check_descriptors(&tally, config);
-	check_data(&tally, config);
-	check_files(&tally, config);
-	check_ports(&tally, config);
-	check_names(&tally, config);
+	if (format != CONFIG_REPORT_JSONL) {
+		code = run_phases(command, config);
+	}
 	config_destroy(config);
-	return tally.failed > 0 ? CLI_FAILED : CLI_DONE;
+	return code;
 }

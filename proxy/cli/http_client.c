@@ -152,7 +152,7 @@ static int connect_name(const char *host, uint16_t port, int timeout_ms)
 }
 
 /* "unix:/path", an address, or a host name with port, with or without "http://". */
-static int open_socket(const char *text, int timeout_ms)
+int http_client_connect(const char *text, int timeout_ms)
 {
 	struct address address;
 	struct slice host;
@@ -312,7 +312,7 @@ bool http_client_do(const struct http_client_request *request, struct answer *re
 	struct exchange_state state = {.answer = ret_answer, .failure = REASON_ok};
 	struct codec *codec;
 	bool good;
-	int fd = open_socket(request->address, request->timeout_ms);
+	int fd = http_client_connect(request->address, request->timeout_ms);
 
 	*ret_answer = (struct answer){0};
 	buf_init(&ret_answer->body);

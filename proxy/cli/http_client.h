@@ -26,6 +26,8 @@ struct http_client_request {
 	int timeout_ms;
 };
 
+/* A connected socket with time-outs, or -errno; "host:port" too, the first address that answers. */
+int http_client_connect(const char *address, int timeout_ms);
 /* False: not reached; ret_answer->error says why. */
 bool http_client_do(const struct http_client_request *request, struct answer *ret_answer);
 

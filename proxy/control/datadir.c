@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "base/slice.h"
+#include "config/places.h"
 
 #define PATH_SIZE 4096
 #define TRIES_MAX 9    /* NAME, NAME.2 ... NAME.9 */
@@ -157,33 +158,17 @@ static int try_named(const char *base, const struct datadir_options *options,
 	return result;
 }
 
-/* PR-02, in its order. The first place that exists for this user decides, even if it then fails:
- * falling through to another one would split a sidecar's memory over two places. */
+/* PR-02, in its order. */
 static int search(const struct datadir_options *options, struct datadir *directory, struct err *err)
 {
-	const char *state = getenv("STATE_DIRECTORY");
-	const char *xdg = getenv("XDG_STATE_HOME");
-	const char *home = getenv("HOME");
-	char base[PATH_SIZE];
+	char base[PATH_SIZE - 512]; /* a name and a number fit behind it */
+	bool named;
 
-	if (state && state[0] == '/') {
-		return options->append_name ? try_named(state, options, directory, err)
-					    : try_path(state, directory, err);
+	if (!config_data_place(options->append_name, base, sizeof base, &named)) {
+		err_set(err, 2011, "no data directory: neither HOME nor XDG_STATE_HOME is set");
+		return -ENOENT;
 	}
-	if (access("/var/lib/pillion", W_OK) == 0) {
-		return options->append_name ? try_named("/var/lib/pillion", options, directory, err)
-					    : try_path("/var/lib/pillion", directory, err);
-	}
-	if (xdg && xdg[0] == '/') {
-		(void)snprintf(base, sizeof base, "%s/pillion", xdg);
-		return try_named(base, options, directory, err);
-	}
-	if (home && home[0] == '/') {
-		(void)snprintf(base, sizeof base, "%s/.local/state/pillion", home);
-		return try_named(base, options, directory, err);
-	}
-	err_set(err, 2011, "no data directory: neither HOME nor XDG_STATE_HOME is set");
-	return -ENOENT;
+	return named ? try_named(base, options, directory, err) : try_path(base, directory, err);
 }
 
 /* --dev keeps nothing: a directory of this run alone, removed at its end. */

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <ifaddrs.h>
 #include <linux/capability.h>
-#include <linux/magic.h>
 #include <net/if.h>
 #include <sched.h>
 #include <signal.h>
@@ -12,7 +11,6 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -21,6 +19,7 @@
 #include "base/mem.h"
 #include "broker/broker.h"
 #include "codec/descriptor.h"
+#include "config/places.h"
 #include "control/background.h"
 #include "control/banner.h"
 #include "control/lifecycle.h"
@@ -93,21 +92,22 @@ static bool wants_replica(const struct config *config)
 		       config->registry.bootstrap != CONFIG_BOOTSTRAP_NEVER);
 }
 
-/* PR-02. Opened before any port is bound: two sidecars of one name are told apart by the lock they
- * hold here. */
-/* CF-24: what a voter acknowledged must outlive the container and the power (PIL1241). */
-static void warn_of_memory_disk(const char *path)
+/* CF-24, B9-12: what was acknowledged must outlive the container and the power (PIL1241). */
+static void warn_of_passing(const char *path)
 {
-	struct statfs status;
+	const char *kind = config_place_passing(path);
 
-	if (statfs(path, &status) == 0 &&
-		(status.f_type == TMPFS_MAGIC || status.f_type == OVERLAYFS_SUPER_MAGIC)) {
+	if (kind) {
 		log_event(LOG_LEVEL_WARN, "control", 1241,
-			"the registry's log lies on a file system that does not last",
-			(struct log_field[]){LOG_TEXT("file.path", path)}, 1);
+			"registry log or spool lie on a file system that does not last",
+			(struct log_field[]){
+				LOG_TEXT("file.path", path), LOG_TEXT("pillion.kind", kind)},
+			2);
 	}
 }
 
+/* PR-02. Opened before any port is bound: two sidecars of one name are told apart by the lock they
+ * hold here. */
 static int open_data(struct control *control)
 {
 	const struct config *config = control->config;
@@ -123,8 +123,9 @@ static int open_data(struct control *control)
 		control_say(&err);
 		return EXIT_CONFIG;
 	}
-	if (options.required && control->data.path && !control->data.temporary) {
-		warn_of_memory_disk(control->data.path);
+	if (control->data.path && !control->data.temporary &&
+		(options.required || config_broker_syncs(&config->broker))) {
+		warn_of_passing(control->data.path);
 	}
 	if (!control->data.path) {
 		/* Nothing is logged yet; a person at the terminal and a log reader see this too. */
