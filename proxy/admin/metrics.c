@@ -258,6 +258,9 @@ static void on_collected(struct control_survey *survey, const struct buf *parts,
 	for (unsigned i = 0; i < count; i++) {
 		merge_part(&scrape->totals, &parts[i]);
 	}
+	/* Rings that were full, and lines that nobody took. */
+	scrape->totals.records_dropped +=
+		control_counters_get(scrape->writer.call->control)->access_dropped;
 	admin_writer_start(&scrape->writer);
 }
 

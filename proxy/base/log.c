@@ -1,19 +1,15 @@
 #include "base/log.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/log_sink.h"
 
-#define LOG_LINE_MAX	4096 /* POSIX PIPE_BUF: a write of at most this is atomic on a pipe */
+#define LOG_LINE_MAX	LOG_SINK_WRITE_MAX
 #define LOG_FIELD_MAX	2048 /* bytes of one field after escaping (operations.md LG-03) */
 #define LOG_FIELDS_MAX	12
 #define LOG_TAIL	32    /* kept free in a line for the mark that it was cut */
@@ -22,8 +18,6 @@
 #define LOG_FOLD_FREE	10    /* lines of one kind in a period before folding */
 #define LOG_NAME_MAX	256
 #define LOG_MODULE_MAX	32
-
-enum log_sink { LOG_SINK_NONE, LOG_SINK_NONBLOCKING, LOG_SINK_POLLED, LOG_SINK_SOCKET };
 
 /* Counts one kind of line. Messages without a code are told apart by their text. */
 struct log_fold {
@@ -39,8 +33,7 @@ struct log_fold {
 /* One log for the process, so that any module may speak without being handed one. */
 struct log_state {
 	pthread_mutex_t lock; /* guards all that follows */
-	int fd;
-	enum log_sink sink;
+	struct log_sink sink;
 	bool json;
 	bool torn; /* the last write ended inside a line */
 	uint64_t dropped_told;
@@ -49,54 +42,28 @@ struct log_state {
 	struct log_fold folds[LOG_FOLD_SLOTS];
 };
 
-static struct log_state log_state = {.lock = PTHREAD_MUTEX_INITIALIZER, .fd = -1};
+static struct log_state log_state = {
+	.lock = PTHREAD_MUTEX_INITIALIZER, .sink = {.fd = -1, .relay = {-1, -1}}};
 static _Atomic int log_level_now = LOG_LEVEL_INFO;
 static _Atomic uint64_t log_dropped_count;
 
-static const char *const log_level_words[] = {"error", "warn", "info", "debug"};
-
-/*
- * Pipes and terminals are opened anew: O_NONBLOCK on the inherited description would change it for
- * the application and the shell too (LG-04).
- */
-static enum log_sink log_open(int fd, int *ret_fd)
+static void log_count_lost(unsigned lines)
 {
-	struct stat facts;
-	char path[64];
-	int opened;
-
-	if (fstat(fd, &facts) == 0 && (S_ISFIFO(facts.st_mode) || S_ISCHR(facts.st_mode))) {
-		(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-		opened = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-		if (opened >= 0) {
-			*ret_fd = opened;
-			return LOG_SINK_NONBLOCKING;
-		}
-	}
-	opened = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	if (opened < 0) {
-		return LOG_SINK_NONE;
-	}
-	*ret_fd = opened;
-	if (S_ISSOCK(facts.st_mode)) {
-		return LOG_SINK_SOCKET;
-	}
-	/* A terminal of another user cannot be reopened: ask before each write. */
-	return S_ISREG(facts.st_mode) ? LOG_SINK_NONBLOCKING : LOG_SINK_POLLED;
+	atomic_fetch_add_explicit(&log_dropped_count, lines, memory_order_relaxed);
 }
+
+static const char *const log_level_words[] = {"error", "warn", "info", "debug"};
 
 void log_setup(int fd, bool json, const char *service)
 {
-	int opened = -1;
-	enum log_sink sink = fd >= 0 ? log_open(fd, &opened) : LOG_SINK_NONE;
+	struct log_sink opened;
 
 	ASSERT(service != NULL);
+	log_sink_open(&opened, fd);
 	pthread_mutex_lock(&log_state.lock);
-	if (log_state.fd >= 0) {
-		close(log_state.fd);
-	}
-	log_state.fd = opened;
-	log_state.sink = sink;
+	log_count_lost(log_sink_flush(&log_state.sink));
+	log_sink_close(&log_state.sink);
+	log_state.sink = opened;
 	log_state.json = json;
 	log_state.torn = false;
 	(void)snprintf(log_state.service, sizeof(log_state.service), "%s", service);
@@ -119,28 +86,6 @@ uint64_t log_dropped(void)
 	return atomic_load_explicit(&log_dropped_count, memory_order_relaxed);
 }
 
-/* The kernel's answer for the current line: bytes taken or -1 with errno. Never waits. */
-static ssize_t log_write(const struct buf *line)
-{
-	struct pollfd ready = {log_state.fd, POLLOUT, 0};
-
-	switch (log_state.sink) {
-	case LOG_SINK_SOCKET:
-		return send(log_state.fd, line->data, line->size, MSG_DONTWAIT | MSG_NOSIGNAL);
-	case LOG_SINK_POLLED:
-		if (poll(&ready, 1, 0) <= 0) {
-			errno = EAGAIN;
-			return -1;
-		}
-		return write(log_state.fd, line->data, line->size);
-	case LOG_SINK_NONBLOCKING:
-		return write(log_state.fd, line->data, line->size);
-	case LOG_SINK_NONE:
-		break;
-	}
-	return (ssize_t)line->size;
-}
-
 /* Writes the finished line. False when it was dropped. */
 static bool log_put(void)
 {
@@ -155,13 +100,13 @@ static bool log_put(void)
 		line->size++;
 	}
 	do {
-		put = log_write(line);
+		put = log_sink_write(&log_state.sink, line->data, line->size);
 	} while (put < 0 && errno == EINTR);
 	if (put > 0) {
 		log_state.torn = (size_t)put < line->size;
 	}
 	if (put < 0 || (size_t)put < line->size) {
-		atomic_fetch_add_explicit(&log_dropped_count, 1, memory_order_relaxed);
+		log_count_lost(1);
 		return false;
 	}
 	return true;
@@ -370,6 +315,7 @@ static void log_end_old_folds(void)
 void log_flush(bool all)
 {
 	pthread_mutex_lock(&log_state.lock);
+	log_count_lost(log_sink_flush(&log_state.sink));
 	log_end_old_folds();
 	for (size_t i = 0; all && i < LOG_FOLD_SLOTS; i++) {
 		if (log_state.folds[i].used) {
@@ -389,6 +335,7 @@ void log_event(enum log_level level, const char *module, unsigned code, const ch
 		return;
 	}
 	pthread_mutex_lock(&log_state.lock);
+	log_count_lost(log_sink_flush(&log_state.sink));
 	log_end_old_folds();
 	log_tell_dropped();
 	if (++log_fold_for(level, module, code, message)->count <= LOG_FOLD_FREE) {

@@ -28,8 +28,8 @@ struct log_field {
 #define LOG_NUMBER(name, value)                                                                    \
 	((struct log_field){(name), LOG_FIELD_NUMBER, {0}, (int64_t)(value)})
 
-/* Before any other call: JSON or text, file descriptor (dup'ed, reopened non-blocking where it is a
- * pipe or terminal: LG-04), service name for every line. Call again to change. */
+/* Before any other call: JSON or text, file descriptor (a sink of its own, log_sink.h), service
+ * name for every line. Call again to change. */
 void log_setup(int fd, bool json, const char *service);
 void log_set_level(enum log_level level);
 bool log_enabled(enum log_level level);
@@ -43,8 +43,9 @@ uint64_t log_dropped(void);
 void log_event(enum log_level level, const char *module, unsigned code, const char *message,
 	const struct log_field *fields, int field_count);
 
-/* Prints the counts of folded lines whose time is over (`all`: of all, before the process ends) and
- * of dropped lines. Any later line does the same; call it now and then when little is logged. */
+/* Tries again what a full pipe did not take, and prints the counts of folded lines whose time is
+ * over (`all`: of all, before the process ends) and of dropped lines. Any later line does the same;
+ * call it now and then when little is logged. */
 void log_flush(bool all);
 
 #define LOG(level, module, code, message) log_event(level, module, code, message, NULL, 0)

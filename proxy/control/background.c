@@ -9,20 +9,24 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/log_sink.h"
 #include "base/mem.h"
 #include "exchange/access_record.h"
 #include "net/loop.h"
 #include "net/mailbox.h"
+#include "net/timer.h"
 
-#define BATCH_RECORDS 256  /* records carried by one mail */
-#define BATCHES_MAX   64   /* waiting at a time; beyond it records are dropped (LG-04) */
-#define LINE_MAX_SIZE 4096 /* a whole line a write: atomic on pipes (PIPE_BUF) */
+#define BATCH_RECORDS 256 /* records carried by one mail */
+#define BATCHES_MAX   64  /* waiting at a time; beyond it records are dropped (LG-04) */
+#define LINE_MAX_SIZE LOG_SINK_WRITE_MAX /* a whole line a write */
+#define FLUSH_MS      100
 
 struct background {
 	pthread_t thread;
 	struct loop *loop;
 	struct loop *control_loop;
-	int fd; /* background thread only; -1: off */
+	struct log_sink sink; /* background thread only */
+	struct timer flush;   /* while something waits in the sink */
 	char *service;
 	struct buf text; /* formatted, not yet written */
 	struct buf line;
@@ -49,9 +53,12 @@ struct job {
 struct access_change {
 	struct mail mail;
 	struct background *background;
-	int fd;
+	struct log_sink sink;
 	char *service;
 };
+
+static void on_flush(struct timer *timer);
+static void flush_sink(struct background *background);
 
 /* Signals are read by control; a handler's thread of their own would be chosen at random
  * otherwise. */
@@ -79,7 +86,8 @@ int background_create(struct background **ret_background, struct loop *control_l
 		return result;
 	}
 	background->control_loop = control_loop;
-	background->fd = -1;
+	log_sink_adopt(&background->sink, -1);
+	timer_init(&background->flush, on_flush);
 	buf_init(&background->text);
 	buf_init(&background->line);
 	result = pthread_create(&background->thread, NULL, thread_main, background);
@@ -113,47 +121,56 @@ void background_destroy(struct background *background)
 	*job = (struct job){.mail = {.deliver = run_stop}, .background = background};
 	(void)mailbox_post(loop_mailbox(background->loop), &job->mail);
 	(void)pthread_join(background->thread, NULL);
+	timer_cancel(&background->flush);
+	flush_sink(background);
 	loop_destroy(background->loop);
-	if (background->fd >= 0) {
-		close(background->fd);
-	}
+	log_sink_close(&background->sink);
 	buf_fini(&background->text);
 	buf_fini(&background->line);
 	mem_free(background->service);
 	mem_free(background);
 }
 
-/*
- * LG-04: the flags of an inherited description are shared with the application and the shell, so a
- * pipe or terminal is opened anew by /proc before O_NONBLOCK is set. A socket cannot be opened so;
- * it stays as it is and is written with MSG_DONTWAIT semantics by O_NONBLOCK-less short lines.
- */
-static int open_inherited(int inherited)
-{
-	char path[64];
-	int fd;
-
-	(void)snprintf(path, sizeof path, "/proc/self/fd/%d", inherited);
-	fd = open(path, O_WRONLY | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-	return fd >= 0 ? fd : fcntl(inherited, F_DUPFD_CLOEXEC, 3);
-}
-
 /* A file is opened without following a link and for its owner alone: its lines hold addresses and
  * paths. */
-static int open_output(const struct config_output *output)
+static void open_output(const struct config_output *output, struct log_sink *ret_sink)
 {
 	switch (output->kind) {
 	case CONFIG_OUTPUT_STDOUT:
-		return open_inherited(STDOUT_FILENO);
+		log_sink_open(ret_sink, STDOUT_FILENO);
+		return;
 	case CONFIG_OUTPUT_STDERR:
-		return open_inherited(STDERR_FILENO);
+		log_sink_open(ret_sink, STDERR_FILENO);
+		return;
 	case CONFIG_OUTPUT_FILE:
-		return open(
-			output->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+		log_sink_adopt(ret_sink,
+			open(output->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
+				0600));
+		return;
 	case CONFIG_OUTPUT_OFF:
 		break;
 	}
-	return -1;
+	log_sink_adopt(ret_sink, -1);
+}
+
+/* Lines that the sink had taken and could not get rid of are counted as dropped after all. */
+static void flush_sink(struct background *background)
+{
+	unsigned lost = log_sink_flush(&background->sink);
+
+	atomic_fetch_add(&background->dropped, lost);
+	atomic_fetch_sub(&background->lines, lost);
+}
+
+/* A pipe that was full is tried again soon, also when no more lines come. */
+static void on_flush(struct timer *timer)
+{
+	struct background *background = container_of(timer, struct background, flush);
+
+	flush_sink(background);
+	if (log_sink_waits(&background->sink)) {
+		timer_arm(background->loop, timer, loop_now_ms(background->loop) + FLUSH_MS);
+	}
 }
 
 /* On the background thread, between two batches: no line is torn between the old and the new
@@ -163,10 +180,9 @@ static void run_access(struct mail *mail)
 	struct access_change *change = container_of(mail, struct access_change, mail);
 	struct background *background = change->background;
 
-	if (background->fd >= 0) {
-		close(background->fd);
-	}
-	background->fd = change->fd;
+	flush_sink(background);
+	log_sink_close(&background->sink);
+	background->sink = change->sink;
 	mem_free(background->service);
 	background->service = change->service;
 	mem_free(change);
@@ -181,8 +197,8 @@ void background_set_access(
 
 	*change = (struct access_change){.mail = {.deliver = run_access},
 		.background = background,
-		.fd = open_output(&log->output),
 		.service = mem_strdup(service ? service : "")};
+	open_output(&log->output, &change->sink);
 	(void)mailbox_post(loop_mailbox(background->loop), &change->mail);
 }
 
@@ -192,8 +208,8 @@ static void write_lines(struct background *background, uint64_t lines)
 	size_t done = 0;
 
 	while (done < background->text.size) {
-		ssize_t put = write(
-			background->fd, background->text.data + done, background->text.size - done);
+		ssize_t put = log_sink_write(&background->sink, background->text.data + done,
+			background->text.size - done);
 
 		if (put < 0 && errno == EINTR) {
 			continue;
@@ -219,7 +235,7 @@ static void run_batch(struct mail *mail)
 	struct background *background = batch->background;
 	uint64_t lines = 0;
 
-	for (size_t i = 0; i < batch->count && background->fd >= 0; i++) {
+	for (size_t i = 0; i < batch->count && background->sink.kind != LOG_SINK_NONE; i++) {
 		buf_clear(&background->line);
 		access_record_format(&batch->records[i], &background->line);
 		if (background->text.size > 0 &&
@@ -232,6 +248,10 @@ static void run_batch(struct mail *mail)
 	}
 	if (lines > 0) {
 		write_lines(background, lines);
+	}
+	if (log_sink_waits(&background->sink) && !timer_armed(&background->flush)) {
+		timer_arm(background->loop, &background->flush,
+			loop_now_ms(background->loop) + FLUSH_MS);
 	}
 	atomic_fetch_sub(&background->batches, 1);
 	mem_free(batch);

@@ -242,6 +242,20 @@ int control_watch_channel(struct control *control)
 	return fd_watch_start(&control->channel_watch, control->loop, control->channel, on_channel);
 }
 
+/* LG-04: one line says afterwards how many access lines were lost. */
+static void tell_dropped(struct control *control)
+{
+	uint64_t dropped = control_counters_get(control)->access_dropped;
+
+	if (dropped > control->access_dropped_told) {
+		log_event(LOG_LEVEL_WARN, "control", 0, "access log lines were dropped",
+			(struct log_field[]){LOG_NUMBER(
+				"pillion.dropped", dropped - control->access_dropped_told)},
+			1);
+		control->access_dropped_told = dropped;
+	}
+}
+
 /* HE-01 and the systemd watchdog have one source: workers that answer their mailbox. A hung worker
  * stops WATCHDOG=1 and systemd starts us again (PR-04). */
 static void on_ping(struct timer *timer)
@@ -254,6 +268,8 @@ static void on_ping(struct timer *timer)
 	if (control->watchdog_ms > 0 && control_is_live(control)) {
 		notify_send("WATCHDOG=1");
 	}
+	tell_dropped(control);
+	log_flush(false);
 	timer_arm(control->loop, timer, loop_now_ms(control->loop) + PING_MS);
 }
 
@@ -421,8 +437,13 @@ unsigned control_worker_count(const struct control *control)
 	return control->worker_count;
 }
 
-const struct control_counters *control_counters_get(const struct control *control)
+/* The background thread counts its own; they are read when somebody asks. */
+const struct control_counters *control_counters_get(struct control *control)
 {
+	if (control->background) {
+		control->counters.access_lines = background_lines(control->background);
+		control->counters.access_dropped = background_dropped(control->background);
+	}
 	return &control->counters;
 }
 
@@ -451,6 +472,7 @@ int control_main(const struct control_setup *setup, const struct launch *launch,
 		code = control->exit_code;
 	}
 	start_undo(control);
+	log_flush(true);
 	drained.value = code;
 	(void)!channel_send(channel, &drained, -1);
 	mem_free(control);

@@ -124,7 +124,7 @@ struct control_counters {
 	uint64_t reloads_applied, reloads_rejected, access_lines, access_dropped, view_write_errors,
 		app_restarts, schema_errors;
 };
-const struct control_counters *control_counters_get(const struct control *control);
+const struct control_counters *control_counters_get(struct control *control);
 /* Reflection and descriptors: what `describe` and `status` show; text for people. */
 void control_schema_describe(struct control *control, struct buf *ret_json);
 

@@ -92,6 +92,7 @@ struct control {
 	struct fd_watch signal_watch; /* SIGTERM when the parent died */
 	int signal_fd;
 	struct control_counters counters;
+	uint64_t access_dropped_told;
 	uint64_t started_ms;
 	bool started; /* /startupz, latched */
 	int exit_code;

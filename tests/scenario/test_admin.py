@@ -1,13 +1,16 @@
 """The admin interface: who may do what, metrics, health, and every verb of the command line (operations.md 7, 9, 10, 12; OT-13)."""
 import json
 import os
+import pathlib
+import signal
 import socket
+import subprocess
 
 import pytest
 
 from harness import client, cluster
 from harness.ports import free_port
-from harness.sidecar import binary, metric_sum, parse_metrics, whole_lines
+from harness.sidecar import BINARY, binary, environment, metric_sum, parse_metrics, whole_lines
 from harness.waits import wait_for
 
 TOKEN = "0123456789abcdef0123456789abcdef-token"
@@ -341,22 +344,57 @@ def test_every_log_line_is_json(setting):
         assert parsed["@timestamp"].endswith("Z")
 
 
-def test_stopped_reader_of_the_log_stops_nothing(mesh):
-    """LG-04: a pipe that nobody reads."""
+@pytest.mark.parametrize("stranger", [False, True])
+def test_stopped_reader_of_the_log_stops_nothing(mesh, stranger):
+    """LG-04: pipes that nobody reads, of this user and of another one, as in a container."""
+    if stranger and os.geteuid() != 0:
+        pytest.skip("needs root to become another user")
     app = mesh.app()
     sidecar = mesh.bare(app.port, start=False)
-    reader, writer = os.pipe()
-    sidecar.out = "/dev/fd/%d" % writer
-    with open(sidecar.err, "ab") as err:
-        import subprocess
-        from harness.sidecar import environment
-        sidecar.process = subprocess.Popen(sidecar.words(), stdout=writer, stderr=err, stdin=subprocess.DEVNULL,
-                                           env=environment(), start_new_session=True)
-    sidecar.out = sidecar.err
-    os.close(writer)
+    pipes = [os.pipe(), os.pipe()]
+    words = sidecar.words()
+    if stranger:
+        os.makedirs(sidecar.config["process"]["data_dir"])
+        for path in (sidecar.folder, sidecar.config["process"]["data_dir"]):
+            os.chown(path, 65534, 65534)
+        for folder in pathlib.Path(sidecar.folder).parents:
+            if folder.stat().st_mode & 0o001 == 0:
+                os.chmod(folder, folder.stat().st_mode | 0o011)
+        become = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
+        if subprocess.run(become + [BINARY, "version"], capture_output=True).returncode != 0:
+            pytest.skip("another user may not run the binary where it lies")
+        words = become + words
+    sidecar.process = subprocess.Popen(words, stdout=pipes[0][1], stderr=pipes[1][1], stdin=subprocess.DEVNULL,
+                                       env=environment(), start_new_session=True)
     sidecar.wait_started()
-    for i in range(600):
-        assert client.request(sidecar.outbound, "/x" * 50, host="orders").status == 200
-    assert os.get_blocking(reader) is True
-    os.close(reader)
-    assert client.request(sidecar.outbound, "/", host="orders").status == 200
+    for i in range(1200):
+        assert client.request(sidecar.outbound, "/" + "x" * 100, host="orders").status == 200
+    wait_for(lambda: metric_sum(sidecar.metrics(), "pillion_log_lines_dropped_total", log="access") > 0, "lines are dropped")
+    # The thread that writes the log also compiles and saves: a reload needs it.
+    before = sidecar.generation()
+    sidecar.write_config({"log": {"access": {"query": True}}})
+    sidecar.signal(signal.SIGHUP)
+    wait_for(lambda: sidecar.generation() == before + 1, "reloaded")
+    taken = b""
+    for reader, writer in pipes:
+        assert os.get_blocking(writer) is True
+        os.close(writer)
+        os.set_blocking(reader, False)
+    # Whoever reads again gets whole lines, old ones first.
+    def read():
+        nonlocal taken
+        try:
+            taken += os.read(pipes[0][0], 1 << 20)
+        except BlockingIOError:
+            pass
+        return b"the-last-one" in taken
+    def ask():
+        read()
+        assert client.request(sidecar.outbound, "/the-last-one", host="orders").status == 200
+        return read()
+    wait_for(ask, "new lines come through")
+    for line in taken.decode().splitlines()[:-1]:
+        assert json.loads(line)["url.path"] in ("/" + "x" * 100, "/the-last-one")
+    assert sidecar.stop() == 0
+    for reader, _ in pipes:
+        os.close(reader)
