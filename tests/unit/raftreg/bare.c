@@ -7,6 +7,7 @@
 #include "raftreg/bytes.h"
 #include "raftreg/content.h"
 #include "raftreg/inlet.h"
+#include "raftreg/node_trace.h"
 #include "raftreg/peers.h"
 
 struct bare bare;
@@ -317,6 +318,7 @@ void bare_create(void)
 	state_init(&node->state, node->uuid);
 	node->gate = gate_create(node->loop, &inlet_events, node);
 	node->fanout = fanout_create(node);
+	node->trace = node_trace_create();
 }
 
 void bare_turn(void)
@@ -417,6 +419,7 @@ void bare_destroy(void)
 		}
 	}
 	fanout_destroy(node->fanout);
+	node_trace_destroy(node->trace);
 	loop_turn(node->loop, 0);
 	for (unsigned i = 0; i < BARE_STREAMS; i++) {
 		bare_take(i);
