@@ -225,6 +225,7 @@ static void arm_deadline(struct raftreg_node *node, uint64_t deadline_ms)
 static void absorb(struct raftreg_node *node, const struct raft_effects *effects)
 {
 	if (effects->install) {
+		node->incoming.install_seq = effects->persist_seq;
 		node_snapshot_install(node, effects->install);
 	}
 	if (effects->persist_seq > 0) {

@@ -146,12 +146,15 @@ static void answer_offset(
 }
 
 /* The file of the same leader, term and snapshot goes on where it broke; any other one begins
- * anew. What is not needed any more, or lies on its way to the disk, is whole. */
+ * anew. What is not needed any more is whole. One whose file, or whose predecessor's, lies on its
+ * way to the disk is answered so too: there is one name for what is staged, and the leader finds
+ * out what is here and sends again. */
 static void begin_transfer(struct raftreg_node *node, const struct wire_chunk *chunk)
 {
 	struct node_incoming *incoming = &node->incoming;
 
-	if (chunk->index <= node->state.applied || incoming->staging) {
+	if (chunk->index <= node->state.applied || incoming->staging ||
+		incoming->install_seq > node->persisted) {
 		answer_offset(node, chunk, chunk->total);
 		return;
 	}

@@ -99,7 +99,8 @@ struct node_candidate { /* RB-03: knocks, but is no member yet */
 struct node_incoming { /* a snapshot that arrives in chunks (RT-08) */
 	uint64_t from, term, index, log_term, total, transfer;
 	struct buf file;
-	bool staging; /* on its way to the disk */
+	bool staging;	      /* on its way to the disk */
+	uint64_t install_seq; /* with it the last install is done, and its file has its own name */
 	uint64_t token;
 	struct snapfile_meta meta;
 	struct buf state;
