@@ -239,6 +239,8 @@ def test_leader_leaves_in_order(mesh):
     found = cluster.voters(mesh, registry={"heartbeat": "100ms", "election": "1s", "session_ttl": "20s"})
     old = cluster.leader(found)
     rest = [one for one in found if one is not old]
+    guest = cluster.member(mesh, "guest", [old])
+    wait_for(lambda: guest.stderr().count("connected with the registry") == 1, "it is a guest of the leader's")
     before = {one: len(one.stderr()) for one in rest}
     assert old.stop() == 0
     fresh = cluster.leader(rest)
@@ -246,6 +248,7 @@ def test_leader_leaves_in_order(mesh):
     assert "leadership is handed over" in old.stderr()
     assert "the leader asked this replica to take over" in said[fresh]
     assert not any("pre-candidate" in text for text in said.values()), said
+    wait_for(lambda: guest.stderr().count("connected with the registry") == 2, "the guest went to another replica")
     app = mesh.app(name="late")
     cluster.member(mesh, "late", rest, app=app.port)
 
