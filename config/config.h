@@ -58,7 +58,8 @@ struct config_registry {
 	enum config_registry_kind kind;
 	enum config_role role;
 	enum config_bootstrap bootstrap;
-	const char *cluster; /* 36 characters, NULL: not pinned */
+	const char *cluster;	 /* 36 characters, NULL: not pinned */
+	const char *new_cluster; /* beginning of a uuid; NULL: none */
 	CONFIG_LIST_OF(struct config_host) seeds;
 	struct config_host
 		advertise; /* host NULL: 127.0.0.1, or with insecure the first other address */

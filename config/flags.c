@@ -51,6 +51,8 @@ static const struct row rows[] = {
 		"/registry/seeds", AS_LIST},
 	{{"--bootstrap", NULL, "create a cluster of one"}, NULL, "/registry/bootstrap",
 		AS_BOOTSTRAP},
+	{{"--new-cluster", "UUID", "create one although a seed knows this one (8 digits or more)"},
+		NULL, "/registry/new_cluster", AS_STRING},
 	{{"--role", "ROLE", "client, learner or voter"}, "PILLION_ROLE", "/registry/role",
 		AS_STRING},
 	{{"--advertise", "HOST:PORT", "address under which others reach this sidecar"},

@@ -56,21 +56,31 @@ const char *config_form_version(struct slice text)
 	return good ? NULL : "1 to 128 visible ASCII characters";
 }
 
-const char *config_form_uuid(struct slice text)
+static bool begins_uuid(struct slice text)
 {
-	static const char expected[] = "a uuid such as \"6f1c4f0e-2b7a-4f7e-9a51-0d3c8e5b7a10\"";
-
-	if (text.size != 36) {
-		return expected;
-	}
 	for (size_t i = 0; i < text.size; i++) {
 		bool dash = i == 8 || i == 13 || i == 18 || i == 23;
 
-		if (dash ? text.data[i] != '-' : !isxdigit(text.data[i])) {
-			return expected;
+		if (i >= 36 || (dash ? text.data[i] != '-' : !isxdigit(text.data[i]))) {
+			return false;
 		}
 	}
-	return NULL;
+	return true;
+}
+
+const char *config_form_uuid(struct slice text)
+{
+	return text.size == 36 && begins_uuid(text)
+		       ? NULL
+		       : "a uuid such as \"6f1c4f0e-2b7a-4f7e-9a51-0d3c8e5b7a10\"";
+}
+
+/* Eight at least: a person must have looked at it. */
+const char *config_form_uuid_prefix(struct slice text)
+{
+	return text.size >= 8 && begins_uuid(text)
+		       ? NULL
+		       : "the beginning of a uuid, eight digits or more, such as \"6f1c4f0e\"";
 }
 
 /* Groups and members are path segments of registry records (B2-01); "dlq" is reserved. */

@@ -46,6 +46,7 @@ void config_keys_walk(const struct config_keys_visitor *visitor);
 const char *config_form_path(struct slice text);
 const char *config_form_version(struct slice text);
 const char *config_form_uuid(struct slice text);
+const char *config_form_uuid_prefix(struct slice text);
 const char *config_form_pattern(struct slice text);
 const char *config_form_group(struct slice text);
 const char *config_form_push(struct slice text);

@@ -307,14 +307,6 @@ static void check_registry(const struct meaning *meaning)
 	}
 	check_times(meaning);
 	check_plaintext(meaning);
-	if (registry->bootstrap == CONFIG_BOOTSTRAP_ALONE && registry->seeds.count > 0) {
-		complain(meaning, "/registry/bootstrap",
-			(struct config_complaint){.code = 1234,
-				.text = "bootstrap \"alone\" creates a cluster, seeds join one",
-				.fix = "remove one of the two",
-				.related = node_at(meaning, "/registry/seeds"),
-				.related_text = "the seeds"});
-	}
 	if (registry->bootstrap == CONFIG_BOOTSTRAP_WITH_SEEDS && registry->seeds.count == 0) {
 		complain(meaning, "/registry/bootstrap",
 			(struct config_complaint){.code = 1230,

@@ -406,18 +406,18 @@ void client_connect(struct client *client)
 
 /* Asked before anything is started, with the same reader that the start uses: so both believe
  * the same file. */
-bool client_knows_replicas(const char *data_dir)
+void client_known_replicas(const char *data_dir, struct client_known *ret_known)
 {
 	struct client *client = mem_zalloc(sizeof *client);
-	bool known;
 
 	/* Only the file's own addresses are counted; nothing is started. */
 	client->data_dir = mem_strdup(data_dir);
 	client_view_init(client);
 	viewfile_load(client);
-	known = client->address_count > 0;
+	memcpy(ret_known->uuid, client->uuid, sizeof ret_known->uuid);
+	memcpy(ret_known->addresses, client->addresses, sizeof ret_known->addresses);
+	ret_known->count = client->address_count;
 	client_view_fini(client);
 	mem_free(client->data_dir);
 	mem_free(client);
-	return known;
 }

@@ -89,8 +89,7 @@ struct client {
 	bool told_registered;
 };
 
-/* A view.bin that names replicas (ZC-02). */
-bool client_knows_replicas(const char *data_dir);
+void client_known_replicas(const char *data_dir, struct client_known *ret_known);
 
 /* client.c */
 struct client *client_of(struct registry *registry);

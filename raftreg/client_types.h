@@ -22,6 +22,13 @@ struct client_address {
 	bool configured; /* a seed, or our own replica: never forgotten */
 };
 
+/* What view.bin says of the cluster that this directory belongs to; count 0: nothing (ZC-02). */
+struct client_known {
+	uint8_t uuid[16];
+	struct client_address addresses[CLIENT_ADDRESSES_MAX];
+	size_t count;
+};
+
 /* An instance or a record as the registry last published it. Guarded ones are gone
  * from the registry and are kept as suspect for a while (MG-02). */
 struct client_member {

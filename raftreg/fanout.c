@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "raftreg/birth.h"
 #include "raftreg/recent.h"
 
 #define SUBSCRIPTIONS_MAX 1024	/* RW registry.md 9 */
@@ -426,6 +427,9 @@ static bool on_hello(struct subscriber *subscriber, const struct packet *hello)
 		    hello->epoch == node->epoch;
 
 	if (!node->has_cluster || node->conf.voters.count == 0) {
+		if (hello->uuid.size == 16) {
+			birth_veto(node);
+		}
 		end_subscriber(subscriber, GRPC_UNAVAILABLE, "not a member of a cluster yet");
 		return false;
 	}

@@ -162,7 +162,7 @@ static void greet_again(void *context, struct gate_stream *stream)
 
 void inlet_greet_all(struct raftreg_node *node)
 {
-	ASSERT(node->has_cluster);
+	ASSERT(node->has_cluster || node->birth.known);
 	gate_each(node_gate(node), greet_again, NULL);
 }
 

@@ -16,7 +16,7 @@ struct raftreg_node;
 /* One table for all kinds of streams; the kind of a stream decides who owns it. */
 extern const struct gate_events inlet_events; /* their owner is the node */
 
-/* Says hello again to every replica that dialled: this one has a cluster now. */
+/* Says hello again to every replica that dialled: this one has a cluster now, or waits for one. */
 void inlet_greet_all(struct raftreg_node *node);
 
 #endif

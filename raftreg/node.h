@@ -84,8 +84,8 @@ struct raftreg_node {
 	struct state_replica known[STATE_REPLICAS_MAX];
 	size_t known_count;
 	bool known_changed;
-	uint64_t complained_ms;	 /* of a foreign replica, last; 0: never */
-	uint64_t alone_since_ms; /* with-seeds: all seeds were empty since then; 0: not */
+	uint64_t complained_ms; /* of a foreign replica, last; 0: never */
+	struct node_birth birth;
 	/* RB-03: replicas that knocked and are not admitted yet. */
 	struct node_candidate candidates[NODE_CANDIDATES_MAX];
 	size_t candidate_count;

@@ -11,13 +11,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "raftreg/birth.h"
 #include "raftreg/core/status.h"
 #include "raftreg/node.h"
 #include "raftreg/peers.h"
 
 #define CANDIDATE_FORGET_MS 10000
-#define CAUGHT_UP_ELECTIONS 10	 /* RB-03: answered for that many E */
-#define ALONE_MS	    1000 /* RB-02: all seeds empty for that long */
+#define CAUGHT_UP_ELECTIONS 10 /* RB-03: answered for that many E */
 #define VOTERS_AT_REST_MAX  5
 #define COMPLAIN_EVERY_MS   60000 /* RI-02 */
 
@@ -68,6 +68,9 @@ static bool adopt(struct raftreg_node *node, const struct wire_hello *hello)
 /* Called for every Hello, in either direction, before anything else of it is believed. */
 bool node_meet(struct raftreg_node *node, const struct wire_hello *hello)
 {
+	if (birth_meet(node, hello)) {
+		return false;
+	}
 	if (!node->has_cluster && !is_zero(hello->uuid) && !adopt(node, hello)) {
 		return false;
 	}
@@ -103,7 +106,7 @@ void node_fill_hello(struct raftreg_node *node, struct wire_hello *ret_hello)
 		.leader = node->now.leader,
 		.seeds = node->settings.seeds_digest,
 		.format = WIRE_FORMAT,
-		.with_seeds = node->settings.with_seeds,
+		.with_seeds = node->settings.with_seeds && !node->birth.known,
 		.self = node->self};
 	memcpy(ret_hello->uuid, node->uuid, 16);
 	raft_status_get(node->raft, status);
@@ -306,38 +309,13 @@ static bool is_caught_up(const struct raftreg_node *node, uint64_t id)
 	return good;
 }
 
-/* RB-02, with-seeds: every seed is an empty voter with the same seeds, and this is the lowest. */
-static void look_at_seeds(struct raftreg_node *node, uint64_t now_ms)
-{
-	char self[300];
-	bool lowest = false;
-	size_t others = 0;
-
-	node_status_address(&node->self, self);
-	if (!peers_all_empty(node->peers, node->settings.seeds_digest, self, &lowest, &others)) {
-		node->alone_since_ms = 0;
-		return;
-	}
-	if (node->alone_since_ms == 0) {
-		node->alone_since_ms = now_ms;
-	}
-	if (lowest && now_ms - node->alone_since_ms >= ALONE_MS) {
-		node->serve_voters = others + 1;
-		if (node_bootstrap(node) < 0) {
-			node_stop_role(node, "the new cluster could not be written");
-		}
-	}
-}
-
 /* RB-02: who has no cluster looks at the seeds, if the configuration allows it; who
  * has one and leads it lets candidates in. Promotion waits for an own-term entry,
  * without which the configuration could still be another leader's. */
 void node_member_tick(struct raftreg_node *node, uint64_t now_ms)
 {
 	if (!node->has_cluster) {
-		if (node->settings.with_seeds) {
-			look_at_seeds(node, now_ms);
-		}
+		birth_tick(node, now_ms);
 		return;
 	}
 	if (node->space.full) {

@@ -17,6 +17,7 @@
 #include "base/rng.h"
 #include "base/siphash.h"
 #include "config/config.h"
+#include "raftreg/birth.h"
 #include "raftreg/client.h"
 #include "raftreg/core/status.h"
 #include "raftreg/fanout.h"
@@ -38,6 +39,8 @@ bool raftreg_has_identity(const char *data_dir, bool *ret_replica)
 {
 	char path[4200];
 	struct stat status;
+	struct client_known *known;
+	bool any;
 
 	*ret_replica = false;
 	(void)snprintf(path, sizeof path, "%s/raft/vote", data_dir);
@@ -45,7 +48,11 @@ bool raftreg_has_identity(const char *data_dir, bool *ret_replica)
 		*ret_replica = true;
 		return true;
 	}
-	return client_knows_replicas(data_dir);
+	known = mem_zalloc(sizeof *known);
+	client_known_replicas(data_dir, known);
+	any = known->count > 0;
+	mem_free(known);
+	return any;
 }
 
 /* The digest lets replicas that start together see that they mean the same ones (RB-02). */
@@ -86,6 +93,8 @@ static void copy_settings(struct raftreg_node *node, const struct config *config
 	settings->voter = registry->role != CONFIG_ROLE_LEARNER;
 	settings->with_seeds = registry->bootstrap == CONFIG_BOOTSTRAP_WITH_SEEDS;
 	copy_seeds(settings, config);
+	(void)snprintf(settings->new_cluster, sizeof settings->new_cluster, "%s",
+		registry->new_cluster ? registry->new_cluster : "");
 	for (const char *at = registry->cluster; at && *at && count < 32; at++) {
 		if (*at != '-') {
 			digits[count++] = *at;
@@ -214,33 +223,6 @@ static int take_recovered(struct raftreg_node *node, struct store_recovered *fou
 	return 0;
 }
 
-/* RB-01, RB-02: born on request only, on an empty directory. */
-static int decide_birth(struct raftreg_node *node, enum config_bootstrap bootstrap, struct err *err)
-{
-	if (node->has_cluster) {
-		if (bootstrap != CONFIG_BOOTSTRAP_NEVER) {
-			log_event(LOG_LEVEL_INFO, "raftreg", 0,
-				"the data directory has an identity: it rejoins its cluster", NULL,
-				0);
-		}
-		return 0;
-	}
-	if (bootstrap == CONFIG_BOOTSTRAP_ALONE) {
-		int result = node_bootstrap(node);
-
-		if (result < 0) {
-			err_set(err, 2102, "the new cluster cannot be written: %s",
-				strerror(-result));
-		}
-		return result;
-	}
-	if (node->settings.seed_count == 0) {
-		err_set(err, 1230, "this replica has no cluster and no seeds to ask for one");
-		return -EINVAL;
-	}
-	return 0;
-}
-
 /* Only replicas need one; a client works from memory, and is told so by control. */
 static int open_directory(const char *data_dir, struct disk **ret_disk, struct err *err)
 {
@@ -359,7 +341,7 @@ static int open_node(
 		result = take_recovered(node, &found, err);
 	}
 	store_recovered_fini(&found);
-	return result ? result : decide_birth(node, options->config->registry.bootstrap, err);
+	return result ? result : birth_decide(node, options, err);
 }
 
 /* All or nothing: what was opened is closed again, and err says why. */

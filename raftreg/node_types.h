@@ -32,7 +32,8 @@ struct node_settings {
 	} seeds[NODE_SEEDS_MAX];
 	size_t seed_count;
 	uint64_t seeds_digest;
-	bool pinned; /* registry.cluster */
+	char new_cluster[37]; /* registry.new_cluster, or empty */
+	bool pinned;	      /* registry.cluster */
 	uint8_t pin[16];
 };
 
@@ -89,6 +90,15 @@ struct node_space {
 struct node_leave {
 	uint64_t until_ms, goodbye_ms;
 	unsigned taken; /* how often control asked */
+};
+
+struct node_birth {		 /* while there is no cluster: see birth.c */
+	bool asking;		 /* seeds, at the start; until one has a cluster */
+	uint8_t met_uuid[16];	 /* that one's */
+	char met_address[300];	 /* and where it is */
+	bool known;		 /* somebody remembers a cluster: none is born by itself */
+	uint64_t alone_since_ms; /* with-seeds: all seeds were empty since then; 0: not */
+	uint64_t told_ms;
 };
 
 struct node_candidate { /* RB-03: knocks, but is no member yet */

@@ -39,10 +39,11 @@ static void all_flags(void **state)
 		{"--port", "9000"}, {"--check", "/healthz"}, {"--speaks", "grpc"},
 		{"--proto", CONFIG_TEST_DATA "/bad/expected.txt"},
 		{"--proto", CONFIG_TEST_DATA "/meson.build"}, {"--bootstrap", NULL},
-		{"--role", "voter"}, {"--advertise", "127.0.0.1:7440"},
-		{"--subscribe", "stock.low/orders=/events"}, {"--subscribe", "a.>=/all"},
-		{"--data-dir", "data"}, {"--grace", "8s"}, {"--log-level", "debug"},
-		{"--set", "/services/pay/timeout=\"3s\""}, {"--set", "/limits/fields=50"}};
+		{"--new-cluster", "6f1c4f0e"}, {"--role", "voter"},
+		{"--advertise", "127.0.0.1:7440"}, {"--subscribe", "stock.low/orders=/events"},
+		{"--subscribe", "a.>=/all"}, {"--data-dir", "data"}, {"--grace", "8s"},
+		{"--log-level", "debug"}, {"--set", "/services/pay/timeout=\"3s\""},
+		{"--set", "/limits/fields=50"}};
 	struct config_report report;
 	struct config *config = NULL;
 
@@ -57,6 +58,7 @@ static void all_flags(void **state)
 	assert_int_equal(config->translation.app.items[0], CONFIG_FORMAT_GRPC);
 	assert_int_equal(config->translation.descriptors.count, 2);
 	assert_int_equal(config->registry.bootstrap, CONFIG_BOOTSTRAP_ALONE);
+	assert_string_equal(config->registry.new_cluster, "6f1c4f0e");
 	assert_int_equal(config->registry.role, CONFIG_ROLE_VOTER);
 	assert_string_equal(config->registry.advertise.host, "127.0.0.1");
 	assert_int_equal(config->broker.subscriptions.count, 2);

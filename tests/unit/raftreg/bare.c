@@ -373,6 +373,16 @@ void bare_open(unsigned slot, enum door_kind kind)
 	}
 }
 
+void bare_greet(unsigned slot, const struct packet *hello)
+{
+	uint8_t bytes[] = "?127.0.0.1:9";
+
+	bytes[0] = DOOR_SESSION;
+	bare.streams[slot].status = -1;
+	post(slot, DOOR_OPEN, slice_make(bytes, sizeof bytes - 1));
+	bare_send(slot, hello, NULL, 0);
+}
+
 void bare_close(unsigned slot)
 {
 	post(slot, DOOR_CLOSED, slice_make((const uint8_t *)"\1", 1));

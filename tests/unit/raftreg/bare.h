@@ -46,6 +46,8 @@ void bare_turn(void);
 
 /* A stream of a kind in a slot; a session says hello by itself. */
 void bare_open(unsigned slot, enum door_kind kind);
+/* A session that says this hello, whatever comes of it. */
+void bare_greet(unsigned slot, const struct packet *hello);
 void bare_close(unsigned slot);
 void bare_send(unsigned slot, const struct packet *frame, const struct item *items, size_t count);
 /* The reader takes everything: its frames are forgotten, and the replica may send again. */

@@ -303,6 +303,35 @@ static void test_full_syncs(void **state)
 	assert_non_null(strchr(bare_kinds(66), 'S'));
 }
 
+/* RB-02: a sidecar that belongs to a cluster ends what an empty replica would begin by itself. */
+static void test_a_veto(void **state)
+{
+	const uint8_t uuid[16] = {5};
+	const struct packet first = {.kind = PACKET_HELLO};
+	const struct packet hello = {.kind = PACKET_HELLO, .uuid = slice_make(uuid, 16)};
+	struct raftreg_node *node = bare.node;
+	struct wire_hello said;
+
+	(void)state;
+	bare_lead(); /* for its core only */
+	node->settings.with_seeds = true;
+	node->has_cluster = false;
+	bare_greet(0, &first);
+	assert_int_equal(bare.streams[0].status, 14);
+	assert_false(node->birth.known);
+	node_fill_hello(node, &said);
+	assert_true(said.with_seeds);
+	bare_greet(1, &hello);
+	assert_int_equal(bare.streams[1].status, 14);
+	assert_true(node->birth.known);
+	node_fill_hello(node, &said);
+	assert_false(said.with_seeds);
+	node->has_cluster = true;
+	node->birth.known = false;
+	bare_greet(2, &hello);
+	assert_false(node->birth.known);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -313,6 +342,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_slow_reader, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bookmarks, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_full_syncs, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_veto, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
