@@ -2,6 +2,7 @@
 import json
 import os
 import random
+import signal
 import subprocess
 import threading
 import time
@@ -285,6 +286,30 @@ def test_restart_without_any_registry(mesh, first):
     wait_for(lambda: told["id"] in ids(app), "the member gets it")
     other = publish(publisher, "jobs.never", b"x").json()
     assert other["groups"] == 0, "a topic without a group: unclaimed"
+
+
+def test_subscriber_falls_silent(mesh, first):
+    """B11-04: a sidecar that stands still keeps its connections; what it has in hand goes to another member long before ack_wait."""
+    still, well = receiver(mesh), receiver(mesh)
+    entered, gate = [], threading.Event()
+
+    def hang(event, delivery):
+        entered.append(event)
+        gate.wait(120)
+        return 200
+    still.answer_with = hang
+    one = subscriber(mesh, "still", [first], still, "jobs", "w", ack_wait="5m")
+    subscriber(mesh, "well", [first], well, "jobs", "w", ack_wait="5m")
+    sent = []
+    wait_for(lambda: sent.append(publish(first, "jobs").json()["id"]) or (entered and well.got), "both members get messages")
+    stopped = one.proxy_pid()
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        sent += [publish(first, "jobs").json()["id"] for _ in range(10)]
+        wait_for(lambda: set(sent) <= set(ids(well)), "all are with the other member", timeout=120)
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+        gate.set()
 
 
 def test_subscriber_killed(mesh, first):
