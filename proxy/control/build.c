@@ -135,6 +135,7 @@ static bool build_listeners(struct builder *builder)
 		if (!build_listener_chain(builder, configured, &listener->filters)) {
 			return false;
 		}
+		listener->access = listener->filters.filters[0].conf;
 	}
 	builder->snapshot->listeners = listeners;
 	return true;

@@ -56,6 +56,7 @@ static void accept_open_endpoint(const struct accept_place *place, const struct 
 	if (!place->inbound) {
 		place->server->last_outbound_ms = request->now_ms;
 	}
+	endpoint_log_begin(place->from, request->stream, request->head, request->trace_id);
 	endpoint->open(endpoint->context, request);
 }
 

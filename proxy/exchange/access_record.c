@@ -11,6 +11,7 @@
 
 #include "base/address.h"
 #include "base/clock.h"
+#include "http/head.h"
 
 /* LG-04: one write(2) to a pipe stays whole up to here. */
 #define ACCESS_LINE_MAX 4096
@@ -70,6 +71,19 @@ void access_record_put_header(struct access_record *record, struct slice name, s
 	record->used = (uint16_t)(record->used + name.size + size + 2);
 	record->sizes[ACCESS_HEADERS] =
 		(uint16_t)(record->sizes[ACCESS_HEADERS] + name.size + size + 2);
+}
+
+void access_record_put_fields(
+	struct access_record *record, const struct access_options *options, const struct head *head)
+{
+	for (size_t i = 0; i < options->header_count; i++) {
+		struct slice name = slice_from_string(options->headers[i]);
+		const struct field *field = head_find_name(head, name);
+
+		if (field != NULL) {
+			access_record_put_header(record, name, field->value);
+		}
+	}
 }
 
 struct slice access_record_text(const struct access_record *record, enum access_text which)

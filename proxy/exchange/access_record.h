@@ -54,6 +54,7 @@ struct access_record {
 
 struct address;
 struct exchange;
+struct head;
 
 struct access_options { /* `log.access` (operations.md LG-02, LG-03) */
 	int success_per_mille;
@@ -71,7 +72,10 @@ void access_record_init(struct access_record *record);
 void access_record_put(struct access_record *record, enum access_text which, struct slice text);
 void access_record_put_address(
 	struct access_record *record, enum access_text which, const struct address *address);
-/* One more pair for ACCESS_HEADERS, which is the last text. */
+/* The headers of the options that the head has, as ACCESS_HEADERS, which is the last text. */
+void access_record_put_fields(struct access_record *record, const struct access_options *options,
+	const struct head *head);
+/* One more pair of them. */
 void access_record_put_header(struct access_record *record, struct slice name, struct slice value);
 struct slice access_record_text(const struct access_record *record, enum access_text which);
 /* One JSON line with its end of line, at most 4,096 bytes; appended to line. Any thread. */

@@ -38,19 +38,6 @@ static uint64_t record_overhead(const struct exchange *x, uint64_t now)
 	return overhead;
 }
 
-static void record_put_headers(const struct exchange *x, const struct access_options *options,
-	struct access_record *record)
-{
-	for (size_t i = 0; i < options->header_count; i++) {
-		struct slice name = slice_from_string(options->headers[i]);
-		const struct field *field = head_find_name(x->req.head, name);
-
-		if (field != NULL) {
-			access_record_put_header(record, name, field->value);
-		}
-	}
-}
-
 /* Texts in the order of their enum. */
 static void record_put_texts(const struct exchange *x, const struct access_options *options,
 	struct access_record *record)
@@ -72,7 +59,7 @@ static void record_put_texts(const struct exchange *x, const struct access_optio
 	access_record_put_address(record, ACCESS_DESTINATION, &x->destination);
 	access_record_put(record, ACCESS_REQUEST_ID, x->request_id);
 	access_record_put(record, ACCESS_TRACE_ID, x->trace_id);
-	record_put_headers(x, options, record);
+	access_record_put_fields(record, options, head);
 }
 
 static void record_put_numbers(
@@ -100,12 +87,9 @@ void exchange_log(struct exchange *x, const struct access_options *options)
 {
 	struct access_record record; /* only what is used of it is touched */
 	uint64_t duration = clock_monotonic_ns() - x->times.start;
-	bool slow = options->slow_ms > 0 && duration >= (uint64_t)options->slow_ms * 1000000;
 
 	ASSERT(x->finished);
-	/* Failures always, successes by their share, and all that were slow. */
-	if (!record_failed(x) && !slow && options->success_per_mille < 1000 &&
-		rng_below(&x->server->rng, 1000) >= (uint64_t)options->success_per_mille) {
+	if (!server_wants_record(x->server, options, record_failed(x), duration)) {
 		return;
 	}
 	access_record_init(&record);

@@ -111,6 +111,15 @@ void server_exchange_free(struct exchange_server *server, struct exchange *x)
 	}
 }
 
+bool server_wants_record(struct exchange_server *server, const struct access_options *options,
+	bool failed, uint64_t duration_ns)
+{
+	bool slow = options->slow_ms > 0 && duration_ns >= (uint64_t)options->slow_ms * 1000000;
+
+	return failed || slow || options->success_per_mille >= 1000 ||
+	       rng_below(&server->rng, 1000) < (uint64_t)options->success_per_mille;
+}
+
 /* The reader is told once when the ring passes its half, and again after it fell below. */
 void server_log(struct exchange_server *server, const struct access_record *record)
 {

@@ -49,7 +49,7 @@ struct downstream { /* an accepted connection */
 	struct address local, peer;
 	struct slice peer_host;
 	char peer_text[ADDRESS_TEXT_MAX];
-	unsigned refs;	       /* the connection and each exchange */
+	unsigned refs;	       /* the connection, each exchange and endpoint's request */
 	struct source *source; /* NULL: exempt */
 };
 
@@ -112,7 +112,14 @@ struct stats_series *server_series(struct exchange_server *server, struct slice 
 struct exchange *server_exchange_alloc(struct exchange_server *server);
 void server_exchange_free(struct exchange_server *server, struct exchange *exchange);
 void server_set_app_target(struct exchange_server *server);
+/* Failures always, successes by their share, and all that were slow (LG-02). */
+bool server_wants_record(struct exchange_server *server, const struct access_options *options,
+	bool failed, uint64_t duration_ns);
 void server_log(struct exchange_server *server, const struct access_record *record);
+/* endpoint_log.c: the record of a request that goes to an endpoint, written when its stream ends.
+ */
+void endpoint_log_begin(struct downstream *from, struct stream *stream, const struct head *head,
+	struct slice trace_id);
 /* accept.c: a request head came on a downstream stream. */
 extern const struct stream_ops accept_ops;
 extern const struct codec_events accept_local_events;

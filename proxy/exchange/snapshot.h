@@ -15,6 +15,7 @@
 #include "http/endpoint.h"
 #include "upstream/upstream.h"
 
+struct access_options;
 struct config;
 
 enum listener_kind { LISTENER_INBOUND, LISTENER_OUTBOUND, LISTENER_SERVICE };
@@ -26,7 +27,8 @@ struct listener_snapshot {
 	const char *service; /* LISTENER_SERVICE */
 	const struct address_prefix *trusted;
 	unsigned trusted_count;
-	struct filter_chain filters; /* access_log first */
+	struct filter_chain filters;	     /* access_log first */
+	const struct access_options *access; /* its options, for endpoints; NULL: no log */
 };
 
 struct service_snapshot {

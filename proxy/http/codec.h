@@ -16,10 +16,11 @@
 #include "base/chain.h"
 #include "base/codes.h"
 #include "http/head.h"
+#include "http/limits.h"
+#include "http/witness.h"
 
 struct codec;
 struct stream;
-struct http_limits;
 
 struct stream_ops { /* codec -> owner; none may be NULL */
 	/* Request, interim, response or trailers. head lives until stream_reset. */
@@ -36,11 +37,12 @@ struct stream {
 	struct codec *codec;
 	const struct stream_ops *ops;
 	void *owner;
-	struct arena arena; /* received heads */
-	struct chain out;   /* body bytes to send; the owner appends, then calls send_more */
-	uint64_t received;  /* body bytes given to on_body */
-	uint64_t credited;  /* of those, credited back; at most window apart (invariant A) */
-	uint64_t sent;	    /* body bytes taken from out */
+	struct stream_witness *witness; /* NULL: nobody watches */
+	struct arena arena;		/* received heads */
+	struct chain out;  /* body bytes to send; the owner appends, then calls send_more */
+	uint64_t received; /* body bytes given to on_body */
+	uint64_t credited; /* of those, credited back; at most window apart (invariant A) */
+	uint64_t sent;	   /* body bytes taken from out */
 	uint64_t window;
 	uint64_t head_begin; /* codec->produced before and after the sent head; 0 until then: */
 	uint64_t head_end;   /* with connection->written they tell mesh.md's F1 from F2 (MT-01) */
@@ -125,22 +127,20 @@ struct codec_options {
 	bool client;
 };
 
-/* The part of `limits` a codec needs; http_limits_default has the defaults of http.md 17. */
-struct http_limits {
-	size_t head_bytes, fields, start_line_bytes, interim_responses, chunk_ext_bytes;
-	uint32_t h2_streams, h2_stream_window, h2_connection_window;
-	uint32_t h2_tokens, h2_refill_per_s, h2_continuations, h2_settings_entries, h2_out_frames;
-	uint64_t head_timeout_ms, idle_timeout_ms, h2_idle_timeout_ms;
-	/* H2-37, client: a PING after so long without a byte while streams are open, and how long
-	 * the answer may take. 0: none. */
-	uint64_t h2_ping_ms, h2_ping_wait_ms;
-	bool interim; /* forward 1xx */
-};
-void http_limits_default(struct http_limits *limits);
+/* For codecs: what their send_head was given. */
+static inline void stream_tell_head(const struct stream *stream, const struct head *head)
+{
+	if (stream->witness != NULL) {
+		stream->witness->on_head(stream->witness, head);
+	}
+}
 
 /* Shared by both codecs and by owners: */
 static inline void stream_reset(struct stream *stream, enum reason why)
 {
+	if (stream->witness != NULL) {
+		stream->witness->on_end(stream->witness, why);
+	}
 	stream->codec->ops->reset(stream, why);
 }
 

@@ -87,6 +87,7 @@ void h1_begin(struct h1 *h1)
 	ASSERT(!h1->active && stream->out.size == 0);
 	stream->ops = NULL;
 	stream->owner = NULL;
+	stream->witness = NULL;
 	stream->received = 0;
 	stream->credited = 0;
 	stream->sent = 0;
@@ -281,6 +282,7 @@ static int h1_send_head(struct stream *stream, const struct head *head, bool end
 	int result = 0;
 
 	ASSERT(h1->active && !h1->released);
+	stream_tell_head(stream, head);
 	/* After a failure towards the peer nothing is written; the owner need not know. */
 	if (!h1->gone) {
 		result = h1->codec.client ? h1_client_send_head(h1, head, end)

@@ -367,6 +367,7 @@ int h2_stream_send_head(struct stream *public, const struct head *head, bool end
 	ASSERT(head->kind != HEAD_TRAILERS || (end && public->head_out));
 	ASSERT(head->kind != HEAD_INTERIM || (!end && !public->head_out));
 	ASSERT(head->kind == HEAD_TRAILERS || head->kind == HEAD_INTERIM || !public->head_out);
+	stream_tell_head(public, head);
 	if (stream->h2->failed || (!stream->open && (!public->codec->client || stream->id != 0))) {
 		/* Closed meanwhile: on_reset is on its way. */
 		public->head_out = public->head_out || head->kind != HEAD_INTERIM;

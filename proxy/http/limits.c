@@ -1,4 +1,6 @@
-#include "http/codec.h"
+#include "http/limits.h"
+
+#include "base/assert.h"
 
 void http_limits_default(struct http_limits *limits)
 {

@@ -65,6 +65,7 @@ static void rig_listener(struct rig *rig, unsigned index, const char *name, enum
 	*listener = (struct listener_snapshot){.name = name, .kind = kind};
 	assert_true(address_parse(slice_from_string(address), false, &listener->address));
 	listener->filters = (struct filter_chain){rig->listener_filters, 1};
+	listener->access = &rig->access;
 }
 
 void rig_init(struct rig *rig)

@@ -123,6 +123,101 @@ static void endpoints_come_first(void **state)
 	rig->snapshot->endpoint_count = 0;
 }
 
+/* One that answers when the test wants it to, or never. */
+static struct unary *held;
+
+static void held_on_request(struct unary *unary, struct slice body)
+{
+	(void)body;
+	held = unary;
+}
+
+static void held_on_gone(struct unary *unary)
+{
+	assert_ptr_equal(held, unary);
+	held = NULL;
+}
+
+static const struct unary_ops held_ops = {held_on_request, held_on_gone};
+
+static void held_open(void *context, const struct endpoint_request *request)
+{
+	(void)context;
+	unary_accept(request, 100, &held_ops, NULL);
+}
+
+static void text_is(const struct access_record *record, enum access_text which, const char *text)
+{
+	struct slice slice = access_record_text(record, which);
+
+	assert_int_equal(slice.size, strlen(text));
+	assert_memory_equal(slice.data, text, slice.size);
+}
+
+/* C-13: requests that endpoints serve are accepted requests too. */
+static void endpoints_leave_records(void **state)
+{
+	struct rig *rig = *state;
+	struct served_endpoint served = {0};
+	struct endpoint endpoints[] = {
+		{SLICE("/v1/pub/"), ENDPOINT_OUTBOUND, endpoint_open, &served},
+		{SLICE("/v1/pub/held"), ENDPOINT_OUTBOUND, held_open, &served},
+	};
+	struct reply reply = {.reason = REASON_unknown_topic, .grpc = -1};
+
+	rig->snapshot->endpoints = endpoints;
+	rig->snapshot->endpoint_count = 2;
+	rig_start(rig);
+	for (int h2 = 0; h2 < 2; h2++) {
+		struct rig_request request = {.method = "POST",
+			.path = "/v1/pub/t",
+			.authority = "pillion",
+			.body = "twelve bytes",
+			.fields = {"traceparent",
+				"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", NULL}};
+		struct rig_client *client = rig_client(rig, "outbound", h2 == 1);
+		struct access_record record;
+		struct rig_call *call;
+
+		rig_wait(rig_call(client, &request));
+		rig_record(rig, &record);
+		assert_int_equal(record.status, 200);
+		assert_int_equal(record.reason, REASON_ok);
+		assert_int_equal(record.outcome, OUTCOME_PROCESSED);
+		assert_int_equal(record.request_bytes, 12);
+		assert_int_equal(record.response_bytes, strlen("from the endpoint"));
+		assert_int_equal(record.version, h2 ? HTTP_2 : HTTP_1_1);
+		assert_false(record.failed || record.inbound);
+		text_is(&record, ACCESS_METHOD, "POST");
+		text_is(&record, ACCESS_PATH, "/v1/pub/t");
+		text_is(&record, ACCESS_AUTHORITY, "pillion");
+		text_is(&record, ACCESS_TRACE_ID, "4bf92f3577b34da6a3ce929d0e0e4736");
+		request.path = "/v1/pub/held";
+		call = rig_call(client, &request);
+		RIG_UNTIL(rig, held != NULL);
+		reply.outcome = OUTCOME_NOT_PROCESSED;
+		unary_reply_reason(held, &reply);
+		held = NULL;
+		rig_wait(call);
+		rig_record(rig, &record);
+		assert_int_equal(record.status, 404);
+		assert_int_equal(record.reason, REASON_unknown_topic);
+		assert_int_equal(record.outcome, OUTCOME_NOT_PROCESSED);
+		assert_true(record.failed);
+		(void)rig_call(client, &request);
+		RIG_UNTIL(rig, held != NULL);
+		rig_client_close(client);
+		RIG_UNTIL(rig, held == NULL);
+		rig_turn(rig, 5);
+		rig_record(rig, &record);
+		assert_int_equal(record.status, 0);
+		assert_true(record.reason == REASON_downstream_closed ||
+			    record.reason == REASON_downstream_reset);
+		assert_int_equal(record.outcome, OUTCOME_UNKNOWN);
+	}
+	rig->snapshot->endpoint_count = 0;
+}
+
 /* ---- in-process clients ---- */
 
 struct near {
@@ -591,6 +686,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			a_listener_may_belong_to_one_service, setup, teardown),
 		cmocka_unit_test_setup_teardown(endpoints_come_first, setup, teardown),
+		cmocka_unit_test_setup_teardown(endpoints_leave_records, setup, teardown),
 		cmocka_unit_test_setup_teardown(in_process_clients, setup, teardown),
 		cmocka_unit_test_setup_teardown(app_states, setup, teardown),
 		cmocka_unit_test_setup_teardown(
