@@ -62,22 +62,6 @@ static void collect(struct control_survey *survey, struct exchange_server *serve
 	buf_append(ret, &totals, sizeof totals);
 }
 
-/* The same words as in x-pillion-registry, with the two states that have no index yet. */
-static const char *mode_word(enum registry_mode mode)
-{
-	switch (mode) {
-	case REGISTRY_LIVE:
-		return "live";
-	case REGISTRY_STALE:
-		return "stale";
-	case REGISTRY_DOWN:
-		return "down";
-	case REGISTRY_CONNECTING:
-		return "connecting";
-	}
-	return "unknown";
-}
-
 /* Bound addresses; `pillion call` and `pub` find the outbound port here. */
 static json_t *listeners_json(struct control *control)
 {
@@ -95,10 +79,10 @@ static json_t *listeners_json(struct control *control)
 static json_t *registry_json(const struct registry_status *registry)
 {
 	return json_pack("{s:s, s:b, s:I, s:I, s:s, s:s, s:s, s:s}", "mode",
-		mode_word(registry->mode), "registered", (int)registry->registered, "index",
-		(json_int_t)registry->index, "age_ms", (json_int_t)registry->age_ms, "cluster",
-		registry->cluster, "connected", registry->connected, "leader", registry->leader,
-		"detail", registry->detail);
+		registry_mode_word(registry->mode), "registered", (int)registry->registered,
+		"index", (json_int_t)registry->index, "age_ms", (json_int_t)registry->age_ms,
+		"cluster", registry->cluster, "connected", registry->connected, "leader",
+		registry->leader, "detail", registry->detail);
 }
 
 /* Parts that do not work as they should, each with its code. */

@@ -256,6 +256,39 @@ static void tell_dropped(struct control *control)
 	}
 }
 
+struct registry_word {
+	enum registry_mode mode;
+	uint64_t heard_ms;
+};
+
+/* On a worker. */
+static void run_registry_word(struct worker *worker, void *argument)
+{
+	struct registry_word *word = argument;
+
+	exchange_server_set_registry(worker->server, word->mode, word->heard_ms);
+	mem_free(word);
+}
+
+/* For the debug row (mesh.md 0), which may be a second behind. */
+static void tell_registry(struct control *control)
+{
+	struct registry_status status;
+	uint64_t now = loop_now_ms(control->loop);
+
+	if (!control->registry) {
+		return;
+	}
+	control->registry->ops->status(control->registry, &status);
+	for (unsigned i = 0; i < control->worker_count; i++) {
+		struct registry_word *word = mem_zalloc(sizeof *word);
+
+		word->mode = status.mode;
+		word->heard_ms = now > status.age_ms ? now - status.age_ms : 0;
+		worker_call(&control->workers[i], run_registry_word, word, mem_free);
+	}
+}
+
 /* HE-01 and the systemd watchdog have one source: workers that answer their mailbox. A hung worker
  * stops WATCHDOG=1 and systemd starts us again (PR-04). */
 static void on_ping(struct timer *timer)
@@ -265,6 +298,7 @@ static void on_ping(struct timer *timer)
 	for (unsigned i = 0; i < control->worker_count; i++) {
 		worker_ping(&control->workers[i]);
 	}
+	tell_registry(control);
 	if (control->watchdog_ms > 0 && control_is_live(control)) {
 		notify_send("WATCHDOG=1");
 	}

@@ -459,6 +459,8 @@ struct exchange_server *exchange_server_create(const struct exchange_server_opti
 	map_init(&server->series[1]);
 	map_init(&server->egress);
 	map_init(&server->sources);
+	server->registry_mode = REGISTRY_CONNECTING;
+	server->registry_heard_ms = loop_now_ms(options->loop);
 	server_set_app_target(server);
 	for (int inbound = 0; inbound < 2; inbound++) {
 		for (int version = HTTP_1_0; version <= HTTP_2; version++) {

@@ -8,6 +8,7 @@
 
 #include "base/stat.h"
 #include "exchange/snapshot.h"
+#include "upstream/registry.h"
 
 struct access_record;
 struct exchange_server;
@@ -58,6 +59,10 @@ void exchange_server_set_verdict(
 	struct exchange_server *server, const char *service, const uint8_t id[16], enum tier tier);
 /* The own application passed its check (MH-03); with `h2` by what the probe saw (MH-05). */
 void exchange_server_set_app(struct exchange_server *server, bool healthy, bool exited, bool h2);
+/* What control last heard of the registry, for who asks on what a choice was based (mesh.md 0);
+ * heard_ms: on the loop's clock. */
+void exchange_server_set_registry(
+	struct exchange_server *server, enum registry_mode mode, uint64_t heard_ms);
 /* ML-21: inbound connections drain, new inbound requests get 503 draining. */
 void exchange_server_drain_inbound(struct exchange_server *server);
 /* Connections of one removed listener drain. */

@@ -41,6 +41,13 @@ void exchange_server_set_app(struct exchange_server *server, bool healthy, bool 
 	}
 }
 
+void exchange_server_set_registry(
+	struct exchange_server *server, enum registry_mode mode, uint64_t heard_ms)
+{
+	server->registry_mode = mode;
+	server->registry_heard_ms = heard_ms;
+}
+
 void exchange_server_drain_inbound(struct exchange_server *server)
 {
 	server->draining = true;

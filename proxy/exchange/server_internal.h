@@ -92,6 +92,8 @@ struct exchange_server {
 	struct map egress;    /* "host:port" -> struct egress_query */
 	struct replay_bank replay;
 	struct fixed_target app;
+	enum registry_mode registry_mode;
+	uint64_t registry_heard_ms;
 	bool app_ready, app_exited, app_probed, draining, drained, destroying;
 	struct task dispose_task;
 	unsigned dispose_turns;

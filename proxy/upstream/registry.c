@@ -2,6 +2,22 @@
 
 #include "base/assert.h"
 
+const char *registry_mode_word(enum registry_mode mode)
+{
+	switch (mode) {
+	case REGISTRY_LIVE:
+		return "live";
+	case REGISTRY_STALE:
+		return "stale";
+	case REGISTRY_DOWN:
+		return "down";
+	case REGISTRY_CONNECTING:
+		return "connecting";
+	}
+	ASSERT(false);
+	return "";
+}
+
 const char *registry_code_word(enum registry_code code)
 {
 	switch (code) { /* reasons.md 3: the words of the admin API are these, in lower case */

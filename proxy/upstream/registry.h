@@ -19,6 +19,8 @@ struct config;
 
 enum registry_mode { REGISTRY_LIVE, REGISTRY_STALE, REGISTRY_DOWN, REGISTRY_CONNECTING };
 
+const char *registry_mode_word(enum registry_mode mode); /* "live", "stale", ... */
+
 struct registry_status {
 	enum registry_mode mode;
 	bool registered; /* our declared set is accepted */

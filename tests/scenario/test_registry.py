@@ -3,6 +3,7 @@ import ctypes
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -26,6 +27,10 @@ def test_a_cluster_of_one_and_who_joins(mesh):
     assert client.request(two.outbound, "/", host="stock").json()["app"] == "stock"
     assert client.request(one.outbound, "/", host="orders").json()["app"] == "orders"
     assert client.request(first.outbound, "/", host="orders").json()["app"] == "orders"
+    def row():
+        answer = client.request(two.outbound, "/", host="stock", fields=[("x-pillion-debug", "1")])
+        return re.fullmatch(r"idx=[1-9]\d*;age=\d+\.\ds;mode=live", answer.field("x-pillion-registry"))
+    wait_for(row, "mesh.md 0: the debug row says what the choice was based on")
     assert {"stock": 1, "orders": 1}.items() <= cluster.services(first).items()
     for arguments in (["services"], ["instances", "stock"], ["members"], ["raft", "status"], ["status"]):
         done = first.cli(*arguments)

@@ -103,6 +103,28 @@ static void bodies_pass_both_ways(void **state)
 	test_free(body);
 }
 
+/* mesh.md 0: the debug row, for who may ask and does. */
+static void a_debug_row_says_why(void **state)
+{
+	struct rig *rig = *state;
+	struct rig_request request = {.path = "/fields", .fields = {"x-pillion-debug", "1", NULL}};
+	struct rig_call *call;
+
+	rig_service(rig, "orders", 1, INSTANCE_HTTP1);
+	call = rig_once(rig, "outbound", false, &request);
+	assert_string_equal(rig_field(call, "x-pillion-attempts"), "1");
+	assert_int_equal(strlen(rig_field(call, "x-pillion-instance")), 32);
+	assert_non_null(strstr(rig_field(call, "x-pillion-registry"), ";mode=connecting"));
+	exchange_server_set_registry(rig->server, REGISTRY_STALE, loop_now_ms(rig->loop) - 3250);
+	call = rig_once(rig, "outbound", false, &request);
+	assert_memory_equal(rig_field(call, "x-pillion-registry"), "idx=812;age=", 12);
+	assert_non_null(strstr(rig_field(call, "x-pillion-registry"), "s;mode=stale"));
+	request.fields[0] = NULL;
+	call = rig_once(rig, "outbound", false, &request);
+	assert_null(rig_field(call, "x-pillion-registry"));
+	assert_null(rig_field(call, "x-pillion-instance"));
+}
+
 static void slow_reader_holds_the_origin_back(void **state)
 {
 	struct rig *rig = *state;
@@ -601,6 +623,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(all_version_pairs, setup, teardown),
 		cmocka_unit_test_setup_teardown(bodies_pass_both_ways, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_debug_row_says_why, setup, teardown),
 		cmocka_unit_test_setup_teardown(slow_reader_holds_the_origin_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(grpc_keeps_its_trailers, setup, teardown),
 		cmocka_unit_test_setup_teardown(grpc_failures_take_its_form, setup, teardown),
