@@ -10,7 +10,16 @@
 #include "config/keys.h"
 #include "config/type.h"
 
+/* Patterns hold no backslash but \\\\, as they stand in JSON text. */
 #define NAME_PATTERN "^[a-z0-9]([a-z0-9._-]{0,251}[a-z0-9])?$"
+#define PORT                                                                                       \
+	":0*([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]" \
+	")"
+#define OCTET	    "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+#define IPV6	    "\\\\[[0-9A-Fa-f:.]+\\\\]" /* whether it is one is the parser's alone */
+#define ADDRESS	    "(" OCTET "([.]" OCTET "){3}|" IPV6 ")" PORT "|unix:/.{1,106}"
+#define PATH	    "/[!\\\\x22$-~]{0,4095}"
+#define TOPIC_TOKEN "([A-Za-z0-9_-]{1,64}|[*])"
 
 /* What is printed where; filters are known by their plugins. */
 struct schema {
@@ -42,14 +51,15 @@ static const char *pattern_of(enum config_type type, bool may_be_off)
 	case CONFIG_NAME:
 		return NAME_PATTERN;
 	case CONFIG_ADDRESS:
-		return may_be_off ? "^(.+:[0-9]{1,5}|unix:/.+|off)$" : "^(.+:[0-9]{1,5}|unix:/.+)$";
+		return may_be_off ? "^(" ADDRESS "|off)$" : "^(" ADDRESS ")$";
 	case CONFIG_HOST:
-		return "^.+:[0-9]{1,5}$";
+		return "^([A-Za-z0-9._-]{1,255}|" IPV6 ")" PORT "$";
+	case CONFIG_OUTPUT:
+		return "^(stdout|stderr|off|.*/.*)$";
 	case CONFIG_STRING:
 	case CONFIG_FILE:
 	case CONFIG_PREFIX:
 	case CONFIG_EGRESS:
-	case CONFIG_OUTPUT:
 	case CONFIG_WORD:
 	case CONFIG_BOOL:
 	case CONFIG_INT:
@@ -61,6 +71,35 @@ static const char *pattern_of(enum config_type type, bool may_be_off)
 	case CONFIG_IGNORED:
 	case CONFIG_LATER:
 		break;
+	}
+	return NULL;
+}
+
+/* What single keys ask for beyond their type (form.c). */
+static const char *pattern_of_form(const char *(*check)(struct slice text))
+{
+	static const struct {
+		const char *(*check)(struct slice text);
+		const char *pattern;
+	} forms[] = {
+		{config_form_path, "^" PATH "$"},
+		{config_form_version, "^[!-~]{1,128}$"},
+		{config_form_uuid, "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"},
+		{config_form_group, "^(?!dlq$)[A-Za-z0-9_-]{1,64}$"},
+		{config_form_pattern,
+			"^(?=.{1,200}$)(" TOPIC_TOKEN "[.]){0,15}(" TOPIC_TOKEN "|>)$"},
+		{config_form_push,
+			"^(" PATH "|unix:/[^:]{1,106}:" PATH "|http://(localhost|127([.]" OCTET
+			"){3}|" IPV6 ")" PORT "(" PATH ")?)$"},
+		{config_form_header, "^[a-z0-9!#$%&'*+.^_`|~-]{1,128}$"},
+		{config_form_origin, "^https?://[!-.0-~]+$"},
+		{config_form_host, "^[A-Za-z0-9._:\\\\[\\\\]-]{1,255}$"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
+		if (forms[i].check == check) {
+			return forms[i].pattern;
+		}
 	}
 	return NULL;
 }
@@ -87,7 +126,8 @@ static void append_scalar(const struct config_key *key, enum config_type type, s
 	bool item = key->type == CONFIG_LIST;
 	int64_t min = item ? key->item_min : key->min;
 	int64_t max = item ? key->item_max : key->max;
-	const char *pattern = pattern_of(type, may_be_off);
+	const char *form = pattern_of_form(key->check);
+	const char *pattern = form != NULL ? form : pattern_of(type, may_be_off);
 
 	if (type == CONFIG_WORD) {
 		append_words(key->words, text);
@@ -159,6 +199,9 @@ static void append_map(struct schema *schema, const struct config_key *key)
 	if ((key->flags & CONFIG_STAR) != 0) {
 		buf_append_string(schema->text, ",\"propertyNames\":{\"anyOf\":[{\"const\":\"*\"},"
 						"{\"pattern\":\"" NAME_PATTERN "\"}]}");
+	} else if (pattern_of_form(key->check) != NULL) {
+		buf_appendf(schema->text, ",\"propertyNames\":{\"pattern\":\"%s\"}",
+			pattern_of_form(key->check));
 	} else if ((key->flags & CONFIG_ANY_KEY) == 0) {
 		buf_append_string(
 			schema->text, ",\"propertyNames\":{\"pattern\":\"" NAME_PATTERN "\"}");
