@@ -2,10 +2,11 @@
 """The demo's three applications. None of them knows that there is a mesh: each only knows the base
 URL of its local sidecar (PILLION_OUTBOUND), as a legacy program would know a proxy.
 
-  app.py shop PORT      HTML over HTTP/1.0, legacy style
-  app.py orders PORT    JSON over HTTP/1.1, calls stock, publishes and receives stock.low
+  app.py shop PORT      HTML over HTTP/1.0, legacy style; receives stock.low
+  app.py orders PORT    JSON over HTTP/1.1, calls stock, receives stock.low; publishes it with DEMO_PUBLISHES=stock.low
   app.py stock PORT     gRPC with reflection
 """
+import html
 import http.client
 import http.server
 import json
@@ -19,6 +20,7 @@ import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+LOW = 5
 OUTBOUND = os.environ.get("PILLION_OUTBOUND") or "127.0.0.1:7441"
 
 
@@ -61,6 +63,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 class Shop(Handler):
     protocol_version = "HTTP/1.0"  # as old as it gets
+    low = {}  # sku -> how many are left, as the last message said
+
+    def do_POST(self):
+        """A message is pushed as an ordinary request; 2xx settles it."""
+        event = self.body()
+        if self.path != "/events":
+            self.answer(404, "no such page\n", "text/plain")
+            return
+        event = json.loads(event)
+        self.low[str(event["sku"])] = str(event.get("left", "few"))
+        self.answer(204, "")
 
     def do_GET(self):
         if self.path != "/":
@@ -75,14 +88,17 @@ class Shop(Handler):
         rows = "".join("<tr><td>%s<td>%s<td>%s left<td>%s" %
                        (line["sku"], line["count"], line["left"], line["stockInstance"])
                        for line in order["lines"])
-        self.answer(200, "<!doctype html><title>Shop</title><h1>Order %s of %s</h1><table>%s</table>\n" %
-                    (order["id"], order["customer"], rows), "text/html")
+        low = "".join("<p>Running low: %s, %s left\n" % (html.escape(sku), html.escape(left))
+                      for sku, left in sorted(self.low.items()))
+        self.answer(200, "<!doctype html><title>Shop</title><h1>Order %s of %s</h1><table>%s</table>\n%s" %
+                    (order["id"], order["customer"], rows, low), "text/html")
 
 
 class Orders(Handler):
     protocol_version = "HTTP/1.1"
     events = []
     fail_next = {}
+    told = set()  # of what is low, what has been published
     lock = threading.Lock()
 
     def order(self, number):
@@ -94,7 +110,17 @@ class Orders(Handler):
             level = json.loads(body)
             lines.append({"sku": sku, "count": count, "left": level.get("left", "0"),
                           "stockInstance": level.get("instance", "")})
+        self.publish_low(lines)
         return {"id": str(number), "customer": "Ada", "lines": lines}
+
+    def publish_low(self, lines):
+        """Once for each thing; a sidecar that does not take it now is asked again with the next order."""
+        topic = os.environ.get("DEMO_PUBLISHES")
+        for line in lines:
+            if topic and int(line["left"]) < LOW and line["sku"] not in self.told:
+                event = json.dumps({"sku": line["sku"], "left": int(line["left"])})
+                if call("POST", OUTBOUND, "/v1/pub/" + topic, event)[0] == 200:
+                    self.told.add(line["sku"])
 
     def serve_order(self, number):
         try:
