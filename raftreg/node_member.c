@@ -65,6 +65,21 @@ static bool adopt(struct raftreg_node *node, const struct wire_hello *hello)
 	return true;
 }
 
+/* Nobody is forgotten for what one of them did not know: another newcomer knows less. */
+static void learn(struct raftreg_node *node, const struct state_replica *replica)
+{
+	size_t i = 0;
+
+	while (i < node->known_count && node->known[i].id != replica->id) {
+		i++;
+	}
+	if (i == ARRAY_SIZE(node->known)) {
+		return;
+	}
+	node->known[i] = *replica;
+	node->known_count += i == node->known_count;
+}
+
 /* Called for every Hello, in either direction, before anything else of it is believed. */
 bool node_meet(struct raftreg_node *node, const struct wire_hello *hello)
 {
@@ -84,10 +99,11 @@ bool node_meet(struct raftreg_node *node, const struct wire_hello *hello)
 		return true;
 	}
 	/* Not a member yet: knock at everyone the other knows, the leader among them. */
-	memcpy(node->known, hello->replicas, hello->replica_count * sizeof node->known[0]);
-	node->known_count = hello->replica_count;
+	for (size_t i = 0; i < hello->replica_count; i++) {
+		learn(node, &hello->replicas[i]);
+	}
 	if (node->known_count == 0) {
-		node->known[node->known_count++] = hello->self; /* just born, and alone */
+		learn(node, &hello->self); /* just born, and alone */
 	}
 	node->known_changed = true;
 	node_wake(node);
