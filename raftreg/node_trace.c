@@ -15,7 +15,8 @@
 
 struct node_trace {
 	char lines[NODE_TRACE_LINES][NODE_TRACE_BYTES];
-	uint64_t count; /* ever added */
+	uint64_t count;	 /* ever added */
+	const char *row; /* of the last line, if such lines come in rows; or NULL */
 };
 
 /* Of the registry thread alone: an abort of any other thread is not the core's. */
@@ -31,11 +32,31 @@ void node_trace_destroy(struct node_trace *trace)
 	mem_free(trace);
 }
 
+/* A busy leader commits thousands of times a second. Of such a row only the last line is kept, or
+ * an hour's decisions would be gone in one. */
+static const char *row_of(const char *line)
+{
+	static const char *const rows[] = {"commit ", "refused: "};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (strncmp(line, rows[i], strlen(rows[i])) == 0) {
+			return rows[i];
+		}
+	}
+	return NULL;
+}
+
 void node_trace_add(struct node_trace *trace, uint64_t now_ms, const char *lines)
 {
 	const char *end;
 
 	for (; (end = strchr(lines, '\n')) != NULL; lines = end + 1) {
+		const char *row = row_of(lines);
+
+		if (row && row == trace->row) {
+			trace->count--;
+		}
+		trace->row = row;
 		(void)snprintf(trace->lines[trace->count++ % NODE_TRACE_LINES], NODE_TRACE_BYTES,
 			"%" PRIu64 " %.*s", now_ms, (int)(end - lines), lines);
 	}

@@ -15,7 +15,8 @@ struct node_trace;
 
 struct node_trace *node_trace_create(void);
 void node_trace_destroy(struct node_trace *trace);
-/* Lines as raft_trace gives them, each ended by a newline. */
+/* Lines as raft_trace gives them, each ended by a newline. Of several commits in a row the last
+ * one is kept, and of refusals. */
 void node_trace_add(struct node_trace *trace, uint64_t now_ms, const char *lines);
 /* {"lines":["1234 follow 0 in term 2", ...]}, oldest first. */
 void node_trace_json(const struct node_trace *trace, struct buf *ret_json);

@@ -594,6 +594,13 @@ static void test_snapshot_is_sent(void **state)
 	close(fds[1]);
 }
 
+static void add_commits(struct raftreg_node *node, void *argument)
+{
+	(void)argument;
+	node_trace_add(node->trace, 7, "commit 90001\ncommit 90002\n");
+	node_trace_add(node->trace, 8, "commit 90003\nnews\ncommit 90004\nend\n");
+}
+
 static void add_lines(struct raftreg_node *node, void *argument)
 {
 	char line[32];
@@ -614,6 +621,12 @@ static void test_trace_is_kept(void **state)
 	buf_init(&json);
 	raftreg_node_trace(world.node, &json);
 	assert_non_null(strstr(buf_string(&json), "candidate to leader in term 2\""));
+	buf_clear(&json);
+	ask(add_commits, NULL);
+	raftreg_node_trace(world.node, &json);
+	assert_null(strstr(buf_string(&json), "90002"));
+	assert_non_null(strstr(
+		buf_string(&json), "\"8 commit 90003\",\"8 news\",\"8 commit 90004\",\"8 end\""));
 	buf_clear(&json);
 	ask(add_lines, NULL);
 	raftreg_node_trace(world.node, &json);
