@@ -352,6 +352,42 @@ def test_a_follower_without_room(mesh, small_disk):
     assert cluster.services(full).get("orders") == 1
 
 
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def test_files_of_another_version(mesh):
+    """RS-11: exit 78 with file and numbers, and not a byte is written."""
+    only = cluster.voters(mesh, 1)[0]
+    folder = os.path.join(only.config["process"]["data_dir"], "raft")
+    only.kill()
+    name = next(entry for entry in sorted(os.listdir(folder)) if entry.endswith(".log"))
+    with open(os.path.join(folder, name), "r+b") as segment:
+        header = bytearray(segment.read(4096))
+        header[8] = 2
+        header[4092:] = crc32c(header[:4092]).to_bytes(4, "little")
+        segment.seek(0)
+        segment.write(header)
+
+    def picture():
+        found = {}
+        for entry in os.listdir(folder):
+            with open(os.path.join(folder, entry), "rb") as file:
+                found[entry] = file.read()
+        return found
+
+    before = picture()
+    only.start(wait=False)
+    assert only.process.wait(30) == 78
+    assert "PIL2104" in only.stderr() and "%s is of format 2, this program reads format 1" % name in only.stderr()
+    assert picture() == before
+
+
 def test_transfer_by_hand(mesh):
     found = cluster.voters(mesh)
     old = cluster.leader(found)

@@ -162,6 +162,8 @@ static void test_hello_and_chunk(void **state)
 		.log_term = 4,
 		.offset = 6,
 		.total = 9,
+		.transfer = UINT64_MAX,
+		.crc = 0xffffffff,
 		.bytes = SLICE("abc")};
 	struct wire_chunk chunk_read;
 	struct slice inner;
@@ -187,6 +189,17 @@ static void test_hello_and_chunk(void **state)
 	assert_int_equal(wire_peek(buf_slice(&bytes), &inner), WIRE_CHUNK);
 	assert_int_equal(wire_get_chunk(inner, &chunk_read), 0);
 	assert_true(slice_equal(chunk_read.bytes, chunk.bytes));
+	assert_int_equal(chunk_read.transfer, chunk.transfer);
+	assert_int_equal(chunk_read.crc, chunk.crc);
+	/* A question has none (RT-08). */
+	chunk.bytes = slice_make(NULL, 0);
+	buf_clear(&bytes);
+	wire_put_chunk(&chunk, &bytes);
+	assert_int_equal(wire_peek(buf_slice(&bytes), &inner), WIRE_CHUNK);
+	assert_int_equal(wire_get_chunk(inner, &chunk_read), 0);
+	assert_int_equal(chunk_read.bytes.size, 0);
+	assert_int_equal(chunk_read.offset, 6);
+	chunk.bytes = SLICE("abc");
 	/* Bytes beyond the total that was announced. */
 	chunk.total = 9;
 	chunk.offset = 6;
