@@ -465,6 +465,57 @@ static void test_no_room(void **state)
 	await_answer(client);
 }
 
+static bool has_left(void *context)
+{
+	return raftreg_node_has_left(((struct sidecar *)context)->node);
+}
+
+/* The replica's sessions were asked to go: the client says so until it is connected again. */
+static bool was_sent_away(void *context)
+{
+	const struct sidecar *sidecar = context;
+	struct registry_status status;
+
+	sidecar->registry->ops->status(sidecar->registry, &status);
+	return strcmp(status.detail, "the replica stops") == 0;
+}
+
+static bool is_live(void *context)
+{
+	const struct sidecar *sidecar = context;
+	struct registry_status status;
+
+	sidecar->registry->ops->status(sidecar->registry, &status);
+	return status.mode == REGISTRY_LIVE;
+}
+
+/* RB-05: asked to leave a leader hands over and keeps its sessions; asked for the last time it
+ * sends them away too. */
+static void test_leave(void **state)
+{
+	struct sidecar *client = &world.sidecars[5];
+	struct sidecar *leader;
+
+	(void)state;
+	start_voters(3);
+	await_voters(three_voters, &world.sidecars[0]);
+	leader = find_leader();
+	assert_non_null(leader);
+	client->config = support_config("stock", CONFIG_ROLE_CLIENT, CONFIG_BOOTSTRAP_NEVER,
+		(uint16_t[]){support_host_port(leader->host), 0});
+	start_sidecar(client);
+	assert_true(support_until(world.loop, is_live, client, WAIT_MS));
+	raftreg_node_leave(leader->node, false);
+	assert_true(support_until(world.loop, has_left, leader, WAIT_MS));
+	assert_true(support_until(world.loop, another_leads, leader, WAIT_MS));
+	assert_false(was_sent_away(client));
+	raftreg_node_leave(leader->node, true);
+	assert_true(support_until(world.loop, was_sent_away, client, WAIT_MS));
+	assert_true(support_until(world.loop, has_left, leader, WAIT_MS));
+	declare(client, "stock", 9000);
+	await_answer(client);
+}
+
 /* All voters go; the clients keep their view; the voters come back with what was acknowledged. */
 static void test_all_voters_killed(void **state)
 {
@@ -729,6 +780,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_expiry, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_three_voters, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_room, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_leave, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_all_voters_killed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_with_seeds, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_five_voters, setup, teardown),
