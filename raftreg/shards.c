@@ -5,14 +5,14 @@
  */
 #include "raftreg/shards.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/refs.h"
 
 struct shard {
-	_Atomic uint32_t refs;
+	atomic_uint refs;
 	size_t count, capacity;
 	struct piece **list; /* with a reference each */
 };
@@ -20,22 +20,6 @@ struct shard {
 struct shards_capture {
 	struct shard *list[SHARDS_COUNT];
 };
-
-/* The last one to let go must see what all the others did before. */
-static bool drop_ref(_Atomic uint32_t *refs)
-{
-	uint32_t before = atomic_fetch_sub_explicit(refs, 1, memory_order_acq_rel);
-
-	ASSERT(before > 0);
-	return before == 1;
-}
-
-static void add_ref(_Atomic uint32_t *refs)
-{
-	uint32_t before = atomic_fetch_add_explicit(refs, 1, memory_order_relaxed);
-
-	ASSERT(before > 0);
-}
 
 struct piece_group *piece_group_create(struct slice name)
 {
@@ -51,7 +35,7 @@ struct piece_group *piece_group_create(struct slice name)
 
 void piece_group_unref(struct piece_group *group)
 {
-	if (group && drop_ref(&group->refs)) {
+	if (group && refs_drop(&group->refs)) {
 		mem_free(group);
 	}
 }
@@ -67,7 +51,7 @@ struct piece *piece_create(enum piece_kind kind, struct piece_group *group, stru
 	piece->kind = kind;
 	piece->group = group;
 	if (group) {
-		add_ref(&group->refs);
+		refs_take(&group->refs);
 	}
 	piece->size = bytes.size;
 	memcpy(piece->bytes, bytes.data, bytes.size);
@@ -77,7 +61,7 @@ struct piece *piece_create(enum piece_kind kind, struct piece_group *group, stru
 
 void piece_unref(struct piece *piece)
 {
-	if (piece && drop_ref(&piece->refs)) {
+	if (piece && refs_drop(&piece->refs)) {
 		piece_group_unref(piece->group);
 		mem_free(piece);
 	}
@@ -85,7 +69,7 @@ void piece_unref(struct piece *piece)
 
 static void unref_shard(struct shard *shard)
 {
-	if (!shard || !drop_ref(&shard->refs)) {
+	if (!shard || !refs_drop(&shard->refs)) {
 		return;
 	}
 	for (size_t i = 0; i < shard->count; i++) {
@@ -155,7 +139,7 @@ static struct shard *writable_shard(struct shards *shards, size_t i)
 	copy->count = shard->count;
 	for (size_t j = 0; j < shard->count; j++) {
 		copy->list[j] = shard->list[j];
-		add_ref(&copy->list[j]->refs);
+		refs_take(&copy->list[j]->refs);
 	}
 	unref_shard(shard);
 	return shards->list[i] = copy;
@@ -190,7 +174,7 @@ struct shards_capture *shards_capture(const struct shards *shards)
 	for (size_t i = 0; i < SHARDS_COUNT; i++) {
 		capture->list[i] = shards->list[i];
 		if (capture->list[i]) {
-			add_ref(&capture->list[i]->refs);
+			refs_take(&capture->list[i]->refs);
 		}
 	}
 	return capture;

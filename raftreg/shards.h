@@ -7,6 +7,8 @@
 #ifndef PILLION_RAFTREG_SHARDS_H
 #define PILLION_RAFTREG_SHARDS_H
 
+#include <stdatomic.h>
+
 #include "base/buf.h"
 
 #define SHARDS_COUNT 256
@@ -16,14 +18,14 @@ enum piece_kind { PIECE_SESSION, PIECE_SET, PIECE_DEF, PIECE_MEMBER };
 
 /* The name that the pieces of one set share. */
 struct piece_group {
-	_Atomic uint32_t refs;
+	atomic_uint refs;
 	struct slice name; /* kind byte and name, behind this struct */
 };
 struct piece_group *piece_group_create(struct slice name); /* with one reference */
 void piece_group_unref(struct piece_group *group);	   /* any thread; NULL allowed */
 
 struct piece {
-	_Atomic uint32_t refs;
+	atomic_uint refs;
 	enum piece_kind kind;
 	struct piece_group *group; /* with a reference; NULL: a session */
 	struct slice key;	   /* points into bytes, like whatever else the owner remembers */

@@ -3,6 +3,7 @@
 #include "base/arena.h"
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/refs.h"
 
 /* The public part and the memory of everything it points to, freed together. */
 struct instance_set_memory {
@@ -45,23 +46,13 @@ void *instance_set_memory(struct instance_set *set, size_t size)
 
 struct instance_set *instance_set_ref(struct instance_set *set)
 {
-	unsigned before = atomic_fetch_add_explicit(&set->refs, 1, memory_order_relaxed);
-
-	ASSERT(before > 0);
+	refs_take(&set->refs);
 	return set;
 }
 
 void instance_set_unref(struct instance_set *set)
 {
-	unsigned before;
-
-	if (set == NULL) {
-		return;
-	}
-	/* The last one to let go must see what all the others wrote before they did. */
-	before = atomic_fetch_sub_explicit(&set->refs, 1, memory_order_acq_rel);
-	ASSERT(before > 0);
-	if (before == 1) {
+	if (set != NULL && refs_drop(&set->refs)) {
 		struct instance_set_memory *memory = instance_set_of(set);
 
 		arena_fini(&memory->arena);

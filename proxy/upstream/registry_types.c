@@ -3,6 +3,7 @@
 #include "base/arena.h"
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/refs.h"
 
 /* The public part and the memory of everything it points to, freed together. */
 struct record_set_memory {
@@ -39,22 +40,13 @@ struct slice record_set_copy(struct record_set *set, struct slice bytes)
 
 struct record_set *record_set_ref(struct record_set *set)
 {
-	unsigned before = atomic_fetch_add_explicit(&set->refs, 1, memory_order_relaxed);
-
-	ASSERT(before > 0);
+	refs_take(&set->refs);
 	return set;
 }
 
 void record_set_unref(struct record_set *set)
 {
-	unsigned before;
-
-	if (set == NULL) {
-		return;
-	}
-	before = atomic_fetch_sub_explicit(&set->refs, 1, memory_order_acq_rel);
-	ASSERT(before > 0);
-	if (before == 1) {
+	if (set != NULL && refs_drop(&set->refs)) {
 		struct record_set_memory *memory = record_set_of(set);
 
 		arena_fini(&memory->arena);
