@@ -117,13 +117,16 @@ static void test_shares(void **state)
 		{4, four, 4}, {2, steep, 2}, {10, some_zero, 2}};
 	static struct field_set set;
 	static uint32_t hits[INSTANCES_MAX];
-	const uint32_t picks = 200000;
+	const uint32_t picks = 50000;
 
 	(void)state;
 	for (size_t row = 0; row < ARRAY_SIZE(rows); row++) {
-		for (uint64_t seed = 1; seed <= 3; seed++) {
+		unsigned beyond = 0;
+		double pooled = 0;
+		uint32_t degrees = 0;
+
+		for (uint64_t seed = 1; seed <= 20; seed++) {
 			struct selector_input input;
-			uint32_t degrees;
 			double chi;
 
 			set_up(&set, rows[row].count, rows[row].weights, rows[row].given, seed);
@@ -136,36 +139,44 @@ static void test_shares(void **state)
 				hits[pick.index]++;
 			}
 			chi = chi_square(&set, hits, picks, all_count, &degrees);
-			assert_true(chi < chi_bound(degrees));
+			pooled += chi;
+			beyond += chi >= chi_bound(degrees);
 			selector_ring_fini(&set.ring);
 		}
+		/* One of twenty fair samples may well lie there, two do not, nor do all together.
+		 */
+		assert_true(beyond <= 1);
+		assert_true(pooled < chi_bound(degrees * 20));
 	}
 }
 
-/* MX-06: half of the instances out of use; the others keep exact shares. */
+/* MX-06: half of the instances out of use; the others keep exact shares, by weight too. */
 static void test_shares_half_down(void **state)
 {
+	static const uint32_t three[] = {1, 2, 5};
 	static struct field_set set;
 	static uint32_t hits[INSTANCES_MAX];
 	struct selector_input input;
 	uint32_t degrees;
 
 	(void)state;
-	set_up(&set, 32, NULL, 0, 7);
-	for (uint32_t i = 0; i < 32; i += 2) {
-		set.entries[i].tier = TIER_UNREACHABLE;
-	}
-	input = input_of(&set);
-	memset(hits, 0, sizeof(hits));
-	for (uint32_t i = 0; i < 200000; i++) {
-		struct selector_pick pick;
+	for (uint64_t seed = 1; seed <= 20; seed++) {
+		set_up(&set, 32, seed % 2 ? three : NULL, 3, seed);
+		for (uint32_t i = 0; i < 32; i += 2) {
+			set.entries[i].tier = TIER_UNREACHABLE;
+		}
+		input = input_of(&set);
+		memset(hits, 0, sizeof(hits));
+		for (uint32_t i = 0; i < 50000; i++) {
+			struct selector_pick pick;
 
-		assert_true(selector_random_hash(&input, &pick));
-		hits[pick.index]++;
+			assert_true(selector_random_hash(&input, &pick));
+			hits[pick.index]++;
+		}
+		assert_true(chi_square(&set, hits, 50000, up_count, &degrees) < chi_bound(degrees));
+		assert_int_equal(degrees, 15);
+		selector_ring_fini(&set.ring);
 	}
-	assert_true(chi_square(&set, hits, 200000, up_count, &degrees) < chi_bound(degrees));
-	assert_int_equal(degrees, 15);
-	selector_ring_fini(&set.ring);
 }
 
 /* MS-10: too many points are scaled down, and everybody keeps at least one. */
