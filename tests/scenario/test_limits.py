@@ -1,5 +1,8 @@
 """Peers that stall, flood or hoard meet a limit that has a name (http.md 11, 12, 17; mesh.md 7)."""
+import ctypes
+import os
 import socket
+import subprocess
 import threading
 
 import pytest
@@ -222,3 +225,57 @@ def test_limits_are_counted(mesh):
             assert client.read_answer(sock, "POST").status == 413
     wait_for(lambda: metric_sum(sidecar.metrics(), "pillion_exchanges_total", reason="body_too_large") == 3,
              "all are counted")
+
+
+@pytest.fixture
+def strange_address():
+    """This thread, and what it starts, in a namespace of its own with an address beside loopback."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root for a network namespace")
+    name = "pillion-limits-%d" % os.getpid()
+    if subprocess.run(["ip", "netns", "add", name], capture_output=True).returncode != 0:
+        pytest.skip("this machine makes no network namespaces")
+    home = os.open("/proc/self/ns/net", os.O_RDONLY)
+    there = os.open("/run/netns/" + name, os.O_RDONLY)
+    enter = ctypes.CDLL(None, use_errno=True).setns
+    try:
+        subprocess.run(["ip", "-n", name, "link", "set", "lo", "up"], check=True)
+        subprocess.run(["ip", "-n", name, "address", "add", "192.0.2.7/32", "dev", "lo"], check=True)
+        assert enter(there, 0) == 0
+        yield "192.0.2.7"
+    finally:
+        enter(home, 0)
+        os.close(there)
+        os.close(home)
+        subprocess.run(["ip", "netns", "delete", name], check=True)
+
+
+def test_a_stranger_holds_so_many_connections(strange_address, mesh):
+    """http.md SN-08: per address; the own machine and mesh peers are exempt."""
+    address = strange_address
+    app = mesh.app()
+    sidecar = mesh.sidecar("web", app=app.port, start=False, config={
+        "process": {"workers": 1}, "limits": {"per_source_max": 3}})
+    sidecar.write_config({"listeners": {"inbound": {"listen": "0.0.0.0:%d" % sidecar.inbound}}})
+    sidecar.start()
+
+    def call(sock):
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: web\r\n\r\n")
+        return client.read_answer(sock).status
+    strangers = [socket.create_connection((address, sidecar.inbound), timeout=30) for _ in range(3)]
+    assert [call(sock) for sock in strangers] == [200, 200, 200]
+    with socket.create_connection((address, sidecar.inbound), timeout=30) as one_more:
+        assert client.read_to_end(one_more) == b"", "closed without a byte"
+    for sock in [client.dial(sidecar.inbound) for _ in range(5)]:
+        assert call(sock) == 200
+        sock.close()
+    assert metric_sum(sidecar.metrics(), "pillion_connections_closed_total", reason="source_limit") == 1
+    strangers.pop().close()
+
+    def again():
+        with socket.create_connection((address, sidecar.inbound), timeout=30) as sock:
+            return call(sock) == 200
+    wait_for(lambda: metric_sum(sidecar.metrics(), "pillion_connections", listener="inbound") == 2, "it is gone")
+    assert again()
+    for sock in strangers:
+        sock.close()

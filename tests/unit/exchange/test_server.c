@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "net/resolver.h"
+#include "net/transport.h"
 #include "rig.h"
 
 static int setup(void **state)
@@ -587,6 +588,87 @@ static void exchanges_keep_their_snapshot(void **state)
 	rig_client_close(client);
 }
 
+/* ---- strangers (SN-08) ---- */
+
+enum { STRANGERS = 1024 }; /* the default of per_source_max; one worker */
+
+static void stranger_ready(struct transport *transport, int mask)
+{
+	assert_non_null(transport);
+	(void)mask;
+}
+
+/* A connection from that address; the stranger's end. */
+static struct transport *stranger(struct rig *rig, const char *listener, const char *address)
+{
+	struct transport *near;
+	struct transport *far;
+
+	transport_mem_pair(rig->loop, 16, &near, &far);
+	near->on_ready = stranger_ready;
+	assert_true(address_parse(slice_from_string(address), false, &far->peer));
+	exchange_server_accept(rig->server, listener, far);
+	return near;
+}
+
+static bool is_closed(struct transport *near)
+{
+	return transport_peek(near) == IO_EOF;
+}
+
+static void count_refused(void *context, const struct stats_listener *listener)
+{
+	uint64_t *refused = context;
+
+	*refused += listener->closed[REASON_source_limit];
+}
+
+static void ignore_series(void *context, const struct stats_series *series)
+{
+	(void)context;
+	(void)series;
+}
+
+static void a_stranger_holds_so_many_connections(void **state)
+{
+	static struct transport *theirs[STRANGERS];
+	struct rig *rig = *state;
+	struct transport *more[5];
+	uint64_t refused = 0;
+	struct stats_walk walk = {ignore_series, count_refused, &refused};
+
+	rig_start(rig);
+	for (unsigned i = 0; i < STRANGERS; i++) {
+		theirs[i] = stranger(rig, "inbound", "192.0.2.7:40000");
+		assert_false(is_closed(theirs[i]));
+	}
+	more[0] = stranger(rig, "inbound", "192.0.2.7:50000");
+	assert_true(is_closed(more[0]));
+	/* Others, mesh peers and the own application's listener have nothing to do with it. */
+	more[1] = stranger(rig, "inbound", "192.0.2.8:50000");
+	assert_false(is_closed(more[1]));
+	more[2] = stranger(rig, "inbound", "127.0.0.1:50000");
+	assert_false(is_closed(more[2]));
+	more[3] = stranger(rig, "outbound", "192.0.2.7:50000");
+	assert_false(is_closed(more[3]));
+	/* A place that becomes free is given again. */
+	transport_close(theirs[0], false);
+	rig_turn(rig, 5);
+	theirs[0] = stranger(rig, "inbound", "192.0.2.7:40000");
+	assert_false(is_closed(theirs[0]));
+	more[4] = stranger(rig, "inbound", "192.0.2.7:50001");
+	assert_true(is_closed(more[4]));
+	stats_walk(exchange_server_stats(rig->server), &walk);
+	assert_int_equal(refused, 2);
+	for (unsigned i = 0; i < STRANGERS; i++) {
+		transport_close(theirs[i], false);
+	}
+	for (unsigned i = 0; i < 5; i++) {
+		transport_close(more[i], false);
+	}
+	rig_turn(rig, 5);
+}
+
 static void too_many_exchanges(void **state)
 {
 	struct rig *rig = *state;
@@ -699,6 +781,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(addresses_that_are_always_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(allowed_addresses_are_dialled, setup, teardown),
 		cmocka_unit_test_setup_teardown(exchanges_keep_their_snapshot, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_stranger_holds_so_many_connections, setup, teardown),
 		cmocka_unit_test_setup_teardown(too_many_exchanges, setup, teardown),
 		cmocka_unit_test_setup_teardown(numbers_add_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(retries_have_a_budget, setup, teardown),
