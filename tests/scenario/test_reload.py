@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from harness import client
+from harness import client, cluster
 from harness.ports import free_port, is_free
 from harness.sidecar import metric_sum
 from harness.waits import wait_for
@@ -189,6 +189,25 @@ def test_instances_change_by_reload(mesh):
     reload(sidecar)
     wait_for(lambda: client.request(sidecar.outbound, "/", host="orders").json()["app"] == "two", "the new instance is used")
     wait_for(lambda: client.request(sidecar.outbound, "/", host="later").status == 200, "the new service is known")
+
+
+def test_configured_instances_change_beside_the_registry(mesh):
+    """registry.md 12: with the real registry too; without instances in the file the registry is asked."""
+    registered, one, two = mesh.app(name="registered"), mesh.app(name="one"), mesh.app(name="two")
+    first = cluster.voters(mesh, 1)[0]
+    cluster.member(mesh, "orders", [first], app=registered.port)
+    caller = cluster.member(mesh, "caller", [first])
+
+    def called():
+        return client.request(caller.outbound, "/", host="orders").json()["app"]
+    wait_for(lambda: called() == "registered", "the registry's instance is used")
+    for app in (one, two):
+        caller.write_config({"services": {"orders": {"instances": [{"address": "127.0.0.1:%d" % app.port}]}}})
+        reload(caller)
+        wait_for(lambda: called() == app.name, "that of the file is used")
+    caller.write_config({"services": {"orders": None}})
+    reload(caller)
+    wait_for(lambda: called() == "registered", "the registry's again")
 
 
 def test_service_application_moves(mesh):
