@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "control/channel.h"
+#include "control/passed.h"
 #include "control/state.h"
 #include "net/listener.h"
 
@@ -222,13 +223,51 @@ static int bind_family(struct control *control, const struct config *config, str
 	return bind_admin(control, config, err);
 }
 
+/* PR-04: each passed socket must be what a listener of that name asks for; one that fits nothing
+ * would be a door that nobody serves. */
+static int check_passed(struct control *control, const struct config *config, struct err *err)
+{
+	const struct passed *passed = control->identity.passed;
+
+	for (size_t i = 0; passed && i < passed->count; i++) {
+		const struct passed_socket *one = &passed->sockets[i];
+		const struct config_listener *listener =
+			config_listener(config, slice_from_string(one->name));
+		char text[ADDRESS_TEXT_MAX];
+
+		if (!listener || !listener->enabled) {
+			err_set(err, 2003, "passed socket %s: no listener has this name",
+				one->name[0] ? one->name : "without a name");
+			return -EINVAL;
+		}
+		if (!one->listens) {
+			err_set(err, 2003, "passed socket %s: it is no listening stream socket",
+				one->name);
+			return -EINVAL;
+		}
+		if (!address_equal(&one->address, &listener->address.address) &&
+			!address_equal(&one->address, &listener->second.address)) {
+			err_set(err, 2003,
+				"passed socket %s: it is bound to %s, the listener to %s",
+				one->name, address_format(&one->address, text),
+				listener->address.text);
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
 /* ZC-03: only EADDRINUSE moves the ports. Any other error would be the same twenty ports further
  * on. */
 int listeners_bind(
 	struct control *control, const struct config *config, bool may_move, struct err *err)
 {
-	int result = bind_family(control, config, err);
+	int result = check_passed(control, config, err);
 
+	if (result < 0) {
+		return result;
+	}
+	result = bind_family(control, config, err);
 	ASSERT(control->port_shift == 0 || !may_move);
 	while (result == -EADDRINUSE && may_move &&
 		control->port_shift < PORT_STEP * PORT_STEPS_MAX) {

@@ -15,6 +15,7 @@
 #include "control/channel.h"
 #include "control/holder.h"
 #include "control/parent_app.h"
+#include "control/passed.h"
 #include "net/listener.h"
 
 /* Listeners of a configuration; with one socket for each of at most 64 workers. */
@@ -50,6 +51,7 @@ struct parent {
 	uint64_t deaths[3];	/* times of the last deaths of the proxy process, oldest first */
 	uint64_t restart_at_ms; /* 0: not waiting */
 	struct bound bound[BOUND_MAX];
+	struct passed passed;
 };
 
 /* The proxy process may be dead or not yet born; what it must know is told again when it comes up.
@@ -106,7 +108,10 @@ static void bind_listener(struct parent *parent, const struct channel_message *a
 	} else if (bound->used && bound->count != count) {
 		answer.value = -EBUSY;
 	} else if (!bound->used) {
-		answer.value = listener_bind(&asked->address, count, bound->sockets);
+		answer.value = passed_bind(&parent->passed, &asked->address, count, bound->sockets);
+		if (answer.value == -ENOENT) {
+			answer.value = listener_bind(&asked->address, count, bound->sockets);
+		}
 		if (answer.value == 0) {
 			bound->used = true;
 			bound->count = count;
@@ -244,6 +249,10 @@ static int start_proxy(struct parent *parent)
 		close(ends[0]);
 		for (size_t i = 0; i < BOUND_MAX; i++) {
 			close_bound(&parent->bound[i]);
+		}
+		/* What they are is still known, see identity.passed. */
+		for (size_t i = 0; i < parent->passed.count; i++) {
+			close(parent->passed.sockets[i].fd);
 		}
 		sigemptyset(&none);
 		(void)sigprocmask(SIG_SETMASK, &none, NULL);
@@ -457,11 +466,18 @@ int parent_main(
 					     const struct parent_identity *identity, int channel))
 {
 	struct parent parent = {.launch = launch, .proxy_main = proxy_main, .channel = -1};
+	struct err err;
 	int result;
 
 	ASSERT(launch && proxy_main);
 	rng_system_bytes(parent.identity.instance_id, sizeof parent.identity.instance_id);
 	rng_system_bytes(parent.identity.session_id, sizeof parent.identity.session_id);
+	err_clear(&err);
+	if (passed_take(&parent.passed, &err) < 0) {
+		(void)fprintf(stderr, "error PIL%u: %s\n", err.code, err.text);
+		return 78;
+	}
+	parent.identity.passed = &parent.passed;
 	parent.signals = open_signals();
 	if (parent.signals < 0) {
 		(void)fprintf(stderr, "pillion: signals: %s\n", strerror(-parent.signals));

@@ -11,11 +11,14 @@
 
 #include "control/launch.h"
 
+struct passed;
+
 /* What survives a restart of the proxy process. */
 struct parent_identity {
 	uint8_t instance_id[16];
 	uint8_t session_id[16];
-	uint32_t start_count; /* 1 for the first proxy process */
+	uint32_t start_count;	     /* 1 for the first proxy process */
+	const struct passed *passed; /* the parent's; descriptors are not open in the proxy */
 };
 
 /* Runs the sidecar; returns the exit code of the program (mesh.md 9, operations.md CL-04).
