@@ -53,7 +53,7 @@ static bool read_data(const struct command *command, struct buf *ret_data, bool 
 		(void)fprintf(stderr, "pillion call: %s: %s\n", data + 1, strerror(errno));
 		return false;
 	}
-	while (ret_data->size < DATA_MAX) {
+	while (ret_data->size <= DATA_MAX) {
 		size_t got = fread(buf_reserve(ret_data, 65536), 1, 65536, file);
 
 		if (got == 0) {
@@ -63,6 +63,11 @@ static bool read_data(const struct command *command, struct buf *ret_data, bool 
 	}
 	if (file != stdin) {
 		(void)fclose(file);
+	}
+	if (ret_data->size > DATA_MAX) {
+		(void)fprintf(
+			stderr, "pillion call: %s: more than %zu MiB\n", data + 1, DATA_MAX >> 20);
+		return false;
 	}
 	return true;
 }
@@ -104,9 +109,11 @@ static size_t read_fields(
  * for a gRPC status that is not 0. */
 static int report(const struct answer *answer)
 {
-	(void)fwrite(answer->body.data, 1, answer->body.size, stdout);
-	if (answer->body.size > 0 && answer->body.data[answer->body.size - 1] != '\n') {
-		(void)putchar('\n');
+	if (answer->body.size > 0) {
+		(void)fwrite(answer->body.data, 1, answer->body.size, stdout);
+		if (answer->body.data[answer->body.size - 1] != '\n') {
+			(void)putchar('\n');
+		}
 	}
 	(void)fflush(stdout);
 	(void)fprintf(stderr, "status %d%s%s%s%s\n", answer->status,

@@ -16,9 +16,9 @@ static const char *const fields_of[][2] = {{"--key", "ce-partitionkey"}, {"--id"
 	{"--durability", "x-pillion-durability"}};
 
 /* A message larger than any topic takes is refused here, before it is held twice in memory. */
-static bool read_stream(FILE *file, struct buf *ret_data)
+static bool read_stream(const char *name, FILE *file, struct buf *ret_data)
 {
-	while (ret_data->size < DATA_MAX) {
+	while (ret_data->size <= DATA_MAX) {
 		size_t got = fread(buf_reserve(ret_data, 65536), 1, 65536, file);
 
 		if (got == 0) {
@@ -26,6 +26,7 @@ static bool read_stream(FILE *file, struct buf *ret_data)
 		}
 		ret_data->size += got;
 	}
+	(void)fprintf(stderr, "pillion pub: %s: more than %zu MiB\n", name, DATA_MAX >> 20);
 	return false;
 }
 
@@ -38,7 +39,7 @@ static bool read_data(const struct command *command, struct buf *ret_data)
 
 	if (!path) {
 		if (command->word_count > 1 && strcmp(command->words[1], "-") == 0) {
-			return read_stream(stdin, ret_data);
+			return read_stream("standard input", stdin, ret_data);
 		}
 		buf_append_string(ret_data, command->word_count > 1 ? command->words[1] : "");
 		return true;
@@ -48,7 +49,7 @@ static bool read_data(const struct command *command, struct buf *ret_data)
 		(void)fprintf(stderr, "pillion pub: %s: %s\n", path, strerror(errno));
 		return false;
 	}
-	good = read_stream(file, ret_data);
+	good = read_stream(path, file, ret_data);
 	(void)fclose(file);
 	return good;
 }
@@ -108,12 +109,15 @@ static int publish(struct command *command, const char *outbound, const struct b
 int pub_run(struct command *command)
 {
 	const char *count_text = command_flag(command, "--count", 0);
-	long count = count_text ? strtol(count_text, NULL, 10) : 1;
+	uint64_t count = 1;
 	char outbound[256];
 	struct buf data;
 	int code;
 
-	if (command->word_count < 1 || count < 1) {
+	if (command->word_count < 1 ||
+		(count_text &&
+			!slice_parse_u64(slice_from_string(count_text), INT32_MAX, &count)) ||
+		count == 0) {
 		(void)fprintf(
 			stderr, "usage: pillion pub TOPIC [DATA | - | --file FILE] [--count N]\n");
 		return CLI_USAGE;
@@ -121,7 +125,7 @@ int pub_run(struct command *command)
 	buf_init(&data);
 	code = read_data(command, &data) ? command_outbound(command, outbound, sizeof outbound)
 					 : CLI_USAGE;
-	for (long i = 0; i < count && code == CLI_DONE; i++) {
+	for (uint64_t i = 0; i < count && code == CLI_DONE; i++) {
 		code = publish(command, outbound, &data);
 	}
 	buf_fini(&data);

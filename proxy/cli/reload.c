@@ -11,14 +11,23 @@
 int reload_run(struct command *command)
 {
 	const char *generation = command_flag(command, "--if-generation", 0);
-	json_t *body = json_pack("{s:b, s:I}", "dry_run",
-		command_flag(command, "--dry-run", 0) != NULL, "if_generation",
-		(json_int_t)(generation ? strtoll(generation, NULL, 10) : 0));
-	char *text = json_dumps(body, JSON_COMPACT);
+	uint64_t wanted = 0;
+	json_t *body;
+	char *text;
 	struct answer answer;
 	json_t *json;
-	int code = command_ask(command, "/v1/reload", text, true, &answer);
+	int code;
 
+	/* 0 would be any, which is the opposite of what was asked for. */
+	if (generation && (!slice_parse_u64(slice_from_string(generation), INT64_MAX, &wanted) ||
+				  wanted == 0)) {
+		(void)fprintf(stderr, "pillion reload: --if-generation takes a number from 1\n");
+		return CLI_USAGE;
+	}
+	body = json_pack("{s:b, s:I}", "dry_run", command_flag(command, "--dry-run", 0) != NULL,
+		"if_generation", (json_int_t)wanted);
+	text = json_dumps(body, JSON_COMPACT);
+	code = command_ask(command, "/v1/reload", text, true, &answer);
 	free(text);
 	json_decref(body);
 	if (code == CLI_DONE) {

@@ -105,14 +105,19 @@ int sub_run(struct command *command)
 {
 	const char *group = command_flag(command, "--group", 0);
 	const char *count_text = command_flag(command, "--count", 0);
-	long left = count_text ? strtol(count_text, NULL, 10) : -1;
+	uint64_t count = 1;
+	long left = -1;
 	char outbound[256], base[512], own[64];
 	int code;
 
-	if (command->word_count < 1) {
+	if (command->word_count < 1 ||
+		(count_text &&
+			!slice_parse_u64(slice_from_string(count_text), INT32_MAX, &count)) ||
+		count == 0) {
 		(void)fprintf(stderr, "usage: pillion sub TOPIC [--group G] [--count N]\n");
 		return CLI_USAGE;
 	}
+	left = count_text ? (long)count : -1;
 	/* Without a group: one of this reader's own, gone 60 s after its last fetch. */
 	(void)snprintf(own, sizeof own, "~sub-%d", (int)getpid());
 	(void)snprintf(base, sizeof base, "/v1/sub/%s/%s", command->words[0], group ? group : own);
