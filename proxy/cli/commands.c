@@ -3,7 +3,7 @@
 #include "cli/verbs.h"
 
 static const struct command_row rows[] = {
-	{"check", check_run, "[FILE] [--strict]", "read and check a configuration file",
+	{"check", check_run, "[FILE] [--strict]", "look at the file, this host, ports and names",
 		"--strict"},
 	{"status", status_run, "", "one screen about each sidecar of this user", ""},
 	{"services", services_run, "", "all services of the registry", ""},

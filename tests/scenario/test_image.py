@@ -146,6 +146,18 @@ def test_what_is_in_it(engine, base, image):
     assert int(listed[1]) <= BINARY_MAX
 
 
+def test_check_without_a_network(engine, image):
+    """DK-01: the checks of a host that gives next to nothing: what is wrong is named, nothing crashes."""
+    done = engine.docker("run", "--rm", *HARD, "-v", ROOT + "/docker/demo/pillion.json:/etc/pillion/pillion.json:ro",
+                         "-e", "PILLION_NAME=shop", image, "check", "-o", "json", check=False)
+    rows = json.loads(done.stdout)["items"]
+    assert done.returncode == 0, (rows, done.stderr)
+    bad = {(row["verdict"], row["id"]) for row in rows if row["verdict"] != "ok"}
+    assert ("warn", "CK-31") in bad and all(verdict == "warn" for verdict, _ in bad), rows
+    assert any(row["id"] == "CK-13" and row["text"].startswith("/var/lib/pillion") and row["verdict"] == "ok" for row in rows)
+    assert any(row["id"] == "CK-01" and row["text"] == "/etc/pillion/pillion.json" for row in rows)
+
+
 def test_healthy_without_rights(engine, image):
     """DK-01: read-only root, no capability, no new privileges, its own user; SIGTERM ends it with 0."""
     name = engine.docker("run", "-d", *HARD, image, "proxy", "--name", "solo", "--bootstrap").stdout.strip()
