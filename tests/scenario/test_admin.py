@@ -90,6 +90,17 @@ def test_class_m_changes_nothing_without_the_right(setting):
     assert unix(setting.sidecar, "/v1/reload", "POST", b'{"dry_run": true}', M_FIELDS).status == 200
 
 
+def test_a_generation_in_a_header(setting):
+    """RL-08: If-Match is the generation that the caller saw."""
+    before = setting.sidecar.generation()
+    for value, status in (("x", 400), ('"0"', 400), ('"%d"' % (before + 7), 412), ('"%d"' % before, 200), (str(before), 200)):
+        answer = unix(setting.sidecar, "/v1/reload", "POST", b'{"dry_run": true}', M_FIELDS + [("If-Match", value)])
+        assert answer.status == status, (value, answer.body)
+    both = unix(setting.sidecar, "/v1/reload", "POST", b'{"if_generation": %d}' % before, M_FIELDS + [("If-Match", str(before))])
+    assert both.status == 400
+    assert setting.sidecar.generation() == before
+
+
 def test_m_with_the_token(setting):
     before = setting.guarded.generation()
     fields = M_FIELDS + [("Authorization", "Bearer " + TOKEN)]
