@@ -269,7 +269,12 @@ static void exchange_look_outside(struct exchange *x)
 		return;
 	}
 	x->cut = REASON_ok;
-	if (x->down_lost != REASON_ok) {
+	if (x->down_lost != REASON_ok && x->version != HTTP_2 && !x->resp.sent &&
+		reason_info(why)->http != 0) {
+		/* It broke HTTP in its body, and is still there to be told (RE-08). */
+		x->down_lost = REASON_ok;
+		exchange_fail(x, why, SLICE(""));
+	} else if (x->down_lost != REASON_ok) {
 		/* the upstream is cancelled in this very turn. */
 		x->reason = why;
 		x->outcome = exchange_outcome(x, why);
@@ -291,7 +296,7 @@ void exchange_step(struct exchange *x)
 	x->running = true;
 	exchange_look_outside(x);
 	exchange_timer_check(x);
-	if (!x->ending && (x->begun || exchange_begin(x))) {
+	if (!x->ending && (x->begun || (!x->resp.sent && exchange_begin(x)))) {
 		exchange_request_advance(x);
 	}
 	exchange_attempt_advance(x);

@@ -29,7 +29,8 @@ struct stream_ops { /* codec -> owner; none may be NULL */
 	void (*on_body)(struct stream *stream, struct chain *body, bool end);
 	/* n bytes of `out` were handed to the connection's bounded output. */
 	void (*on_sent)(struct stream *stream, size_t n);
-	/* The other side is gone or broke the protocol; only stream_reset by the owner follows. */
+	/* The other side is gone or broke the protocol: stream_reset by the owner follows; before
+	 * it, on a server's HTTP/1, an answer where `why` has a status and none was sent. */
 	void (*on_reset)(struct stream *stream, enum reason why);
 };
 
