@@ -100,6 +100,21 @@ static void add_guards(struct head *head)
 	head_add(head, SLICE("cross-origin-resource-policy"), SLICE("same-origin"));
 }
 
+/* RA-01: what the answer is based on, where it is the registry's or about it. */
+static void add_registry(const struct admin_call *call, struct head *head)
+{
+	const struct registry *registry = control_registry(call->control);
+	struct registry_status status;
+	char text[REGISTRY_TEXT_MAX];
+
+	if (registry && call->route) {
+		registry->ops->status(registry, &status);
+		head_add_token(head, TOKEN_x_pillion_registry,
+			slice_from_string(
+				registry_text(status.mode, status.index, status.age_ms, text)));
+	}
+}
+
 /* Every answer ends here, and with it the call. A client that has left is no error: the handler
  * did its work, the audit line is written, only the bytes have nowhere to go. */
 void admin_answer_text(struct admin_call *call, int status, const char *type, struct slice text)
@@ -113,6 +128,7 @@ void admin_answer_text(struct admin_call *call, int status, const char *type, st
 		head_init(&head, &arena, HEAD_RESPONSE);
 		reply_plain(&head, status, slice_from_string(type), text.size);
 		add_guards(&head);
+		add_registry(call, &head);
 		head.close = call->surplus;
 		if (call->allow) {
 			head_add_token(&head, TOKEN_allow, slice_from_string(call->allow));

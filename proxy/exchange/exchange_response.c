@@ -21,14 +21,12 @@ static void response_debug(struct exchange *x, struct head *head)
 	uint64_t age = now > server->registry_heard_ms ? now - server->registry_heard_ms : 0;
 	uint64_t index =
 		x->attempt_live && x->attempt.set != NULL ? x->attempt.set->index : x->index;
-	char text[96];
+	char text[REGISTRY_TEXT_MAX];
 
 	(void)snprintf(text, sizeof(text), "%u", x->attempts);
 	head_set(head, TOKEN_x_pillion_attempts, slice_from_string(text));
-	(void)snprintf(text, sizeof(text), "idx=%llu;age=%llu.%us;mode=%s",
-		(unsigned long long)index, (unsigned long long)age / 1000,
-		(unsigned)(age / 100 % 10), registry_mode_word(server->registry_mode));
-	head_set(head, TOKEN_x_pillion_registry, slice_from_string(text));
+	head_set(head, TOKEN_x_pillion_registry,
+		slice_from_string(registry_text(server->registry_mode, index, age, text)));
 	if (x->attempt_live && x->attempt.instance != NULL) {
 		instance_id_format(x->attempt.instance->id, text);
 		head_set(head, TOKEN_x_pillion_instance, slice_from_string(text));

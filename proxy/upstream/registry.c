@@ -1,5 +1,7 @@
 #include "upstream/registry.h"
 
+#include <stdio.h>
+
 #include "base/assert.h"
 
 const char *registry_mode_word(enum registry_mode mode)
@@ -16,6 +18,15 @@ const char *registry_mode_word(enum registry_mode mode)
 	}
 	ASSERT(false);
 	return "";
+}
+
+const char *registry_text(
+	enum registry_mode mode, uint64_t index, uint64_t age_ms, char ret_text[REGISTRY_TEXT_MAX])
+{
+	(void)snprintf(ret_text, REGISTRY_TEXT_MAX, "idx=%llu;age=%llu.%us;mode=%s",
+		(unsigned long long)index, (unsigned long long)age_ms / 1000,
+		(unsigned)(age_ms / 100 % 10), registry_mode_word(mode));
+	return ret_text;
 }
 
 const char *registry_code_word(enum registry_code code)

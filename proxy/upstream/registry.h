@@ -20,6 +20,10 @@ struct config;
 enum registry_mode { REGISTRY_LIVE, REGISTRY_STALE, REGISTRY_DOWN, REGISTRY_CONNECTING };
 
 const char *registry_mode_word(enum registry_mode mode); /* "live", "stale", ... */
+/* The value of x-pillion-registry (mesh.md 0): `idx=812;age=3.2s;mode=live`. */
+#define REGISTRY_TEXT_MAX 96
+const char *registry_text(
+	enum registry_mode mode, uint64_t index, uint64_t age_ms, char ret_text[REGISTRY_TEXT_MAX]);
 
 struct registry_status {
 	enum registry_mode mode;

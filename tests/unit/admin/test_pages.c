@@ -228,6 +228,12 @@ void raftreg_node_status(const struct raftreg_node *node, struct buf *ret_json)
 	buf_append_string(ret_json, "{\"role\":\"leader\"}");
 }
 
+void raftreg_node_trace(const struct raftreg_node *node, struct buf *ret_json)
+{
+	assert_non_null(node);
+	buf_append_string(ret_json, "{\"lines\":[]}");
+}
+
 void raftreg_node_command(struct raftreg_node *node, const char *verb, const char *argument,
 	struct registry_call *call)
 {

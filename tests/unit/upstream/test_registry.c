@@ -21,6 +21,18 @@ static void test_words(void **state)
 	assert_int_equal(ARRAY_SIZE(words), REGISTRY_UNAVAILABLE + 1);
 }
 
+/* mesh.md 0, registry.md RA-01 */
+static void test_text(void **state)
+{
+	char text[REGISTRY_TEXT_MAX];
+
+	(void)state;
+	assert_string_equal(
+		registry_text(REGISTRY_LIVE, 812, 3249, text), "idx=812;age=3.2s;mode=live");
+	assert_string_equal(registry_text(REGISTRY_CONNECTING, UINT64_MAX, UINT64_MAX, text),
+		"idx=18446744073709551615;age=18446744073709551.6s;mode=connecting");
+}
+
 static void test_record_set(void **state)
 {
 	struct record_set *set = record_set_create("/ps/group/a", 2);
@@ -44,6 +56,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_words),
+		cmocka_unit_test(test_text),
 		cmocka_unit_test(test_record_set),
 	};
 
