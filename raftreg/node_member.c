@@ -65,19 +65,18 @@ static bool adopt(struct raftreg_node *node, const struct wire_hello *hello)
 	return true;
 }
 
-/* Nobody is forgotten for what one of them did not know: another newcomer knows less. */
-static void learn(struct raftreg_node *node, const struct state_replica *replica)
+/* Added, or its address is the newer one. */
+static void know(struct raftreg_node *node, const struct state_replica *replica)
 {
-	size_t i = 0;
+	size_t at = 0;
 
-	while (i < node->known_count && node->known[i].id != replica->id) {
-		i++;
+	while (at < node->known_count && node->known[at].id != replica->id) {
+		at++;
 	}
-	if (i == ARRAY_SIZE(node->known)) {
-		return;
+	if (at < STATE_REPLICAS_MAX) {
+		node->known[at] = *replica;
+		node->known_count += at == node->known_count ? 1 : 0;
 	}
-	node->known[i] = *replica;
-	node->known_count += i == node->known_count;
 }
 
 /* Called for every Hello, in either direction, before anything else of it is believed. */
@@ -100,11 +99,11 @@ bool node_meet(struct raftreg_node *node, const struct wire_hello *hello)
 	}
 	/* Not a member yet: knock at everyone the other knows, the leader among them. */
 	for (size_t i = 0; i < hello->replica_count; i++) {
-		learn(node, &hello->replicas[i]);
+		know(node, &hello->replicas[i]);
 	}
-	if (node->known_count == 0) {
-		learn(node, &hello->self); /* just born, and alone */
-	}
+	/* One that names nobody is just born, or a newcomer like us, who must not take the place of
+	 * those that were named before. */
+	know(node, &hello->self);
 	node->known_changed = true;
 	node_wake(node);
 	return true;

@@ -125,6 +125,30 @@ static int setup(void **state)
 	return 0;
 }
 
+/* One that knows of no cluster yet. */
+static int setup_newcomer(void **state)
+{
+	static const uint16_t seeds[2] = {1, 0};
+	struct raftreg_node_options options = {.name = "voter", .advertise_host = "127.0.0.1"};
+	struct err err;
+
+	(void)state;
+	memset(&world, 0, sizeof world);
+	assert_int_equal(loop_create(&world.loop), 0);
+	assert_int_equal(resolver_create(&world.resolver), 0);
+	listen_small();
+	world.directory = support_directory();
+	world.config = support_config("voter", CONFIG_ROLE_VOTER, CONFIG_BOOTSTRAP_NEVER, seeds);
+	options.config = world.config;
+	options.data_dir = world.directory;
+	options.advertise_port = 1;
+	options.resolver = world.resolver;
+	options.control_loop = world.loop;
+	err_clear(&err);
+	assert_int_equal(raftreg_node_start(&options, &world.node, &err), 0);
+	return 0;
+}
+
 static int teardown(void **state)
 {
 	(void)state;
@@ -637,6 +661,39 @@ static void test_trace_is_kept(void **state)
 	buf_fini(&json);
 }
 
+static void meet(struct raftreg_node *node, void *argument)
+{
+	assert_true(node_meet(node, argument));
+}
+
+/* The leader must stay reachable for a newcomer that another newcomer greets: that one names
+ * nobody, and is no member to knock at alone (RB-03). */
+static void test_newcomers_meet(void **state)
+{
+	struct wire_hello *hello = mem_zalloc(sizeof *hello);
+	int fds[2];
+
+	(void)state;
+	hello->uuid[0] = 7;
+	hello->epoch = 1;
+	hello->self = (struct state_replica){.id = PEER, .host = "127.0.0.1", .name = "leader"};
+	hello->self.port = world.port;
+	hello->replicas[0] = hello->self;
+	hello->replica_count = 1;
+	ask(meet, hello);
+	connect_lanes(fds);
+	hello->self.id = PEER + 1;
+	hello->self.port = 1;
+	hello->replica_count = 0;
+	ask(meet, hello);
+	assert_int_equal(world.node->known_count, 2);
+	assert_true(figures_now().connected);
+	assert_true(figures_now().connected); /* a turn later, too */
+	close(fds[0]);
+	close(fds[1]);
+	mem_free(hello);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -644,7 +701,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {TEST(test_heartbeats_replace_each_other),
 		TEST(test_heartbeats_pass), TEST(test_overflow_closes),
 		TEST(test_standstill_closes), TEST(test_snapshot_arrives),
-		TEST(test_snapshot_is_sent), TEST(test_trace_is_kept)};
+		TEST(test_snapshot_is_sent), TEST(test_trace_is_kept),
+		cmocka_unit_test_setup_teardown(test_newcomers_meet, setup_newcomer, teardown)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
