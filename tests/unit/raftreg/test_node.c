@@ -7,7 +7,9 @@
 #include "raftreg/node.h"
 #include "support.h"
 
-#define WAIT_MS 60000 /* generous: sanitizers, other jobs */
+#define WAIT_MS	  60000	 /* generous: sanitizers, other jobs */
+#define VOTERS_MS 120000 /* ten election times without a late answer come late on a busy machine   \
+			  */
 
 struct sidecar {
 	struct host *host;
@@ -285,7 +287,7 @@ static void await_voters(bool (*condition)(void *context), struct sidecar *sidec
 {
 	struct buf json;
 
-	if (support_until(world.loop, condition, sidecar, WAIT_MS)) {
+	if (support_until(world.loop, condition, sidecar, VOTERS_MS)) {
 		return;
 	}
 	buf_init(&json);
