@@ -280,11 +280,49 @@ static void test_unreadable(void **state)
 	stop(faulty);
 }
 
+/* B9-09, F8: at the quota publishers are refused, before a number is given; what is settled makes
+ * room again, without a command, and nothing that was answered is missing. */
+static void test_quota(void **state)
+{
+	struct faulty *faulty = start();
+	struct live *live = &faulty->live;
+	struct rig_call *call;
+	struct topic *topic = topic_find(&live->broker->desks[0], SLICE("t"));
+	unsigned refused = 0;
+	int status = 200;
+
+	(void)state;
+	live->broker->spool->options.bytes = UINT64_C(6) << 20;
+	for (unsigned i = 0; i < 30 && status == 200; i++) {
+		status = publish(faulty, faulty->body);
+	}
+	assert_int_equal(status, 507);
+	call = live_post(live, "/v1/pub/t", faulty->body, NULL);
+	assert_non_null(strstr(buf_string(&call->body), "spool_full"));
+	assert_in_range(faulty->answered, 12, 22); /* four of six MiB: one is in reserve */
+	assert_int_equal(topic->last_seq, faulty->answered);
+	assert_int_equal(live_metric(live, BACKLOG), faulty->answered);
+	broker_set_app_ready(live->broker, true);
+	LIVE_UNTIL(live, live_metric(live, BACKLOG) == 0);
+	for (status = 507; status != 200; refused++) {
+		/* History goes when room is wanted; the files follow their cursors. */
+		assert_true(refused < 25);
+		status = publish(faulty, faulty->body);
+		for (unsigned i = 0; i < 100; i++) {
+			live_turn(live);
+		}
+	}
+	LIVE_UNTIL(live, live_metric(live, ACKED) == faulty->answered);
+	live_check_law(live, "t", "g");
+	stop(faulty);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_disk_full),
 		cmocka_unit_test(test_space_returns),
+		cmocka_unit_test(test_quota),
 		cmocka_unit_test(test_failed),
 		cmocka_unit_test(test_unreadable),
 	};
