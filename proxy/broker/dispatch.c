@@ -87,8 +87,9 @@ static bool ask(struct group *group, uint64_t now_ms, bool near)
 			bool before = lane->demanded;
 
 			place++;
-			if (turn && lane->near == near && lane->usable && asked < DEMAND_LANES &&
-				now_ms >= lane->hold_until_ms && lane->limit <= lane->used) {
+			if (turn && lane->near == near && lane->usable && !lane->drained &&
+				asked < DEMAND_LANES && now_ms >= lane->hold_until_ms &&
+				lane->limit <= lane->used) {
 				lane_demand(lane, want);
 				asked++;
 				any = any || (lane->demanded && !before);

@@ -361,6 +361,7 @@ void group_set_settings(struct group *group, const struct plan_group *settings)
 		}
 		lane->wanted = true;
 		lane->usable = member->usable;
+		lane->drained = false;
 		(void)snprintf(lane->host, sizeof lane->host, "%s", member->host);
 		lane->port = member->port;
 		lane->near = member->near;

@@ -14,6 +14,7 @@
 #define COOL_MIN   50
 #define COOL_MAX   5000
 #define REOPEN_MIN 1000 /* B11-06 */
+#define OPENED_MS  5000 /* as for a welcome (B11-01) */
 
 static struct slice id_key(const uint32_t *id)
 {
@@ -152,6 +153,7 @@ void lane_lost(struct lane *lane, unsigned kind, uint64_t retry_ms)
 	lane->state = LANE_CLOSED;
 	lane->limit = lane->used = 0;
 	lane->demanded = false;
+	lane->drained = false; /* whoever answers next is another process */
 	lane->window = 1;
 	lane->hold_until_ms = desk_now_ms(desk) + retry_ms;
 	land_all(lane, kind);
@@ -161,8 +163,8 @@ void lane_lost(struct lane *lane, unsigned kind, uint64_t retry_ms)
 /* Credit, no pause, and after a pause no more than the window allows (B10-08). */
 bool lane_ready(const struct lane *lane, uint64_t now_ms)
 {
-	return lane->usable && lane->state == LANE_OPEN && lane->used < lane->limit &&
-	       now_ms >= lane->hold_until_ms &&
+	return lane->usable && !lane->drained && lane->state == LANE_OPEN &&
+	       lane->used < lane->limit && now_ms >= lane->hold_until_ms &&
 	       (lane->window == 0 || lane->outstanding < lane->window) &&
 	       (lane->local || (lane->link && link_ready(lane->link)));
 }
@@ -182,6 +184,7 @@ static bool open_lane(struct lane *lane)
 		return false;
 	}
 	lane->state = LANE_OPENING;
+	lane->opened_ms = desk_now_ms(group->topic->desk);
 	lane->limit = lane->used = 0;
 	return true;
 }
@@ -327,13 +330,28 @@ void lane_receive(struct desk *desk, struct frame *frame)
 		lane->window = 1;
 		break;
 	case FRAME_DRAIN:
-		lane->usable = false;
+		lane->drained = true;
 		break;
 	case FRAME_WELCOME:
 		break; /* the link's */
 	}
 	topic_wake(lane->group->topic);
 	frame_destroy(frame);
+}
+
+/* A frame may find nobody, when its member's worker just begins or ends: asking again is harmless,
+ * and not asking would leave the lane silent for ever. */
+static void ask_again(struct lane *lane, uint64_t idle)
+{
+	if (lane->demanded && idle >= UNUSED_MS) {
+		lane->demanded = false;
+	}
+	if (lane->state == LANE_OPENING &&
+		desk_now_ms(lane->group->topic->desk) - lane->opened_ms >= OPENED_MS) {
+		lane->state = LANE_CLOSED;
+		lane->limit = lane->used = 0;
+		lane->demanded = false;
+	}
 }
 
 /* Unused credit goes back after a second, an idle lane after a minute. */
@@ -345,6 +363,7 @@ void lane_tick(struct lane *lane)
 	if (lane->state == LANE_CLOSED || lane->outstanding > 0) {
 		return;
 	}
+	ask_again(lane, idle);
 	if (lane->limit > lane->used && idle >= UNUSED_MS) {
 		give_back(lane);
 	}

@@ -19,8 +19,9 @@ struct lane {
 	uint8_t sidecar[16];
 	char name[72];
 	bool local;
-	bool wanted; /* used while the plan is compared */
-	bool usable; /* as the plan says */
+	bool wanted;  /* used while the plan is compared */
+	bool usable;  /* as the plan says */
+	bool drained; /* the member ends: nothing new on this link (B13-04) */
 	char host[256];
 	uint16_t port;
 	bool near; /* in our zone */
@@ -34,6 +35,7 @@ struct lane {
 	uint32_t cool_ms;
 	unsigned window; /* B10-08: grows with each success after a pause; 0: no bound */
 	uint64_t active_ms;
+	uint64_t opened_ms; /* when it was asked for */
 };
 
 struct lane *lane_find(struct group *group, const uint8_t sidecar[16], const char *name);

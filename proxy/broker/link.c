@@ -122,7 +122,7 @@ static void on_message(struct grpc_call *call, struct slice message)
 	}
 	if (frame->kind == FRAME_DRAIN && frame->lane == 0) {
 		LIST_FOR_EACH(node, &link->lanes) {
-			LIST_ENTRY(node, struct lane, link_node)->usable = false;
+			LIST_ENTRY(node, struct lane, link_node)->drained = true;
 		}
 		frame_destroy(frame);
 		return;

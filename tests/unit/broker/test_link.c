@@ -238,6 +238,60 @@ static void test_garbled(void **state)
 	}
 }
 
+/* A member that drained and came back under the same record: the publisher's view never changed. */
+static void test_drained_and_back(void **state)
+{
+	struct live publisher, subscriber;
+	struct address mesh;
+
+	(void)state;
+	start_pair(&publisher, &subscriber);
+	assert_int_equal(live_status(&publisher, "/v1/pub/t", "one"), 200);
+	LIVE_UNTIL(&publisher, live_metric(&publisher, ACKED) == 1);
+	broker_drain(subscriber.broker);
+	LIVE_UNTIL(&publisher, only_lane(&publisher)->drained);
+	mesh = subscriber.mesh_address;
+	publisher.other = NULL;
+	live_stop(&subscriber);
+	live_fini(&subscriber);
+	live_init_at(&subscriber, 2, &mesh);
+	live_start(&subscriber,
+		"{\"subscriptions\":[{\"name\":\"far\",\"topic\":\"t\",\"group\":\"g\","
+		"\"push\":\"/events\"}]}");
+	broker_set_app_ready(subscriber.broker, true);
+	publisher.other = &subscriber;
+	assert_int_equal(live_status(&publisher, "/v1/pub/t", "two"), 200);
+	LIVE_UNTIL(&publisher, live_metric(&publisher, ACKED) == 2);
+	stop_pair(&publisher, &subscriber);
+}
+
+/* Frames that found nobody are asked for again. */
+static void test_lost_frames(void **state)
+{
+	struct live publisher, subscriber;
+	struct lane *lane;
+
+	(void)state;
+	start_pair(&publisher, &subscriber);
+	assert_int_equal(live_status(&publisher, "/v1/pub/t", "one"), 200);
+	LIVE_UNTIL(&publisher, live_metric(&publisher, ACKED) == 1);
+	lane = only_lane(&publisher);
+	for (int i = 0; i < 2; i++) {
+		uint64_t done = live_metric(&publisher, ACKED);
+
+		/* A grant that never came, then an answer to the opening. */
+		lane->demanded = true;
+		lane->limit = lane->used;
+		if (i == 1) {
+			lane->state = LANE_OPENING;
+			lane->opened_ms -= 4000;
+		}
+		assert_int_equal(live_status(&publisher, "/v1/pub/t", "more"), 200);
+		LIVE_UNTIL(&publisher, live_metric(&publisher, ACKED) == done + 1);
+	}
+	stop_pair(&publisher, &subscriber);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -248,6 +302,8 @@ int main(void)
 		cmocka_unit_test(test_silent_peer),
 		cmocka_unit_test(test_guard),
 		cmocka_unit_test(test_garbled),
+		cmocka_unit_test(test_drained_and_back),
+		cmocka_unit_test(test_lost_frames),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
