@@ -114,8 +114,14 @@ static struct topic_entry *fresh(struct group *group)
 	struct topic *topic = group->topic;
 
 	for (;;) {
-		struct topic_entry *entry = topic_after(topic, group->next - 1);
+		struct topic_entry *entry;
 
+		/* Numbers that an earlier start had settled out of order are passed in one leap
+		 * when the last one below them is done. */
+		if (group->next <= group->cursor.floor) {
+			group->next = group->cursor.floor + 1;
+		}
+		entry = topic_after(topic, group->next - 1);
 		if (!entry) {
 			return NULL;
 		}

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "broker/group.h"
 #include "config/load.h"
 #include "live.h"
 
@@ -339,6 +340,35 @@ static void test_budget(void **state)
 	}
 }
 
+/* After a restart the cursor may have marks above its floor: when the one below them is done, the
+ * floor leaps over numbers that dispatch has not looked at yet. */
+static void test_marks_above_the_floor(void **state)
+{
+	struct live live;
+	struct group *group;
+
+	(void)state;
+	live_init(&live, 1);
+	live_start(&live, PUSH);
+	for (int i = 0; i < 6; i++) {
+		assert_int_equal(live_status(&live, "/v1/pub/orders.placed", "{}"), 200);
+	}
+	group = group_find(
+		topic_find(&live.broker->desks[0], SLICE("orders.placed")), SLICE("billing"));
+	for (uint64_t seq = 2; seq <= 4; seq++) {
+		counters_add(&group->counters->acked, 1);
+		group_done(group, seq);
+	}
+	assert_int_equal(group->cursor.floor, 0);
+	broker_set_app_ready(live.broker, true);
+	LIVE_UNTIL(&live, live_metric(&live, BACKLOG) == 0);
+	assert_int_equal(live.rig.origins[0].requests, 3);
+	assert_int_equal(group->cursor.floor, 6);
+	live_check_law(&live, "orders.placed", "billing");
+	live_stop(&live);
+	live_fini(&live);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -350,6 +380,7 @@ int main(void)
 		cmocka_unit_test(test_budget),
 		cmocka_unit_test(test_reload),
 		cmocka_unit_test(test_full),
+		cmocka_unit_test(test_marks_above_the_floor),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
