@@ -10,7 +10,8 @@
 #include "config/schema.h"
 
 /* CL-02: long enough for a registry that is electing, short enough for a person. */
-#define TIMEOUT_MS 5000
+#define TIMEOUT_MS     5000
+#define TIMEOUT_MAX_MS 86400000
 
 /* Global flags and whether they take a value (CL-02). */
 static const char *const global_flags[] = {
@@ -125,6 +126,26 @@ const char *command_flag(const struct command *command, const char *name, int in
 	return NULL;
 }
 
+/* A text that is no time would end every question at once, or never. */
+static bool parse_timeout(const char *text, int *ret_ms)
+{
+	static const struct {
+		const char *unit;
+		long ms;
+	} units[] = {{"ms", 1}, {"s", 1000}, {"", 1000}, {"m", 60000}, {"h", 3600000}};
+	char *end;
+	long value = strtol(text, &end, 10);
+
+	for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
+		if (end != text && strcmp(end, units[i].unit) == 0 && value > 0 &&
+			value <= TIMEOUT_MAX_MS / units[i].ms) {
+			*ret_ms = (int)(value * units[i].ms);
+			return true;
+		}
+	}
+	return false;
+}
+
 /* CL-02 for all verbs alike. Plain seconds are accepted here although the file wants a unit: it is
  * typed by hand. */
 static int parse_output(struct command *command, const struct command_row *row)
@@ -134,13 +155,8 @@ static int parse_output(struct command *command, const struct command_row *row)
 	const char *timeout = command_flag(command, "--timeout", 0);
 
 	command->timeout_ms = TIMEOUT_MS;
-	if (timeout) {
-		char *end;
-		long value = strtol(timeout, &end, 10);
-
-		command->timeout_ms = (int)(strcmp(end, "ms") == 0  ? value
-					    : strcmp(end, "m") == 0 ? value * 60000
-								    : value * 1000);
+	if (timeout && !parse_timeout(timeout, &command->timeout_ms)) {
+		return usage(row, "--timeout takes 1ms to 24h, such as 5s, not", timeout);
 	}
 	if (!output) {
 		return CLI_DONE;

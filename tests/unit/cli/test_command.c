@@ -128,7 +128,11 @@ static void timeouts_and_forms(void **state)
 	static const struct {
 		const char *timeout;
 		int ms;
-	} times[] = {{"250ms", 250}, {"3s", 3000}, {"2m", 120000}, {"7", 7000}};
+	} times[] = {{"250ms", 250}, {"3s", 3000}, {"2m", 120000}, {"7", 7000}, {"1h", 3600000},
+		{"24h", 86400000},
+		/* Refused: */
+		{"25h", 0}, {"0", 0}, {"-1s", 0}, {"x", 0}, {"", 0}, {"5 s", 0}, {"1d", 0},
+		{"99999999999999999999s", 0}};
 	static const struct {
 		const char *word;
 		enum command_output output;
@@ -137,6 +141,10 @@ static void timeouts_and_forms(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(times); i++) {
+		if (times[i].ms == 0) {
+			assert_int_equal(RUN("note", "--timeout", times[i].timeout), CLI_USAGE);
+			continue;
+		}
 		assert_int_equal(RUN("note", "--timeout", times[i].timeout), 42);
 		assert_int_equal(seen.timeout_ms, times[i].ms);
 	}
