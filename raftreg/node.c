@@ -419,9 +419,13 @@ static void tick_space(struct raftreg_node *node, uint64_t now_ms)
 		node->space.retry_ms = now_ms + SPARE_RETRY_MS;
 		store_prepare_spare(node->store);
 	}
-	if (node_is_leader(node) && node->conf.voters.count > 1 &&
-		now_ms >= node->space.handover_ms) {
-		node->space.handover_ms = now_ms + FULL_HANDOVER_MS;
+	if (!node_is_leader(node)) {
+		if (node->space.handing_over) {
+			node->space.handing_over = false;
+			node->space.handover_ms = now_ms + FULL_HANDOVER_MS;
+		}
+	} else if (node->conf.voters.count > 1 && now_ms >= node->space.handover_ms) {
+		node->space.handing_over = true;
 		node_member_hand_over(node);
 	}
 }

@@ -352,9 +352,10 @@ static uint64_t furthest_voter(const struct raftreg_node *node)
 	raft_status_get(node->raft, status);
 	for (size_t i = 0; i < status->peer_count; i++) {
 		const struct raft_peer_status *peer = &status->peers[i];
+		/* Not the mark of the quorum check, which is cleared in every period. */
+		bool heard = peer->heard_ms + node->settings.election_ms > node_now_ms(node);
 
-		if (peer->voter && peer->active && peer->id != node->self.id &&
-			peer->match >= match) {
+		if (peer->voter && heard && peer->id != node->self.id && peer->match >= match) {
 			best = peer->id;
 			match = peer->match;
 		}

@@ -81,7 +81,7 @@ struct node_held { /* a message that waits for its sequence to be durable */
 
 /* RS-14: no room for a spare segment; when to look again, and to hand over again. */
 struct node_space {
-	bool full;
+	bool full, handing_over;
 	uint64_t retry_ms, handover_ms;
 };
 
