@@ -144,7 +144,9 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
 	(void)session;
 	(void)flags;
 	h2->accepted += size; /* B-03: one stalled stream stops no other */
-	if (!stream || !stream->owned || stream->phase == H2_PHASE_FAILED) {
+	/* The rest of a request that was refused by its head goes nowhere: the answer is on its
+	 * way. */
+	if (!stream || !stream->owned || !stream->announced || stream->phase == H2_PHASE_FAILED) {
 		return 0;
 	}
 	if (!h2_stream_has_room(stream, size)) {
@@ -190,6 +192,10 @@ static void received_data(struct h2 *h2, const nghttp2_frame *frame)
 
 	if (!stream || !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM) ||
 		stream->phase != H2_PHASE_BODY) {
+		return;
+	}
+	if (!stream->announced) {
+		stream->phase = H2_PHASE_ENDED;
 		return;
 	}
 	if (!body_account_end(&stream->in_account)) {
