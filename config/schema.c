@@ -75,6 +75,9 @@ static const char *pattern_of(enum config_type type, bool may_be_off)
 	return NULL;
 }
 
+/* Less than a group of four digits, or all of it and perhaps `more`. */
+#define UUID_GROUP(more) "[0-9A-Fa-f]{0,3}|[0-9A-Fa-f]{4}(" more ")?"
+
 /* What single keys ask for beyond their type (form.c). */
 static const char *pattern_of_form(const char *(*check)(struct slice text))
 {
@@ -85,6 +88,9 @@ static const char *pattern_of_form(const char *(*check)(struct slice text))
 		{config_form_path, "^" PATH "$"},
 		{config_form_version, "^[!-~]{1,128}$"},
 		{config_form_uuid, "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"},
+		{config_form_uuid_prefix,
+			"^[0-9A-Fa-f]{8}(-(" UUID_GROUP("-(" UUID_GROUP(
+				"-(" UUID_GROUP("-[0-9A-Fa-f]{0,12}") ")") ")") "))?$"},
 		{config_form_group, "^(?!dlq$)[A-Za-z0-9_-]{1,64}$"},
 		{config_form_pattern,
 			"^(?=.{1,200}$)(" TOPIC_TOKEN "[.]){0,15}(" TOPIC_TOKEN "|>)$"},
