@@ -7,9 +7,10 @@
 #include "raftreg/node.h"
 #include "support.h"
 
-#define WAIT_MS	  60000	 /* generous: sanitizers, other jobs */
-#define VOTERS_MS 120000 /* ten election times without a late answer come late on a busy machine   \
-			  */
+#define WAIT_MS 60000 /* generous: sanitizers, other jobs */
+#define VOTERS_MS                                                                                  \
+	120000 /* ten election times without a late answer come late on a busy machine             \
+		*/
 
 struct sidecar {
 	struct host *host;
