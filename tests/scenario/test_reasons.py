@@ -153,7 +153,6 @@ class Setting:
         self.caller = mesh.sidecar("caller", config={
             "process": {"workers": 1}, "services": services,
             "limits": {"body_bytes": "64KiB", "head_timeout": "1s", "body_gap": "1s"}})
-        self.caller.start()
         self.id8 = self.caller.status()["instance"][:8]
 
     def raw(self, script):

@@ -113,6 +113,7 @@ class Sidecar:
         return words + (["--"] + [str(w) for w in self.command] if self.command else [])
 
     def start(self, ready=True, wait=True, **more):
+        assert self.process is None or self.process.poll() is not None, "%s runs already" % self.name
         with open(self.out, "ab") as out, open(self.err, "ab") as err:
             self.process = subprocess.Popen(self.words(), stdout=out, stderr=err, cwd=self.cwd,
                                             stdin=subprocess.DEVNULL, env=environment(self.env),
