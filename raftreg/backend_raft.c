@@ -15,8 +15,10 @@
 #include "raftreg/node.h"
 #include "raftreg/viewfile.h"
 
-/* A stream that lived so long was none of a row of failures (RW-08). */
-#define SETTLED_MS 1000
+#define SETTLED_MS    1000 /* RW-08: one that lived so long was none of a row of failures */
+#define SILENT_MIN_MS ((uint64_t)2 * CLIENT_QUIET_MS)
+#define SILENT_MARKS  5 /* bookmarks that did not come */
+#define ASLEEP_MS     2000
 
 static void on_redial(struct timer *timer)
 {
@@ -37,6 +39,20 @@ static void run_deliver(struct task *task)
 	client_check_status(client);
 }
 
+/* Bookmarks come whatever happens (RW-05), so a connection on which nothing comes leads to a
+ * replica that hangs or to a host that is gone. Whoever slept itself has not listened. */
+static void leave_silent(struct client *client, uint64_t now)
+{
+	uint64_t since = client->last_word_ms > client->connected_ms ? client->last_word_ms
+								     : client->connected_ms;
+
+	if (now - client->ticked_ms < ASLEEP_MS && client->greeted &&
+		now - since > client->silent_ms) {
+		client_disconnect(client, "the replica fell silent");
+	}
+	client->ticked_ms = now;
+}
+
 /* Ten times a second: deadlines of answers and renewals, guards, the file, and the status. */
 static void on_tick(struct timer *timer)
 {
@@ -49,6 +65,7 @@ static void on_tick(struct timer *timer)
 	if (client->greeted && now - client->connected_ms >= SETTLED_MS) {
 		client->failures = 0;
 	}
+	leave_silent(client, now);
 	client_session_tick(client, now);
 	client_view_tick(client, now);
 	client_check_status(client);
@@ -112,6 +129,8 @@ static int start(
 	client->port = settings->advertise_port;
 	client->ttl_ms = (uint64_t)config->registry.session_ttl_ms;
 	client->renew_ms = (uint64_t)config->registry.renew_ms;
+	client->silent_ms = SILENT_MARKS * (uint64_t)config->registry.bookmark_ms;
+	client->silent_ms = client->silent_ms > SILENT_MIN_MS ? client->silent_ms : SILENT_MIN_MS;
 	client->on_status = settings->on_status;
 	client->owner = settings->owner;
 	client->told_mode = REGISTRY_CONNECTING;

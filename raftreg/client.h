@@ -22,7 +22,7 @@ struct client {
 	struct resolver *resolver;
 	char *data_dir, *name, *zone, *host;
 	uint16_t port;
-	uint64_t ttl_ms, renew_ms;
+	uint64_t ttl_ms, renew_ms, silent_ms; /* silent: a replica that says nothing is left */
 	/* RV-06: the cluster that registry.cluster names. A replica of another one
 	 * is refused. */
 	bool pinned;
@@ -42,7 +42,7 @@ struct client {
 	unsigned failures; /* in a row */
 	struct timer redial, tick;
 	struct task deliver; /* publishes, answers locally: never inside a call */
-	uint64_t connected_ms, last_word_ms, started_ms;
+	uint64_t connected_ms, last_word_ms, started_ms, ticked_ms;
 	char connected[128], leader[128], detail[256];
 	bool quorum;
 

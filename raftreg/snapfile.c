@@ -129,7 +129,7 @@ void snapfile_build(const struct snapfile_meta *meta, struct slice state, struct
 	bytes_put64(fixed + 32, meta->epoch);
 	bytes_put64(fixed + 40, meta->snapshot.index);
 	bytes_put64(fixed + 48, meta->snapshot.term);
-	bytes_put64(fixed + 56, meta->state_hash);
+	bytes_put64(fixed + 56, siphash24(meta->uuid, state.data, state.size));
 	bytes_put64(fixed + 64, chunks);
 	bytes_put64(fixed + 72, state.size);
 	bytes_put32(fixed + 92, crc32c(0, fixed, 92));

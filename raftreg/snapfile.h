@@ -21,7 +21,7 @@ struct snapfile_meta {
 	uint8_t uuid[16];
 	uint64_t epoch;
 	struct raft_snapshot snapshot;
-	uint64_t state_hash;
+	uint64_t state_hash; /* of the state's bytes (RD-03); snapfile_build finds it itself */
 };
 
 void snapfile_name(uint64_t index, uint64_t term, char ret_name[SNAPFILE_NAME_SIZE]);

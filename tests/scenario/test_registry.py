@@ -108,6 +108,8 @@ def test_a_silent_leader(mesh):
     term = cluster.raft(old)["term"]
     rest = [one for one in found if one is not old]
     caller = cluster.member(mesh, "caller", rest)
+    guest = cluster.member(mesh, "guest", [old])  # its stream is of the one that falls silent
+    wait_for(lambda: guest.status()["registry"]["mode"] == "live", "it is served")
     stopped = [old.process.pid] + children(old.process.pid)
     for pid in stopped:
         os.kill(pid, signal.SIGSTOP)
@@ -116,6 +118,7 @@ def test_a_silent_leader(mesh):
         cluster.member(mesh, "orders", rest, app=app.port)
         wait_for(lambda: client.request(caller.outbound, "/", host="orders").status == 200, "callers hear of it")
         assert cluster.raft(fresh)["term"] > term
+        wait_for(lambda: client.request(guest.outbound, "/", host="orders").status == 200, "RW-05: its guest goes elsewhere")
     finally:
         for pid in stopped:
             os.kill(pid, signal.SIGCONT)

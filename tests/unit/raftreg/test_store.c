@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "base/siphash.h"
 #include "base/crc32c.h"
 #include "base/mem.h"
 #include "raftreg/bytes.h"
@@ -414,6 +415,7 @@ static void test_snapfile(void **state)
 	assert_int_equal(snapfile_parse(buf_slice(&file), &read, &out), 0);
 	assert_true(slice_equal(buf_slice(&out), buf_slice(&content)));
 	assert_int_equal(read.snapshot.index, 5);
+	assert_true(read.state_hash == siphash24(uuid, content.data, content.size));
 	assert_true(member_conf_equal(&read.snapshot.conf, &meta.snapshot.conf));
 	for (size_t cut = 0; cut < file.size; cut += 1009) {
 		buf_clear(&out);
