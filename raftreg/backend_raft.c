@@ -263,6 +263,7 @@ static void status(const struct registry *registry, struct registry_status *ret_
 			sizeof ret_status->cluster - used, "%s%02x",
 			i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", client->uuid[i]);
 	}
+	ret_status->digest_mismatches = client->mismatches;
 	if (client->greeted) {
 		(void)snprintf(ret_status->connected, sizeof ret_status->connected, "%s",
 			client->connected);

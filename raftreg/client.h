@@ -79,6 +79,7 @@ struct client {
 	struct map sets; /* kind byte and name -> client_set */
 	struct list_node subs;
 	uint64_t sub_requests; /* SUBSCRIBE and UNSUBSCRIBE frames sent on this stream (RW-05) */
+	uint64_t mismatches;   /* of digests (RW-07) */
 	uint64_t doubt_ms;     /* not before: something is read again from nothing (RW-07) */
 	struct list_node changed;
 	bool view_changed;

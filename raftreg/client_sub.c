@@ -231,8 +231,9 @@ static void doubt(struct client *client, struct client_sub *sub)
 	}
 }
 
-static void tell_mismatch(const struct client_sub *sub)
+static void tell_mismatch(struct client *client, const struct client_sub *sub)
 {
+	client->mismatches++;
 	log_event(LOG_LEVEL_ERROR, "raftreg", 9001,
 		"what is watched differs from the registry and is read again",
 		(struct log_field[]){LOG_TEXT("pillion.watch", sub ? sub->name : "all")}, 1);
@@ -264,7 +265,7 @@ void client_sub_end(struct client *client, const struct packet *frame)
 	client->view_changed = true;
 	client->highest = frame->index > client->highest ? frame->index : client->highest;
 	if ((frame->flags & PACKET_DIGEST) && frame->digest != view_digest(client, sub)) {
-		tell_mismatch(sub);
+		tell_mismatch(client, sub);
 		doubt(client, sub);
 	} else if (!sub->doubted) {
 		sub->cursor = frame->index;
@@ -283,7 +284,7 @@ void client_sub_bookmark(struct client *client, const struct packet *frame)
 		all = all && sub->synced && !sub->doubted;
 	}
 	if (all && frame->digest != view_digest(client, NULL)) {
-		tell_mismatch(NULL);
+		tell_mismatch(client, NULL);
 		LIST_FOR_EACH(wrong, &client->subs) {
 			doubt(client, LIST_ENTRY(wrong, struct client_sub, node));
 		}

@@ -364,9 +364,10 @@ static uint64_t digest_of_items(const struct client *client, const struct packet
 	return digest;
 }
 
-static void tell_mismatch(const struct client *client, const struct client_set *set)
+static void tell_mismatch(struct client *client, const struct client_set *set)
 {
 	ASSERT(client->greeted);
+	client->mismatches++;
 	log_event(LOG_LEVEL_ERROR, "raftreg", 9001,
 		"a set differs from its digest and is read again",
 		(struct log_field[]){LOG_SLICE("pillion.set", set->name)}, 1);

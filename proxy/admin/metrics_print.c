@@ -445,6 +445,9 @@ void metrics_print_control(struct control *control, struct buf *text)
 		(double)health.registry.age_ms / 1000.0);
 	single(text, "registry_connected", "gauge", "1: the registry is live.",
 		health.registry.mode == REGISTRY_LIVE);
+	single(text, "registry_digest_mismatches_total", "counter",
+		"Watched sets that differed from the registry and were read again.",
+		health.registry.digest_mismatches);
 	single(text, "codec_schema_errors_total", "counter", "Reflected files that were rejected.",
 		counters->schema_errors);
 	single(text, "view_write_errors_total", "counter", "view.bin could not be written.",

@@ -29,9 +29,10 @@ struct registry_status {
 	enum registry_mode mode;
 	bool registered; /* our declared set is accepted */
 	uint64_t index;
-	uint64_t age_ms;     /* since the last word of the registry */
-	char cluster[37];    /* uuid, or empty */
-	char connected[128]; /* replica we talk to, or empty */
+	uint64_t digest_mismatches; /* RW-07: should stay 0 */
+	uint64_t age_ms;	    /* since the last word of the registry */
+	char cluster[37];	    /* uuid, or empty */
+	char connected[128];	    /* replica we talk to, or empty */
 	char leader[128];
 	char detail[256]; /* why not live */
 };

@@ -29,6 +29,7 @@ GRACE = "10s"  # the application has 40 % of it to end after its SIGTERM (mesh.m
 
 SANITIZER_REPORT = re.compile(
     r"ERROR: AddressSanitizer|ERROR: LeakSanitizer|WARNING: ThreadSanitizer|runtime error:"
+    r"|is read again"  # registry.md RW-07: never in any test
     r"|assertion failed|ERROR: UndefinedBehaviorSanitizer")
 
 DEFAULT_OPTIONS = {
