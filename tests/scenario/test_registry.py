@@ -440,7 +440,8 @@ def test_registration_changes_by_reload(mesh):
     wait_for(lambda: "2.0.0" in json.dumps(first.probe("/v1/instances?service=orders").json()) or
              "2.0.0" in json.dumps(first.probe("/v1/services").json()), "the new version is registered")
     # RA-01: what an answer is based on.
-    assert re.fullmatch(r"idx=\d+;age=\d+\.\ds;mode=live", first.probe("/v1/services").field("x-pillion-registry"))
+    wait_for(lambda: re.fullmatch(r"idx=\d+;age=\d+\.\ds;mode=live", first.probe("/v1/services").field("x-pillion-registry")),
+             "answers say so")
     assert cluster.services(first)["orders"] == 1
 
 
