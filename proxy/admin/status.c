@@ -12,6 +12,7 @@
 
 struct totals { /* of one worker */
 	uint64_t inbound, outbound, inbound_failed, outbound_failed, in_flight;
+	uint64_t dropped; /* records of the access log */
 };
 
 struct status_call {
@@ -59,6 +60,7 @@ static void collect(struct control_survey *survey, struct exchange_server *serve
 	(void)survey;
 	(void)worker;
 	stats_walk(exchange_server_stats(server), &walk);
+	totals.dropped = stat_load(&exchange_server_stats(server)->records_dropped);
 	buf_append(ret, &totals, sizeof totals);
 }
 
@@ -133,7 +135,9 @@ static void on_collected(struct control_survey *survey, const struct buf *parts,
 		sum.inbound_failed += one->inbound_failed;
 		sum.outbound_failed += one->outbound_failed;
 		sum.in_flight += one->in_flight;
+		sum.dropped += one->dropped;
 	}
+	sum.dropped += control_counters_get(control)->access_dropped + log_dropped();
 	control_health_get(control, &health);
 	instance_id_format(control_instance_id(control), id);
 	json = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:s, s:s, s:b, s:b, s:I}", "version",
@@ -157,6 +161,7 @@ static void on_collected(struct control_survey *survey, const struct buf *parts,
 			"inbound_failed", (json_int_t)sum.inbound_failed, "outbound_requests",
 			(json_int_t)sum.outbound, "outbound_failed",
 			(json_int_t)sum.outbound_failed, "in_flight", (json_int_t)sum.in_flight));
+	json_object_set_new(json, "log_lines_dropped", json_integer((json_int_t)sum.dropped));
 	json_object_set_new(json, "degraded", degraded_json(control, &health));
 	admin_answer_json(waiting->call, 200, json);
 	mem_free(waiting);

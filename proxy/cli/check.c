@@ -76,6 +76,11 @@ static void gather(struct list *list, const struct check_setting *setting)
 			.index = setting->status && config->registry.kind == CONFIG_REGISTRY_RAFT},
 		{"CK-61", "app", check_net_app, .setting = setting,
 			.index = config->self.app.present},
+		{"CK-71", "live", check_live_workers, .setting = setting, .index = setting->live},
+		{"CK-72", "live", check_live_part, .setting = setting,
+			.index = setting->live ? check_live_parts(setting->status) : 0},
+		{"CK-73", "live", check_live_log, .setting = setting,
+			.index = setting->live && setting->status},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -221,8 +226,10 @@ static int run_phases(struct command *command, const struct config *config)
 {
 	static struct list list; /* 80 KiB: not on a stack */
 	json_t *status = find_sidecar(command, config);
-	struct check_setting setting = {
-		.config = config, .status = status, .timeout_ms = command->timeout_ms};
+	struct check_setting setting = {.config = config,
+		.status = status,
+		.live = command_flag(command, "--live", 0) != NULL,
+		.timeout_ms = command->timeout_ms};
 	struct check file = {"CK-01", "file", .setting = &setting};
 	int code;
 

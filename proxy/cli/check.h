@@ -16,6 +16,7 @@ enum check_verdict { CHECK_OK, CHECK_WARN, CHECK_FAIL };
 struct check_setting {
 	const struct config *config;
 	const json_t *status; /* of the running sidecar of this configuration; NULL: none */
+	bool live;	      /* --live: one must run */
 	int timeout_ms;	      /* of what is asked over the network */
 };
 
@@ -50,5 +51,11 @@ void check_net_app(struct check *check);
 void check_net_leader(struct check *check);
 void check_net_session(struct check *check);
 void check_net_age(struct check *check);
+
+/* check_live.c: what a running sidecar says of itself. index of parts: in its list. */
+void check_live_workers(struct check *check);
+void check_live_part(struct check *check);
+void check_live_log(struct check *check);
+size_t check_live_parts(const json_t *status);
 
 #endif

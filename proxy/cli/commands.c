@@ -3,8 +3,8 @@
 #include "cli/verbs.h"
 
 static const struct command_row rows[] = {
-	{"check", check_run, "[FILE] [--strict]", "look at the file, this host, ports and names",
-		"--strict"},
+	{"check", check_run, "[FILE] [--live] [--strict]",
+		"look at the file, this host, ports and names", "--live,--strict"},
 	{"status", status_run, "", "one screen about each sidecar of this user", ""},
 	{"services", services_run, "", "all services of the registry", ""},
 	{"instances", instances_run, "[SERVICE]",

@@ -50,6 +50,8 @@ def test_nothing_to_complain_about(tmp_path):
     table = binary("check", tmp_path / "pillion.json", env={"PILLION_ADMIN": "unix:/nowhere.sock"})
     assert table.returncode == 0 and len(table.stdout.splitlines()) == len(rows)
     assert all(line.startswith(("ok    CK-", "warn  CK-1")) for line in table.stdout.splitlines())
+    code, rows = check(tmp_path / "pillion.json", "--live")
+    assert code == 1 and bad(rows) == [("FAIL", "CK-71", "PIL4001")], rows
 
 
 VOTER = {"registry": {"kind": None, "role": "voter", "bootstrap": "alone"}}
@@ -137,6 +139,10 @@ def test_with_a_sidecar(mesh):
     ids = [row["id"] for row in rows]
     assert {"CK-31", "CK-51", "CK-52", "CK-53", "CK-61"} <= set(ids)
     assert sum(row["text"].endswith("is ours") for row in rows) >= 2, rows
+    code, rows = check(one.file, "--live", env=env)
+    told = {(row["verdict"], row["id"]): row["text"] for row in rows if row["phase"] == "live"}
+    assert code == 0 and {("ok", "CK-71"), ("warn", "CK-72"), ("ok", "CK-73")} == set(told), rows
+    assert "2 workers answer" in told[("ok", "CK-71")] and "mesh_plaintext" in told[("warn", "CK-72")]
     app.stop()
     mesh.origins.remove(app)
     code, rows = check(one.file, env=env)
