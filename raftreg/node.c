@@ -161,7 +161,7 @@ static void send_message(struct raftreg_node *node, const struct raft_message *m
 	list_init(&held->node);
 	held->after = message->after;
 	held->to = message->to;
-	held->way = way;
+	held->way = (int)way;
 	held->bytes = bytes;
 	list_push_back(&node->held, &held->node);
 }

@@ -24,13 +24,16 @@ struct faulty {
 	unsigned answered; /* with 200 */
 };
 
-/* The spool's own disk goes on below the faults, so that files are real. */
-static void wrap(struct faulty *faulty)
+/* The spool's own disk goes on below the faults, so that files are real. Before the first job, for
+ * then the spool is the disk thread's. bytes: its quota, less than a configuration may ask for; 0:
+ * as configured. */
+static void wrap(struct faulty *faulty, uint64_t bytes)
 {
 	struct spool *spool = faulty->live.broker->spool;
 
 	fault_disk_init(&faulty->disk, spool->options.disk);
 	spool->options.disk = &faulty->disk.disk;
+	spool->options.bytes = bytes ? bytes : spool->options.bytes;
 }
 
 static const struct spool_numbers *numbers(const struct faulty *faulty)
@@ -46,7 +49,7 @@ static int publish(struct faulty *faulty, const char *body)
 	return status;
 }
 
-static struct faulty *start(void)
+static struct faulty *start_small(uint64_t bytes)
 {
 	struct faulty *faulty = mem_zalloc(sizeof *faulty);
 
@@ -54,10 +57,15 @@ static struct faulty *start(void)
 	memset(faulty->body, 'x', LARGE);
 	live_init(&faulty->live, 1);
 	live_start(&faulty->live, CONFIG);
-	wrap(faulty);
+	wrap(faulty, bytes);
 	assert_int_equal(publish(faulty, "first"), 200);
 	LIVE_UNTIL(&faulty->live, atomic_load(&numbers(faulty)->stock));
 	return faulty;
+}
+
+static struct faulty *start(void)
+{
+	return start_small(0);
 }
 
 /* The same directory under a new process. */
@@ -72,7 +80,7 @@ static void restart(struct faulty *faulty)
 	live_init(&faulty->live, 1);
 	memcpy(faulty->live.directory, directory, sizeof directory);
 	live_start(&faulty->live, CONFIG);
-	wrap(faulty);
+	wrap(faulty, 0);
 }
 
 static void stop(struct faulty *faulty)
@@ -284,7 +292,7 @@ static void test_unreadable(void **state)
  * room again, without a command, and nothing that was answered is missing. */
 static void test_quota(void **state)
 {
-	struct faulty *faulty = start();
+	struct faulty *faulty = start_small(UINT64_C(6) << 20);
 	struct live *live = &faulty->live;
 	struct rig_call *call;
 	struct topic *topic = topic_find(&live->broker->desks[0], SLICE("t"));
@@ -292,7 +300,6 @@ static void test_quota(void **state)
 	int status = 200;
 
 	(void)state;
-	live->broker->spool->options.bytes = UINT64_C(6) << 20;
 	for (unsigned i = 0; i < 30 && status == 200; i++) {
 		status = publish(faulty, faulty->body);
 	}
