@@ -381,7 +381,7 @@ int raftreg_node_start(
 struct ask {
 	struct mail mail;
 	struct raftreg_node *node;
-	enum { ASK_STATUS, ASK_MEMBERS, ASK_METRICS, ASK_TRACE } what;
+	enum { ASK_STATUS, ASK_METRICS, ASK_TRACE } what;
 	pthread_mutex_t lock;
 	pthread_cond_t answered;
 	bool done, abandoned;
@@ -425,9 +425,6 @@ static void deliver_ask(struct mail *mail)
 	case ASK_STATUS:
 		node_status_json(ask->node, &ask->text);
 		break;
-	case ASK_MEMBERS:
-		node_status_members(ask->node, &ask->text);
-		break;
 	case ASK_METRICS:
 		node_status_metrics(ask->node, &ask->text);
 		break;
@@ -470,11 +467,6 @@ static void ask_node(const struct raftreg_node *node, int what, struct buf *ret_
 void raftreg_node_status(const struct raftreg_node *node, struct buf *ret_json)
 {
 	ask_node(node, ASK_STATUS, ret_json);
-}
-
-void raftreg_node_members(const struct raftreg_node *node, struct buf *ret_json)
-{
-	ask_node(node, ASK_MEMBERS, ret_json);
 }
 
 void raftreg_node_metrics(const struct raftreg_node *node, struct buf *ret_text)

@@ -60,10 +60,9 @@ struct raftreg_node_health {
 /* Any thread, and without the registry thread's help: probes must not wait for a
  * loop that may be the very thing that is stuck. */
 void raftreg_node_health(const struct raftreg_node *node, struct raftreg_node_health *ret_health);
-/* These four ask the registry thread and wait for it at most a second; without an
+/* These three ask the registry thread and wait for it at most a second; without an
  * answer nothing is appended, and the caller says that the registry does not answer. */
 void raftreg_node_status(const struct raftreg_node *node, struct buf *ret_json);
-void raftreg_node_members(const struct raftreg_node *node, struct buf *ret_json);
 void raftreg_node_trace(const struct raftreg_node *node, struct buf *ret_json); /* RO-03 */
 /* Prometheus lines pillion_raft_* (registry.md 14). */
 void raftreg_node_metrics(const struct raftreg_node *node, struct buf *ret_text);

@@ -402,13 +402,6 @@ void control_quit(struct control *control)
 	lifecycle_stop_signal(control->lifecycle, 1);
 }
 
-/* Asking subscribes: the first caller gets NULL and later ones the set (MA-04). */
-struct instance_set *control_instances(struct control *control, const char *service)
-{
-	watches_subscribe(control, service);
-	return watches_find(control, service);
-}
-
 struct loop *control_loop(struct control *control)
 {
 	return control->loop;

@@ -116,16 +116,11 @@ struct control_survey {
 };
 void control_survey_start(struct control *control, struct control_survey *survey);
 
-/* The last known set of a service control watches, or NULL; watching starts with the call. */
-struct instance_set *control_instances(struct control *control, const char *service);
-
 /* Counters of control itself for /metrics. */
 struct control_counters {
 	uint64_t reloads_applied, reloads_rejected, access_lines, access_dropped, view_write_errors,
 		app_restarts, schema_errors;
 };
 const struct control_counters *control_counters_get(struct control *control);
-/* Reflection and descriptors: what `describe` and `status` show; text for people. */
-void control_schema_describe(struct control *control, struct buf *ret_json);
 
 #endif

@@ -251,9 +251,7 @@ static int start_proxy(struct parent *parent)
 			close_bound(&parent->bound[i]);
 		}
 		/* What they are is still known, see identity.passed. */
-		for (size_t i = 0; i < parent->passed.count; i++) {
-			close(parent->passed.sockets[i].fd);
-		}
+		passed_close(&parent->passed);
 		sigemptyset(&none);
 		(void)sigprocmask(SIG_SETMASK, &none, NULL);
 		/* Ctrl-C goes to the whole foreground group, but the order of a stop is the

@@ -81,12 +81,11 @@ int passed_take(struct passed *passed, struct err *err)
 	return result;
 }
 
-void passed_close(struct passed *passed)
+void passed_close(const struct passed *passed)
 {
 	for (size_t i = 0; i < passed->count; i++) {
 		close(passed->sockets[i].fd);
 	}
-	passed->count = 0;
 }
 
 /* O_NONBLOCK is a flag of the description that all copies share; whoever passed the socket does not

@@ -26,7 +26,8 @@ struct passed {
 /* From LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES, which are removed from the environment. None is
  * no error; -EINVAL with PIL2003: the variables contradict themselves. */
 MUST_CHECK int passed_take(struct passed *passed, struct err *err);
-void passed_close(struct passed *passed);
+/* In a process that only has to know what was passed. */
+void passed_close(const struct passed *passed);
 /* `count` descriptors of the socket with that address; 0, -ENOENT: none was passed, or -errno. They
  * share one queue, hence the workers take connections from it as they come. */
 MUST_CHECK int passed_bind(

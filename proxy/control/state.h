@@ -125,7 +125,6 @@ void watches_reconfigure(struct control *control);
 void watches_on_unknown(void *worker, const char *name);   /* a worker's thread */
 void watches_on_forgotten(void *worker, const char *name); /* the same */
 void watches_on_verdict(void *worker, const char *service, const uint8_t id[16], enum tier tier);
-struct instance_set *watches_find(struct control *control, const char *service);
 
 /* reload.c */
 void reload_init(struct control *control);

@@ -97,14 +97,6 @@ void watches_subscribe(struct control *control, const char *service)
 	}
 }
 
-/* NULL until the registry has spoken. */
-struct instance_set *watches_find(struct control *control, const char *service)
-{
-	struct service_watch *entry = map_get(&control->watches, slice_from_string(service));
-
-	return entry ? entry->set : NULL;
-}
-
 /* On control: the first call of a service opened this. */
 struct asking { /* a worker that used a name without a set */
 	struct worker *worker;

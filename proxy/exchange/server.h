@@ -86,8 +86,6 @@ struct codec *exchange_server_local(struct exchange_server *server, enum local_k
 void *exchange_server_slot(struct exchange_server *server, unsigned slot);
 struct upstream *exchange_server_upstream(struct exchange_server *server);
 struct block_pool *exchange_server_pool(struct exchange_server *server);
-struct loop *exchange_server_loop(struct exchange_server *server);
-struct config_snapshot *exchange_server_snapshot(struct exchange_server *server);
 const struct server_stats *exchange_server_stats(const struct exchange_server *server);
 /* Access records of this worker: control's background thread takes them (single reader). */
 size_t exchange_server_take_records(

@@ -121,16 +121,6 @@ struct block_pool *exchange_server_pool(struct exchange_server *server)
 	return &server->pool;
 }
 
-struct loop *exchange_server_loop(struct exchange_server *server)
-{
-	return server->options.loop;
-}
-
-struct config_snapshot *exchange_server_snapshot(struct exchange_server *server)
-{
-	return server->hold->snapshot;
-}
-
 const struct server_stats *exchange_server_stats(const struct exchange_server *server)
 {
 	return server->stats;

@@ -99,19 +99,17 @@ static void listen_small(void)
 	world.port = ntohs(address.sin_port);
 }
 
-static int setup(void **state)
+static void start_node(enum config_bootstrap bootstrap, const uint16_t seeds[])
 {
 	struct raftreg_node_options options = {.name = "voter", .advertise_host = "127.0.0.1"};
-	uint32_t patient = 3600000;
 	struct err err;
 
-	(void)state;
 	memset(&world, 0, sizeof world);
 	assert_int_equal(loop_create(&world.loop), 0);
 	assert_int_equal(resolver_create(&world.resolver), 0);
 	listen_small();
 	world.directory = support_directory();
-	world.config = support_config("voter", CONFIG_ROLE_VOTER, CONFIG_BOOTSTRAP_ALONE, NULL);
+	world.config = support_config("voter", CONFIG_ROLE_VOTER, bootstrap, seeds);
 	options.config = world.config;
 	options.data_dir = world.directory;
 	options.advertise_port = 1;
@@ -119,6 +117,14 @@ static int setup(void **state)
 	options.control_loop = world.loop;
 	err_clear(&err);
 	assert_int_equal(raftreg_node_start(&options, &world.node, &err), 0);
+}
+
+static int setup(void **state)
+{
+	uint32_t patient = 3600000;
+
+	(void)state;
+	start_node(CONFIG_BOOTSTRAP_ALONE, NULL);
 	assert_true(support_until(world.loop, leads, NULL, WAIT_MS));
 	ask(set_election, &patient);
 	ask(add_peer, NULL);
@@ -129,23 +135,9 @@ static int setup(void **state)
 static int setup_newcomer(void **state)
 {
 	static const uint16_t seeds[2] = {1, 0};
-	struct raftreg_node_options options = {.name = "voter", .advertise_host = "127.0.0.1"};
-	struct err err;
 
 	(void)state;
-	memset(&world, 0, sizeof world);
-	assert_int_equal(loop_create(&world.loop), 0);
-	assert_int_equal(resolver_create(&world.resolver), 0);
-	listen_small();
-	world.directory = support_directory();
-	world.config = support_config("voter", CONFIG_ROLE_VOTER, CONFIG_BOOTSTRAP_NEVER, seeds);
-	options.config = world.config;
-	options.data_dir = world.directory;
-	options.advertise_port = 1;
-	options.resolver = world.resolver;
-	options.control_loop = world.loop;
-	err_clear(&err);
-	assert_int_equal(raftreg_node_start(&options, &world.node, &err), 0);
+	start_node(CONFIG_BOOTSTRAP_NEVER, seeds);
 	return 0;
 }
 
