@@ -19,17 +19,17 @@
 #include "upstream/connection.h"
 
 enum {
-	CONNECTION_READS_MAX = 4,	     /* SN-10: reads of one block in one turn */
-	CONNECTION_COPY_MAX = 1024,	     /* B-06: smaller reads are copied, not pinned */
-	CONNECTION_OUT_MAX = 256 * 1024,     /* B-05 */
-	CONNECTION_VECTORS_MAX = 64,	     /* of one writev */
-	CONNECTION_LINGER_BYTES = 64 * 1024, /* H1-39 */
-	CONNECTION_LINGER_MS = 2000,	     /* H1-39 */
-	CONNECTION_FLUSH_MS = 30000,	     /* T-10 */
-	CONNECTION_CONNECT_MS = 1000,	     /* T-04, where the target names none */
-	CONNECTION_REAP_MS = 20,	     /* looks again for streams that were not let go */
-	CONNECTION_SNIFF_MAX = 24,	     /* SN-03: length of the HTTP/2 preface */
-	CONNECTION_FRAME_HEADER = 9,	     /* RFC 9113 4.1 */
+	CONNECTION_READS_MAX = 4,		    /* SN-10: reads of one block in one turn */
+	CONNECTION_COPY_MAX = 1024,		    /* B-06: smaller reads are copied, not pinned */
+	CONNECTION_OUT_MAX = 256 * 1024,	    /* B-05 */
+	CONNECTION_VECTORS_MAX = 64,		    /* of one writev */
+	CONNECTION_LINGER_BYTES = 16 * 1024 * 1024, /* H1-39 */
+	CONNECTION_LINGER_MS = 2000,		    /* H1-39 */
+	CONNECTION_FLUSH_MS = 30000,		    /* T-10 */
+	CONNECTION_CONNECT_MS = 1000,		    /* T-04, where the target names none */
+	CONNECTION_REAP_MS = 20,     /* looks again for streams that were not let go */
+	CONNECTION_SNIFF_MAX = 24,   /* SN-03: length of the HTTP/2 preface */
+	CONNECTION_FRAME_HEADER = 9, /* RFC 9113 4.1 */
 	CONNECTION_DETAIL_SIZE = 160,
 };
 

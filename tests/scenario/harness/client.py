@@ -53,7 +53,11 @@ def request_on(connection, path="/", method="GET", host=None, body=None, fields=
         connection.putheader("Content-Length", str(len(body)))
     for name, value in fields or []:
         connection.putheader(name, value)
-    connection.endheaders(body)
+    connection.endheaders()
+    try:
+        connection.send(body or b"")
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # refused while it was sent: the answer may have come all the same (RFC 9112 9.5)
     answer = connection.getresponse()
     return Answer(answer.status, answer.getheaders(), answer.read(), answer.version)
 
