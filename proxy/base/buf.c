@@ -5,6 +5,8 @@
 #include "base/mem.h"
 
 #define BUF_FIRST_CAPACITY 256
+/* 1 in each byte of a word. */
+#define BUF_ONES (UINT64_MAX / UINT8_MAX)
 
 void buf_init(struct buf *buf)
 {
@@ -24,47 +26,17 @@ void buf_clear(struct buf *buf)
 	buf->size = 0;
 }
 
-uint8_t *buf_reserve(struct buf *buf, size_t size)
+void buf_grow(struct buf *buf, size_t size)
 {
-	size_t capacity = buf->capacity;
+	size_t capacity = buf->capacity < BUF_FIRST_CAPACITY ? BUF_FIRST_CAPACITY : buf->capacity;
 
 	ASSERT(size <= SIZE_MAX / 4 && buf->size <= buf->capacity);
-	if (buf->data == NULL || capacity - buf->size < size) {
-		capacity = capacity < BUF_FIRST_CAPACITY ? BUF_FIRST_CAPACITY : capacity;
-		/* Doubling keeps appending linear over all. */
-		while (capacity - buf->size < size) {
-			capacity *= 2;
-		}
-		buf->data = mem_realloc(buf->data, capacity);
-		buf->capacity = capacity;
+	/* Doubling keeps appending linear over all. */
+	while (capacity - buf->size < size) {
+		capacity *= 2;
 	}
-	return buf->data + buf->size;
-}
-
-void buf_append(struct buf *buf, const void *data, size_t size)
-{
-	ASSERT(data != NULL || size == 0);
-	if (size > 0) {
-		memcpy(buf_reserve(buf, size), data, size);
-		buf->size += size;
-	}
-}
-
-void buf_append_slice(struct buf *buf, struct slice bytes)
-{
-	buf_append(buf, bytes.data, bytes.size);
-}
-
-void buf_append_string(struct buf *buf, const char *text)
-{
-	ASSERT(text != NULL);
-	buf_append(buf, text, strlen(text));
-}
-
-void buf_append_byte(struct buf *buf, uint8_t byte)
-{
-	*buf_reserve(buf, 1) = byte;
-	buf->size++;
+	buf->data = mem_realloc(buf->data, capacity);
+	buf->capacity = capacity;
 }
 
 void buf_appendf(struct buf *buf, const char *format, ...)
@@ -108,42 +80,74 @@ static uint8_t buf_json_short_escape(uint8_t byte)
 	}
 }
 
-/* Runs of plain bytes are copied at once: most texts have nothing to escape. */
-void buf_append_json_escaped(struct buf *buf, struct slice text)
+static void buf_append_escape(struct buf *buf, uint8_t byte)
 {
 	static const char digits[] = "0123456789abcdef";
-	size_t plain = 0; /* start of the run not yet copied */
+	uint8_t escape = buf_json_short_escape(byte);
 
-	ASSERT(text.data != NULL || text.size == 0);
-	for (size_t i = 0; i < text.size; i++) {
-		uint8_t byte = text.data[i];
-		uint8_t escape = buf_json_short_escape(byte);
+	if (escape != 0) {
+		uint8_t pair[2] = {'\\', escape};
 
-		if (escape == 0 && byte >= 0x20 && byte < 0x7f) {
-			continue;
-		}
-		buf_append(buf, text.data + plain, i - plain);
-		plain = i + 1;
-		if (escape != 0) {
-			uint8_t pair[2] = {'\\', escape};
+		buf_append(buf, pair, sizeof(pair));
+	} else {
+		/* One escape for each byte, not for each character: no received byte
+		 * reaches a log or a terminal as it is (http.md L-03). */
+		char six[6] = {'\\', 'u', '0', '0', digits[byte >> 4], digits[byte & 15]};
 
-			buf_append(buf, pair, sizeof(pair));
-		} else {
-			/* One escape for each byte, not for each character: no received byte
-			 * reaches a log or a terminal as it is (http.md L-03). */
-			char six[6] = {'\\', 'u', '0', '0', digits[byte >> 4], digits[byte & 15]};
-
-			buf_append(buf, six, sizeof(six));
-		}
-	}
-	if (plain < text.size) {
-		buf_append(buf, text.data + plain, text.size - plain);
+		buf_append(buf, six, sizeof(six));
 	}
 }
 
-struct slice buf_slice(const struct buf *buf)
+/* Nonzero when a byte of the word is zero; exact only as that answer. */
+static uint64_t buf_has_zero(uint64_t word)
 {
-	return slice_make(buf->data, buf->size);
+	return (word - BUF_ONES) & ~word & (BUF_ONES << 7);
+}
+
+/* Are these eight bytes all 0x20..0x7e and neither quote nor backslash? */
+static bool buf_json_plain_word(const uint8_t *bytes)
+{
+	uint64_t word;
+
+	memcpy(&word, bytes, sizeof(word));
+	/* Bit 7 of a byte: it was >= 0x80, or + 1 makes it so (0x7f), or it is < 0x20. */
+	if (((word | (word + BUF_ONES)) & (BUF_ONES << 7)) != 0 ||
+		((word - BUF_ONES * 0x20) & (BUF_ONES << 7)) != 0) {
+		return false;
+	}
+	return (buf_has_zero(word ^ (BUF_ONES * '"')) | buf_has_zero(word ^ (BUF_ONES * '\\'))) ==
+	       0;
+}
+
+/* How many bytes of the beginning stand for themselves in a JSON string. */
+static size_t buf_json_plain(struct slice text)
+{
+	size_t i = 0;
+
+	while (text.size - i >= sizeof(uint64_t) && buf_json_plain_word(text.data + i)) {
+		i += sizeof(uint64_t);
+	}
+	while (i < text.size && text.data[i] >= 0x20 && text.data[i] < 0x7f &&
+		buf_json_short_escape(text.data[i]) == 0) {
+		i++;
+	}
+	return i;
+}
+
+/* Runs of plain bytes are copied at once: most texts have nothing to escape. */
+void buf_append_json_escaped(struct buf *buf, struct slice text)
+{
+	ASSERT(text.data != NULL || text.size == 0);
+	while (text.size > 0) {
+		size_t plain = buf_json_plain(text);
+
+		buf_append(buf, text.data, plain);
+		if (plain == text.size) {
+			break;
+		}
+		buf_append_escape(buf, text.data[plain]);
+		text = slice_from(text, plain + 1);
+	}
 }
 
 /* The terminator stands behind the content and is overwritten by what is appended next. */

@@ -236,7 +236,6 @@ static void run_batch(struct mail *mail)
 	uint64_t lines = 0;
 
 	for (size_t i = 0; i < batch->count && background->sink.kind != LOG_SINK_NONE; i++) {
-		buf_clear(&background->line);
 		access_record_format(&batch->records[i], &background->line);
 		if (background->text.size > 0 &&
 			background->text.size + background->line.size > LINE_MAX_SIZE) {

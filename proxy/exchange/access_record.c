@@ -11,6 +11,7 @@
 
 #include "base/address.h"
 #include "base/clock.h"
+#include "base/decimal.h"
 #include "http/head.h"
 
 /* LG-04: one write(2) to a pipe stays whole up to here. */
@@ -166,16 +167,10 @@ static void access_put_headers(struct buf *line, struct slice pairs, bool *cut)
 /* Formatting is a good part of what the background thread does, so printf stays out of it. */
 static void access_put_number(struct buf *line, const char *name, uint64_t number)
 {
-	uint8_t digits[20];
-	size_t at = sizeof(digits);
+	char text[DECIMAL_SIZE];
 
-	do {
-		digits[--at] = (uint8_t)('0' + number % 10);
-		number /= 10;
-	} while (number > 0);
 	buf_append_string(line, name);
-	buf_append(line, digits + at, sizeof(digits) - at);
-	ASSERT(line->size > sizeof(digits) - at);
+	buf_append_slice(line, decimal_text(text, number));
 }
 
 static void access_put_message(const struct access_record *record, struct buf *line)
@@ -245,41 +240,38 @@ void access_record_format(const struct access_record *record, struct buf *line)
 {
 	char time[CLOCK_TEXT_SIZE];
 	bool cut = record->cut;
-	struct buf one;
 
-	buf_init(&one);
+	buf_clear(line);
 	clock_format_wall(record->wall_ms, time);
-	buf_append_string(&one, "{\"@timestamp\":\"");
-	buf_append_string(&one, time);
+	buf_append_string(line, "{\"@timestamp\":\"");
+	buf_append_string(line, time);
 	buf_append_string(
-		&one, record->failed ? "\",\"log.level\":\"warn\"" : "\",\"log.level\":\"info\"");
-	buf_append_string(&one, ",\"event.dataset\":\"pillion.access\"");
-	access_put_message(record, &one);
-	buf_append_string(&one, record->inbound ? ",\"pillion.direction\":\"in\""
+		line, record->failed ? "\",\"log.level\":\"warn\"" : "\",\"log.level\":\"info\"");
+	buf_append_string(line, ",\"event.dataset\":\"pillion.access\"");
+	access_put_message(record, line);
+	buf_append_string(line, record->inbound ? ",\"pillion.direction\":\"in\""
 						: ",\"pillion.direction\":\"out\"");
-	access_put_numbers(record, &one);
-	access_put_instance(record, &one);
+	access_put_numbers(record, line);
+	access_put_instance(record, line);
 	access_put_address(
-		&one, "destination.address", access_record_text(record, ACCESS_DESTINATION));
-	access_put_address(&one, "source.address", access_record_text(record, ACCESS_SOURCE));
-	access_put_text(&one, "trace.id", access_record_text(record, ACCESS_TRACE_ID), &cut);
+		line, "destination.address", access_record_text(record, ACCESS_DESTINATION));
+	access_put_address(line, "source.address", access_record_text(record, ACCESS_SOURCE));
+	access_put_text(line, "trace.id", access_record_text(record, ACCESS_TRACE_ID), &cut);
 	access_put_text(
-		&one, "http.request.id", access_record_text(record, ACCESS_REQUEST_ID), &cut);
+		line, "http.request.id", access_record_text(record, ACCESS_REQUEST_ID), &cut);
 	access_put_text(
-		&one, "http.request.method", access_record_text(record, ACCESS_METHOD), &cut);
-	access_put_text(&one, "service.name", access_record_text(record, ACCESS_OWN_SERVICE), &cut);
+		line, "http.request.method", access_record_text(record, ACCESS_METHOD), &cut);
+	access_put_text(line, "service.name", access_record_text(record, ACCESS_OWN_SERVICE), &cut);
 	access_put_text(
-		&one, "pillion.upstream.service", access_record_text(record, ACCESS_SERVICE), &cut);
+		line, "pillion.upstream.service", access_record_text(record, ACCESS_SERVICE), &cut);
 	access_put_text(
-		&one, "pillion.upstream.version", access_record_text(record, ACCESS_VERSION), &cut);
-	access_put_text(&one, "url.domain", access_record_text(record, ACCESS_AUTHORITY), &cut);
-	access_put_text(&one, "url.path", access_record_text(record, ACCESS_PATH), &cut);
-	access_put_text(&one, "url.query", access_record_text(record, ACCESS_QUERY), &cut);
-	access_put_headers(&one, access_record_text(record, ACCESS_HEADERS), &cut);
-	buf_append_string(&one, cut ? ",\"pillion.cut\":true}\n" : "}\n");
-	ASSERT(one.size <= ACCESS_LINE_MAX);
-	buf_append_slice(line, buf_slice(&one));
-	buf_fini(&one);
+		line, "pillion.upstream.version", access_record_text(record, ACCESS_VERSION), &cut);
+	access_put_text(line, "url.domain", access_record_text(record, ACCESS_AUTHORITY), &cut);
+	access_put_text(line, "url.path", access_record_text(record, ACCESS_PATH), &cut);
+	access_put_text(line, "url.query", access_record_text(record, ACCESS_QUERY), &cut);
+	access_put_headers(line, access_record_text(record, ACCESS_HEADERS), &cut);
+	buf_append_string(line, cut ? ",\"pillion.cut\":true}\n" : "}\n");
+	ASSERT(line->size <= ACCESS_LINE_MAX);
 }
 
 /* Bytes of a record in the ring: rounded, so that the size word of the next one is aligned. */

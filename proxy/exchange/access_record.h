@@ -78,7 +78,7 @@ void access_record_put_fields(struct access_record *record, const struct access_
 /* One more pair of them. */
 void access_record_put_header(struct access_record *record, struct slice name, struct slice value);
 struct slice access_record_text(const struct access_record *record, enum access_text which);
-/* One JSON line with its end of line, at most 4,096 bytes; appended to line. Any thread. */
+/* One JSON line with its end of line, at most 4,096 bytes; replaces what line had. Any thread. */
 void access_record_format(const struct access_record *record, struct buf *line);
 
 struct access_ring {

@@ -1,5 +1,6 @@
 #include <errno.h>
 
+#include "base/decimal.h"
 #include "http/h1_codec.h"
 
 /*
@@ -26,14 +27,9 @@ static void h1_put(struct h1_sink *sink, struct slice bytes)
 
 static void h1_put_number(struct h1_sink *sink, uint64_t number)
 {
-	char digits[20];
-	size_t place = sizeof(digits);
+	char text[DECIMAL_SIZE];
 
-	do {
-		digits[--place] = (char)('0' + number % 10);
-		number /= 10;
-	} while (number > 0);
-	h1_put(sink, slice_make(digits + place, sizeof(digits) - place));
+	h1_put(sink, decimal_text(text, number));
 }
 
 /* H1-07: the phrase is ours, whatever the other side sent. */

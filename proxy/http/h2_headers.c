@@ -6,13 +6,13 @@
 
 #include <errno.h>
 
+#include "base/decimal.h"
 #include "base/mem.h"
 #include "http/fields.h"
 
 #define FIELD_COST     32
 #define NV_INLINE      64
 #define SEND_BLOCK_MAX 131072 /* H2-04, with the bound that the library computes */
-#define NUMBER_SIZE    24
 
 static void refuse(struct h2_stream *stream, enum reason why)
 {
@@ -231,19 +231,6 @@ static void add_fields(struct nv_list *list, const struct head *head)
 	}
 }
 
-/* Decimal digits at the end of `text`. */
-static struct slice number_text(char text[NUMBER_SIZE], uint64_t number)
-{
-	size_t at = NUMBER_SIZE;
-
-	do {
-		text[--at] = (char)('0' + number % 10);
-		number /= 10;
-	} while (number > 0);
-	ASSERT(at > 0); /* 20 digits at most */
-	return slice_make(text + at, NUMBER_SIZE - at);
-}
-
 /* X-01: pseudo-fields come from the head alone; `:scheme` is that of the new hop, which is plain as
  * long as there is no TLS (U-13). */
 static void add_request(struct nv_list *list, const struct head *head)
@@ -327,8 +314,8 @@ static int submit_list(
 
 static int submit_first(struct h2_stream *stream, const struct head *head, bool end)
 {
-	char status[NUMBER_SIZE];
-	char length_text[NUMBER_SIZE];
+	char status[DECIMAL_SIZE];
+	char length_text[DECIMAL_SIZE];
 	struct nv_list list;
 	uint64_t length;
 	int error = -E2BIG;
@@ -340,12 +327,12 @@ static int submit_first(struct h2_stream *stream, const struct head *head, bool 
 			nv_add(&list, SLICE("te"), SLICE("trailers"), 0);
 		}
 	} else {
-		nv_add(&list, SLICE(":status"), number_text(status, head->status),
+		nv_add(&list, SLICE(":status"), decimal_text(status, head->status),
 			NGHTTP2_NV_FLAG_NO_COPY_NAME);
 	}
 	add_fields(&list, head);
 	if (told_length(stream, head, &length)) {
-		nv_add(&list, SLICE("content-length"), number_text(length_text, length),
+		nv_add(&list, SLICE("content-length"), decimal_text(length_text, length),
 			NGHTTP2_NV_FLAG_NO_COPY_NAME);
 	}
 	if (nv_fits(&list)) {

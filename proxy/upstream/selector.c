@@ -265,7 +265,8 @@ static uint32_t selector_pick_in(
 	}
 	rest.tried = excluded;
 	excluded[rest.tried_count++] = best;
-	for (unsigned i = 1; i < draws; i++) {
+	/* Once all are excluded, drawing could only fail. */
+	for (unsigned i = 1; i < draws && rest.tried_count < input->count; i++) {
 		uint32_t other = selector_draw(&rest, mask, first_key);
 
 		if (other == SELECTOR_NONE) {

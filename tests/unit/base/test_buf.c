@@ -93,6 +93,34 @@ static void test_json_escapes_every_byte(void **state)
 	buf_fini(&buf);
 }
 
+/* Texts are looked at eight bytes at a time: each byte at each place of one gives what it gives
+ * alone. */
+static void test_json_escapes_at_every_place(void **state)
+{
+	static const char around[] = "abcdefghijklmnopqrstu";
+
+	(void)state;
+	for (int byte = 0; byte < 256; byte++) {
+		for (size_t place = 0; place < sizeof(around) - 1; place++) {
+			uint8_t text[sizeof(around) - 1];
+			struct buf alone;
+			struct buf whole;
+
+			memcpy(text, around, sizeof(text));
+			text[place] = (uint8_t)byte;
+			buf_init(&alone);
+			buf_init(&whole);
+			buf_append(&alone, around, place);
+			buf_append_json_escaped(&alone, slice_make(text + place, 1));
+			buf_append_string(&alone, around + place + 1);
+			buf_append_json_escaped(&whole, slice_make(text, sizeof(text)));
+			assert_string_equal(buf_string(&whole), buf_string(&alone));
+			buf_fini(&alone);
+			buf_fini(&whole);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -100,6 +128,7 @@ int main(void)
 		cmocka_unit_test(test_growth_keeps_content),
 		cmocka_unit_test(test_json_escapes),
 		cmocka_unit_test(test_json_escapes_every_byte),
+		cmocka_unit_test(test_json_escapes_at_every_place),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

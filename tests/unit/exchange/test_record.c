@@ -103,7 +103,6 @@ static void bytes_are_escaped_and_lines_bounded(void **state)
 		memset(path, plain ? 'a' : '\x01', sizeof(path));
 		path[sizeof(path) - 1] = '\0';
 		record_make(&record, path);
-		buf_clear(&line);
 		access_record_format(&record, &line);
 		assert_true(line.size <= 4096);
 		assert_non_null(strstr(buf_string(&line), "\"pillion.cut\":true"));
