@@ -1,4 +1,5 @@
 """Clients: one request with http.client, and raw bytes over a socket."""
+import contextlib
 import http.client
 import json
 import socket
@@ -36,6 +37,10 @@ class Answer:
         return "Answer(%d, %r, %r)" % (self.status, self.fields, self.body[:400])
 
 
+# The answer may have come all the same (RFC 9112 9.5), as it does with real clients.
+REFUSED_WHILE_SENT = contextlib.suppress(BrokenPipeError, ConnectionResetError)
+
+
 def request(port, path="/", method="GET", host=None, body=None, fields=None, timeout=TIMEOUT):
     """One request on a connection of its own; the answer is read whole."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
@@ -54,10 +59,8 @@ def request_on(connection, path="/", method="GET", host=None, body=None, fields=
     for name, value in fields or []:
         connection.putheader(name, value)
     connection.endheaders()
-    try:
+    with REFUSED_WHILE_SENT:
         connection.send(body or b"")
-    except (BrokenPipeError, ConnectionResetError):
-        pass  # refused while it was sent: the answer may have come all the same (RFC 9112 9.5)
     answer = connection.getresponse()
     return Answer(answer.status, answer.getheaders(), answer.read(), answer.version)
 
@@ -90,7 +93,8 @@ def read_to_end(sock):
 def raw(port, data, half_close=False, timeout=TIMEOUT):
     """Sends bytes, returns all that comes until the other side closes."""
     with dial(port, timeout) as sock:
-        sock.sendall(data)
-        if half_close:
-            sock.shutdown(socket.SHUT_WR)
+        with REFUSED_WHILE_SENT:
+            sock.sendall(data)
+            if half_close:
+                sock.shutdown(socket.SHUT_WR)
         return read_to_end(sock)
