@@ -293,17 +293,42 @@ static int repair_log(struct store *store, struct store_recovered *found)
 	return result ? result : wal_reset(&store->wal, log->before_index, log->before_term);
 }
 
-/* Without a snapshot the log must begin at 1, or its beginning is lost. */
-static int open_log(struct store *store, struct store_recovered *found, struct err *err)
+/* RB-01: a birth that was cut short between log and vote leaves a log that belongs to no cluster.
+ * Should it be one whose newest vote is damaged, it lost what it acknowledged. */
+static int drop_unborn_log(struct store *store, bool any, struct store_recovered *found)
 {
+	int result = any ? set_uncertain(store) : 0;
+
+	found->log = (struct wal_recovered){.before_known = true};
+	return result ? result : wal_set_aside(&store->wal);
+}
+
+/* What recovery may not make good: then the replica must be set up anew. */
+static const char *find_loss(const struct store *store, const struct store_recovered *found)
+{
+	const struct wal_recovered *log = &found->log;
+
+	if (!found->has_snapshot && (store->vote.snapshot_index > 0 || log->before_index > 0)) {
+		/* RS-07: the beginning of the log is gone and nothing stands for it. */
+		return "no snapshot can be read and the log does not begin at 1";
+	}
+	return NULL;
+}
+
+/* Without a snapshot the log must begin at 1, or its beginning is lost. */
+static int open_log(struct store *store, bool any, struct store_recovered *found, struct err *err)
+{
+	static const uint8_t none[16];
+	bool unborn = memcmp(store->vote.uuid, none, sizeof none) == 0;
+	const char *loss;
 	int result;
 
 	wal_identify(&store->wal, store->vote.uuid, store->vote.id);
-	result = wal_recover(&store->wal, &found->log);
-	if (result == 0 && !found->has_snapshot &&
-		(store->vote.snapshot_index > 0 || found->log.before_index > 0)) {
-		/* RS-07: the beginning of the log is gone and nothing stands for it. */
-		err_set(err, 2103, "no snapshot can be read and the log does not begin at 1");
+	result =
+		unborn ? drop_unborn_log(store, any, found) : wal_recover(&store->wal, &found->log);
+	loss = result == 0 ? find_loss(store, found) : NULL;
+	if (loss) {
+		err_set(err, 2103, "%s: this replica must be set up anew", loss);
 		return -EBADMSG;
 	}
 	result = result ? result : repair_log(store, found);
@@ -342,7 +367,7 @@ int store_open(const struct store_options *options, struct store **ret_store,
 	if (result == 0) {
 		load_snapshot(store, &listing, ret_recovered);
 	}
-	result = result ? result : open_log(store, ret_recovered, err);
+	result = result ? result : open_log(store, listing.any, ret_recovered, err);
 	if (result < 0) {
 		store_recovered_fini(ret_recovered);
 		store_destroy(store);
@@ -374,8 +399,8 @@ int store_adopt(struct store *store, const uint8_t uuid[16], uint64_t epoch)
 }
 
 /* RB-01. A crash between the two writes leaves a log but no uuid in the vote slot:
- * the directory still belongs to no cluster, and the segment, whose header names
- * another uuid, is set aside at the next start (RS-10). */
+ * the directory still belongs to no cluster, and the segment is set aside at the next
+ * start. */
 int store_bootstrap(
 	struct store *store, const uint8_t uuid[16], uint64_t epoch, struct raft_payload *payload)
 {
@@ -389,6 +414,7 @@ int store_bootstrap(
 	result = wal_write(&store->wal, &item, 1);
 	if (result == 0) {
 		store->vote.term = 1;
+		store->vote.uncertain = false; /* this log is all there ever was */
 		memcpy(store->vote.uuid, uuid, 16);
 		store->vote.epoch = epoch;
 		result = vote_write(store->disk, store->vote_file, &store->vote);

@@ -88,6 +88,8 @@ struct wal_recovered {
 };
 /* 0 or -errno. Formats were looked at before (RS-11): a segment of another one is damage here. */
 int wal_recover(struct wal *wal, struct wal_recovered *ret_recovered);
+/* Instead of both: every segment becomes a .bad, the log is empty. */
+int wal_set_aside(struct wal *wal);
 /* Cuts a torn tail, sets corrupt segments aside as .bad, makes the log ready for wal_write. */
 int wal_repair(struct wal *wal, const struct wal_recovered *recovered);
 void wal_recovered_fini(struct wal_recovered *recovered);

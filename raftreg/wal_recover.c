@@ -207,6 +207,19 @@ static bool header_fits(
 				bytes_get32(data + 56) == wal->chain);
 }
 
+/* The number may be any: it is for the caller to know it. */
+int wal_header_format(const uint8_t *header)
+{
+	uint32_t format = bytes_get32(header + 8);
+
+	if (memcmp(header, "PLNLOG", 6) != 0 || format > INT32_MAX ||
+		bytes_get32(header + WAL_HEADER_SIZE - 4) !=
+			crc32c(0, header, WAL_HEADER_SIZE - 4)) {
+		return -EBADMSG;
+	}
+	return (int)format;
+}
+
 /* Reads a whole segment; a read error counts as damage (RS-10), for a retry may return stale
  * pages. */
 static int scan_segment(struct wal *wal, size_t index, struct wal_recovered *found)
@@ -259,19 +272,6 @@ static int visit_name(void *context, const char *name)
 	memcpy(segment.name, name, length + 1);
 	(void)wal_add_segment(wal, &segment);
 	return 0;
-}
-
-/* The number may be any: it is for the caller to know it. */
-int wal_header_format(const uint8_t *header)
-{
-	uint32_t format = bytes_get32(header + 8);
-
-	if (memcmp(header, "PLNLOG", 6) != 0 || format > INT32_MAX ||
-		bytes_get32(header + WAL_HEADER_SIZE - 4) !=
-			crc32c(0, header, WAL_HEADER_SIZE - 4)) {
-		return -EBADMSG;
-	}
-	return (int)format;
 }
 
 /* Reads the header's number and first index. One that cannot be read keeps number 0. */
@@ -338,21 +338,60 @@ static void place_unreadable(struct wal *wal)
 	}
 }
 
-/* Stops at the first damage: what follows it cannot be trusted to follow. */
-int wal_recover(struct wal *wal, struct wal_recovered *ret_recovered)
+/* RS-10: the first `count` are kept for a report, but no longer read. The newest goes first, so
+ * that what stands before the others shows until the end that they are not needed. */
+static int set_aside(struct wal *wal, size_t count)
+{
+	int result = 0;
+
+	for (size_t i = count; i > 0 && result == 0; i--) {
+		char bad[WAL_NAME_SIZE + 8];
+
+		(void)snprintf(bad, sizeof bad, "%s.bad", wal->segments[i - 1].name);
+		result = wal->disk->ops->rename(wal->disk, wal->segments[i - 1].name, bad);
+	}
+	wal->count -= count;
+	memmove(wal->segments, wal->segments + count, wal->count * sizeof *wal->segments);
+	return result ? result : wal->disk->ops->fsync_dir(wal->disk);
+}
+
+/* A repair copies all that is good behind a gap, then does away with the originals, oldest first. A
+ * copy that begins lower than what is left of them is complete. */
+static int finish_repair(struct wal *wal)
+{
+	for (size_t i = 1; i < wal->count; i++) {
+		if (wal->segments[i].number != wal->segments[i - 1].number + 1 &&
+			wal->segments[i].first < wal->segments[0].first) {
+			return set_aside(wal, i);
+		}
+	}
+	return 0;
+}
+
+/* Finds the segments and puts them in order. */
+static int list_segments(struct wal *wal)
 {
 	int result = wal->disk->ops->list(wal->disk, visit_name, wal);
 
-	*ret_recovered = (struct wal_recovered){.before_known = true};
-	if (result < 0) {
+	if (result < 0 || wal->count == 0) {
 		return result;
 	}
 	for (size_t i = 0; i < wal->count; i++) {
 		look_at_header(wal, &wal->segments[i]);
 	}
 	place_unreadable(wal);
-	if (wal->count > 0) {
-		qsort(wal->segments, wal->count, sizeof *wal->segments, compare_segments);
+	qsort(wal->segments, wal->count, sizeof *wal->segments, compare_segments);
+	return finish_repair(wal);
+}
+
+/* Stops at the first damage: what follows it cannot be trusted to follow. */
+int wal_recover(struct wal *wal, struct wal_recovered *ret_recovered)
+{
+	int result = list_segments(wal);
+
+	*ret_recovered = (struct wal_recovered){.before_known = true};
+	if (result < 0) {
+		return result;
 	}
 	for (size_t i = 0; i < wal->count && !ret_recovered->corrupt; i++) {
 		if (i > 0 && wal->segments[i].number != wal->segments[i - 1].number + 1) {
@@ -375,19 +414,13 @@ int wal_recover(struct wal *wal, struct wal_recovered *ret_recovered)
 	return 0;
 }
 
-/* RS-10: the damaged segment and later ones are kept for a report, but no longer read. */
-static int set_aside(struct wal *wal, size_t from)
+int wal_set_aside(struct wal *wal)
 {
-	int result = 0;
+	int result = wal->disk->ops->list(wal->disk, visit_name, wal);
 
-	for (size_t i = from; i < wal->count && result == 0; i++) {
-		char bad[WAL_NAME_SIZE + 8];
-
-		(void)snprintf(bad, sizeof bad, "%s.bad", wal->segments[i].name);
-		result = wal->disk->ops->rename(wal->disk, wal->segments[i].name, bad);
-	}
-	wal->count = from;
-	return result ? result : wal->disk->ops->fsync_dir(wal->disk);
+	result = result || wal->count == 0 ? result : set_aside(wal, wal->count);
+	wal->next_number = 1;
+	return result;
 }
 
 /* What was torn must not look like a record at the next recovery. */
@@ -421,19 +454,21 @@ static int rewrite_entries(struct wal *wal, const struct wal_recovered *found)
 	return result;
 }
 
-/* Everything that is good goes into new segments; only then the old ones are deleted. A crash in
- * between leaves a gap in the numbers before the new ones, which are set aside at the next try. */
+/* Everything that is good goes into new segments behind a gap in the numbers; only then the old
+ * ones go. A crash before the first of them went leaves copies that are set aside at the next try,
+ * one behind it leaves the rest to finish_repair. */
 static int repair_corrupt(struct wal *wal, const struct wal_recovered *found)
 {
-	uint64_t number = wal->segments[found->segment].number;
-	size_t old = found->segment;
-	int result = set_aside(wal, found->segment);
+	size_t good = found->segment;
+	size_t bad = wal->count - good;
+	int result;
 
-	wal->next_number = number + 1;
+	wal->next_number = wal->segments[wal->count - 1].number + 2;
 	wal->file = -1;
-	result = result ? result : wal_begin(wal, found->before_index, found->before_term);
+	result = wal_begin(wal, found->before_index, found->before_term);
 	result = result ? result : rewrite_entries(wal, found);
-	return result ? result : wal_delete(wal, old);
+	result = result ? result : wal_delete(wal, good);
+	return result ? result : set_aside(wal, bad);
 }
 
 /* Leaves the log ready for writing, with a file open or none when the last one was sealed. */

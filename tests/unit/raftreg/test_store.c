@@ -314,7 +314,8 @@ static void test_crash_everywhere(void **state)
 				run.model.size[entry->index] =
 					entry->payload ? entry->payload->length : 0;
 			}
-			run.model.hard = (struct raft_hard){found.vote.term + 1, 0, false};
+			run.model.hard =
+				(struct raft_hard){found.vote.term, found.vote.vote, false};
 			store_recovered_fini(&found);
 			assert_int_equal(work(&run, 4), 0);
 			store_destroy(run.store);
@@ -361,6 +362,150 @@ static void test_flips(void **state)
 		} else {
 			assert_true(result == -EBADMSG || result == -ENOTSUP);
 		}
+		end_run(&run);
+	}
+}
+
+/* RB-01: a cut at any operation of the first start leaves a directory that can start again: in the
+ * new cluster, or in none. */
+static void test_crash_at_birth(void **state)
+{
+	uint64_t operations;
+	struct run run = {.disk = sim_disk_create(1)};
+
+	(void)state;
+	sim_disk_fail_at(run.disk, 0);
+	assert_int_equal(birth(&run), 0);
+	operations = sim_disk_operations(run.disk);
+	end_run(&run);
+	for (uint64_t at = 1; at <= 2 * operations; at++) {
+		struct store_recovered found;
+		bool born;
+
+		run = (struct run){.disk = sim_disk_create(at)};
+		sim_disk_fail_at(run.disk, (at + 1) / 2);
+		assert_true(birth(&run) < 0);
+		store_destroy(run.store);
+		run.store = NULL;
+		sim_disk_crash(run.disk, at % 2 == 0);
+		assert_int_equal(open_store(run.disk, &run.store, &found), 0);
+		born = memcmp(found.vote.uuid, uuid, sizeof uuid) == 0;
+		assert_int_equal(found.log.count, born ? 1 : 0);
+		store_recovered_fini(&found);
+		if (!born) {
+			store_destroy(run.store);
+			run.store = NULL;
+			assert_int_equal(birth(&run), 0);
+		}
+		store_destroy(run.store);
+		assert_int_equal(open_store(run.disk, &run.store, &found), 0);
+		assert_int_equal(found.log.count, 1);
+		assert_false(found.vote.uncertain);
+		store_recovered_fini(&found);
+		end_run(&run);
+	}
+}
+
+/* The name of the last segment but `back`, as names sort. */
+static const char *find_segment(const struct sim_disk *disk, size_t back)
+{
+	const char *names[64];
+	const char *name;
+	size_t count = 0;
+
+	for (size_t i = 0; (name = sim_disk_name(disk, i)) != NULL; i++) {
+		size_t place = count;
+
+		if (!strstr(name, ".log")) {
+			continue;
+		}
+		assert_true(count < 64);
+		for (; place > 0 && strcmp(names[place - 1], name) > 0; place--) {
+			names[place] = names[place - 1];
+		}
+		names[place] = name;
+		count++;
+	}
+	return back < count ? names[count - 1 - back] : NULL;
+}
+
+static void add_entry(struct run *run)
+{
+	run->step = (struct step){.before = run->model, .after = run->model};
+	run->step.after.last++;
+	run->step.after.term[run->step.after.last] = 1;
+	run->step.after.size[run->step.after.last] = 1000;
+	assert_int_equal(run_batch(run->store, make_batch(&run->step, ++run->seq)), 0);
+	run->model = run->step.after;
+}
+
+/* Four segments, the last of them damaged in the middle. */
+static void begin_damaged(struct run *run)
+{
+	struct disk *disk;
+	const char *name;
+	uint8_t *bytes;
+	size_t size;
+	int file;
+
+	begin_run(run, 1);
+	while (!find_segment(run->disk, 3)) {
+		add_entry(run);
+	}
+	for (int i = 0; i < 4; i++) {
+		add_entry(run);
+	}
+	store_destroy(run->store);
+	run->store = NULL;
+	disk = sim_disk_base(run->disk);
+	name = find_segment(run->disk, 0);
+	bytes = sim_disk_bytes(run->disk, name, &size);
+	bytes[WAL_HEADER_SIZE + 2 * (WAL_RECORD_SIZE + 1000) + 100] ^= 1;
+	file = disk->ops->open(disk, name, DISK_WRITE);
+	assert_int_equal(disk->ops->fdatasync(disk, file), 0); /* a crash does not heal it */
+	assert_int_equal(disk->ops->close(disk, file), 0);
+}
+
+/* RS-10: the prefix stays, wherever the repair is cut short, by a kill or by the power. */
+static void test_crash_in_repair(void **state)
+{
+	struct store_recovered found;
+	struct run run;
+	uint64_t operations, last;
+
+	(void)state;
+	begin_damaged(&run);
+	sim_disk_fail_at(run.disk, 0);
+	assert_int_equal(open_store(run.disk, &run.store, &found), 0);
+	operations = sim_disk_operations(run.disk);
+	assert_true(found.log.corrupt);
+	last = last_of(&found);
+	assert_true(last > 20 && last < run.model.last);
+	store_recovered_fini(&found);
+	end_run(&run);
+	for (uint64_t at = 1; at <= 2 * operations; at++) {
+		begin_damaged(&run);
+		sim_disk_fail_at(run.disk, (at + 1) / 2);
+		if (open_store(run.disk, &run.store, &found) == 0) {
+			store_recovered_fini(&found); /* the failed one did not matter */
+			store_destroy(run.store);
+		}
+		run.store = NULL;
+		if (at % 2 == 0) {
+			sim_disk_crash(run.disk, false);
+		}
+		sim_disk_fail_at(run.disk, 0);
+		assert_int_equal(open_store(run.disk, &run.store, &found), 0);
+		assert_true(found.vote.uncertain);
+		assert_int_equal(found.log.before_index, 0);
+		assert_int_equal(last_of(&found), last);
+		store_recovered_fini(&found);
+		store_destroy(run.store);
+		assert_int_equal(open_store(run.disk, &run.store, &found), 0);
+		assert_false(found.log.corrupt);
+		assert_int_equal(found.log.before_index, 0);
+		assert_int_equal(last_of(&found), last);
+		store_recovered_fini(&found);
 		end_run(&run);
 	}
 }
@@ -523,6 +668,8 @@ int main(void)
 		cmocka_unit_test(test_vote),
 		cmocka_unit_test(test_snapfile),
 		cmocka_unit_test(test_crash_everywhere),
+		cmocka_unit_test(test_crash_at_birth),
+		cmocka_unit_test(test_crash_in_repair),
 		cmocka_unit_test(test_flips),
 		cmocka_unit_test(test_formats),
 	};
