@@ -307,12 +307,17 @@ static int drop_unborn_log(struct store *store, bool any, struct store_recovered
 static const char *find_loss(const struct store *store, const struct store_recovered *found)
 {
 	const struct wal_recovered *log = &found->log;
+	uint64_t term = found->has_snapshot ? found->meta.snapshot.term : 0;
 
 	if (!found->has_snapshot && (store->vote.snapshot_index > 0 || log->before_index > 0)) {
 		/* RS-07: the beginning of the log is gone and nothing stands for it. */
 		return "no snapshot can be read and the log does not begin at 1";
 	}
-	return NULL;
+	if (log->count > 0 && log->entries[log->count - 1].term > term) {
+		term = log->entries[log->count - 1].term;
+	}
+	/* RI-05, RC-04: the vote of that term was durable before its entries. */
+	return term > store->vote.term ? "the newest vote cannot be read" : NULL;
 }
 
 /* Without a snapshot the log must begin at 1, or its beginning is lost. */

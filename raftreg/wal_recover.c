@@ -239,8 +239,10 @@ static int scan_segment(struct wal *wal, size_t index, struct wal_recovered *fou
 	scan.data = data;
 	if (index == 0) {
 		found->before_index = segment->first - 1;
-		found->before_term = bytes_get64(data + 48);
-		found->before_known = true;
+		/* The records prove all that a damaged header says, but not this term. */
+		found->before_known = segment->first == 1 || wal_header_format(data) == WAL_FORMAT;
+		found->before_term =
+			segment->first > 1 && found->before_known ? bytes_get64(data + 48) : 0;
 	}
 	wal->chain = bytes_get32(data + 56);
 	while (!scan.sealed && scan.size - scan.offset >= WAL_RECORD_SIZE &&

@@ -429,6 +429,63 @@ static const char *find_segment(const struct sim_disk *disk, size_t back)
 	return back < count ? names[count - 1 - back] : NULL;
 }
 
+/* RI-05: the log proves that the newest vote is gone: the older one must not be voted with. */
+static void test_vote_behind_log(void **state)
+{
+	struct store_recovered found;
+	struct run run;
+	uint8_t *bytes;
+	size_t size;
+	int file;
+	struct vote vote;
+
+	(void)state;
+	begin_run(&run, 1);
+	run.step = (struct step){.before = run.model, .after = run.model};
+	run.step.after.hard = (struct raft_hard){7, run.store->vote.id, false};
+	run.step.after.term[++run.step.after.last] = 7;
+	assert_int_equal(run_batch(run.store, make_batch(&run.step, ++run.seq)), 0);
+	store_destroy(run.store);
+	run.store = NULL;
+	file = vote_load(sim_disk_base(run.disk), &vote);
+	assert_int_equal(file, 0);
+	assert_int_equal(vote.term, 7);
+	bytes = sim_disk_bytes(run.disk, VOTE_FILE, &size);
+	bytes[(vote.version % 2) * VOTE_SLOT_SIZE + 20] ^= 1;
+	assert_int_equal(open_store(run.disk, &run.store, &found), -EBADMSG);
+	end_run(&run);
+}
+
+/* RS-10: what a damaged header says of the term before the segment is not believed. */
+static void test_header_flips(void **state)
+{
+	(void)state;
+	for (unsigned trial = 0; trial < 128; trial++) {
+		struct store_recovered found;
+		struct run run;
+		const char *name;
+		uint8_t *bytes;
+		size_t size, files = 0;
+
+		begin_run(&run, 100);
+		assert_int_equal(work(&run, trial < 64 ? 4 : STEPS), 0);
+		store_destroy(run.store);
+		run.store = NULL;
+		while (find_segment(run.disk, files)) {
+			files++;
+		}
+		name = find_segment(run.disk, files - 1);
+		bytes = sim_disk_bytes(run.disk, name, &size);
+		bytes[48 + trial % 64 / 8] ^= (uint8_t)(1u << trial % 8);
+		assert_int_equal(open_store(run.disk, &run.store, &found), 0);
+		assert_true(found.log.before_known);
+		assert_int_equal(found.log.before_term, run.model.term[found.log.before_index]);
+		assert_int_equal(last_of(&found), run.model.last);
+		store_recovered_fini(&found);
+		end_run(&run);
+	}
+}
+
 static void add_entry(struct run *run)
 {
 	run->step = (struct step){.before = run->model, .after = run->model};
@@ -670,6 +727,8 @@ int main(void)
 		cmocka_unit_test(test_crash_everywhere),
 		cmocka_unit_test(test_crash_at_birth),
 		cmocka_unit_test(test_crash_in_repair),
+		cmocka_unit_test(test_vote_behind_log),
+		cmocka_unit_test(test_header_flips),
 		cmocka_unit_test(test_flips),
 		cmocka_unit_test(test_formats),
 	};
