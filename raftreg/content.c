@@ -169,7 +169,7 @@ static bool is_label(struct slice text, size_t most)
 }
 
 /* CF-07: letters and digits, then also '.', '_', '-'; lower case. */
-static bool is_service_name(struct slice text)
+bool content_is_service_name(struct slice text)
 {
 	if (text.size == 0 || text.size > CONTENT_NAME_MAX) {
 		return false;
@@ -226,7 +226,7 @@ const char *content_check(struct slice bytes, struct content *ret_content)
 	if (!content_decode(bytes, content)) {
 		return "instance";
 	}
-	if (!is_service_name(content->service)) {
+	if (!content_is_service_name(content->service)) {
 		return "service";
 	}
 	if (content->version.size > 0 && !is_label(content->version, VERSION_MAX)) {

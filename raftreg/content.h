@@ -32,6 +32,8 @@ struct content {
 	size_t metadata_count;
 };
 
+/* CF-07's form of a service's name. */
+bool content_is_service_name(struct slice text);
 /* Sorts the metadata. */
 void content_encode(struct content *content, struct buf *ret_bytes);
 /* NULL, or the path of the first field that is wrong (a static text). Checks RD-02's forms and that

@@ -155,7 +155,7 @@ static struct state_result check_def(
 	while ((got = content_next_endpoint(&rest, &endpoint)) == 1) {
 		count++;
 	}
-	if (got < 0 || item->set.size == 0 || item->key.size > STATE_KEY_MAX) {
+	if (got < 0 || !content_is_service_name(item->set) || item->key.size > STATE_KEY_MAX) {
 		return refuse(CODE_INVALID, "endpoints");
 	}
 	if (item->content.size > CONTENT_DEF_MAX || count > CONTENT_ENDPOINTS_MAX) {

@@ -429,6 +429,31 @@ static void test_methods_without_an_instance(void **state)
 	state_fini(&f.state); /* asserts that nothing is left */
 }
 
+/* RD-02: methods for a name that no service can have, above all for one that no set can have. */
+static void test_methods_of_no_service(void **state)
+{
+	char longest[600];
+	const char *const names[] = {longest, "Upper", "a/b", ""};
+	struct fixture f;
+
+	(void)state;
+	memset(longest, 'a', sizeof longest - 1);
+	longest[sizeof longest - 1] = '\0';
+	begin(&f);
+	assert_int_equal(open_session(&f, 1, 1), CODE_OK);
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		assert_int_equal(
+			change(&f, (struct change){1, 1, 1, NULL, 0, false,
+					   {.op = ITEM_DEF,
+						   .set = slice_from_string(names[i]),
+						   .key = SLICE("1"),
+						   .content = SLICE("\x0a\x03\x0a\x01m")}}),
+			CODE_INVALID);
+	}
+	assert_int_equal(f.state.sets.count, 0);
+	state_fini(&f.state);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -437,6 +462,7 @@ int main(void)
 		cmocka_unit_test(test_leases),
 		cmocka_unit_test(test_records),
 		cmocka_unit_test(test_methods_without_an_instance),
+		cmocka_unit_test(test_methods_of_no_service),
 		cmocka_unit_test(test_snapshot_equals_replay),
 	};
 
