@@ -66,10 +66,20 @@ static struct state_result check_open(const struct state *state, const struct pa
 /* What a REGISTER would do, summed up while its items are checked. */
 struct tally {
 	const struct state_session *session;
-	bool changes;
+	bool changes, full;
 	size_t instances;
-	uint64_t bytes;
+	int64_t bytes; /* of all its members afterwards */
 };
+
+/* RD-02: a full set begins with nothing, any other command with what is there. */
+static void tally_bytes(
+	struct tally *tally, const struct state_member *member, const struct item *item)
+{
+	if (!tally->full && member && member->session == tally->session) {
+		tally->bytes -= (int64_t)(member->key.size + member->content.size);
+	}
+	tally->bytes += item ? (int64_t)(item->key.size + item->content.size) : 0;
+}
 
 /* The first wrong field by name; then whose it is, then how many there are. */
 static struct state_result check_upsert(
@@ -94,7 +104,6 @@ static struct state_result check_upsert(
 	if (wrong || !same_key) {
 		return refuse(CODE_INVALID, wrong ? wrong : "id");
 	}
-	tally->bytes += item->key.size + item->content.size;
 	if (++tally->instances > STATE_SESSION_INSTANCES_MAX) {
 		return refuse(CODE_QUOTA, "instances");
 	}
@@ -103,6 +112,7 @@ static struct state_result check_upsert(
 	if (member && member->session != session) {
 		return refuse(CODE_TAKEN, "id");
 	}
+	tally_bytes(tally, member, item);
 	if (!member && set && set->members.count >= STATE_SET_INSTANCES_MAX) {
 		return refuse(CODE_QUOTA, "service");
 	}
@@ -138,7 +148,7 @@ static struct state_result check_record(
 				(member->session != NULL) != item->owned) {
 		tally->changes = true;
 	}
-	tally->bytes += remove ? 0 : item->key.size + item->content.size;
+	tally_bytes(tally, member, remove || !item->owned ? NULL : item);
 	return refuse(CODE_OK, NULL);
 }
 
@@ -192,6 +202,7 @@ static struct state_result check_item(
 			if (state_member(set, item->key)->session != tally->session) {
 				return refuse(CODE_TAKEN, "id");
 			}
+			tally_bytes(tally, state_member(set, item->key), NULL);
 			tally->changes = true;
 		}
 		return refuse(CODE_OK, NULL);
@@ -240,6 +251,8 @@ static struct state_result check_register(const struct state *state, const struc
 			.index = tally.session->last_index,
 			.digest = tally.session->digest};
 	}
+	tally.full = (command->flags & PACKET_FULL) != 0;
+	tally.bytes = tally.full ? 0 : (int64_t)tally.session->member_bytes;
 	while (packet_next_item(&rest, &bytes)) {
 		struct state_result result;
 
@@ -251,15 +264,14 @@ static struct state_result check_register(const struct state *state, const struc
 			return result;
 		}
 	}
-	if (tally.bytes > STATE_SESSION_BYTES_MAX) {
+	if (tally.bytes > (int64_t)STATE_SESSION_BYTES_MAX) {
 		return refuse(CODE_QUOTA, "bytes");
 	}
-	if (!(command->flags & PACKET_FULL) &&
-		tally.session->member_count + tally.instances >
-			STATE_SESSION_INSTANCES_MAX + STATE_SET_RECORDS_MAX) {
+	if (!tally.full && tally.session->member_count + tally.instances >
+				   STATE_SESSION_INSTANCES_MAX + STATE_SET_RECORDS_MAX) {
 		return refuse(CODE_QUOTA, "instances");
 	}
-	if ((command->flags & PACKET_FULL) && !tally.changes) {
+	if (tally.full && !tally.changes) {
 		LIST_FOR_EACH(node, &tally.session->members) {
 			tally.changes = tally.changes ||
 					!is_listed(command, LIST_ENTRY(node, struct state_member,

@@ -454,6 +454,44 @@ static void test_methods_of_no_service(void **state)
 	state_fini(&f.state);
 }
 
+/* RD-02: what is put one by one may not become more than can be declared again as a whole. */
+static void test_session_bytes(void **state)
+{
+	struct item put = {.op = ITEM_PUT, .set = SLICE("/r"), .owned = true};
+	char value[STATE_VALUE_MAX];
+	char key[8];
+	enum packet_code code = CODE_OK;
+	struct fixture f;
+	uint64_t seq = 0;
+
+	(void)state;
+	memset(value, 'v', sizeof value);
+	put.content = slice_make((const uint8_t *)value, sizeof value);
+	begin(&f);
+	assert_int_equal(open_session(&f, 1, 1), CODE_OK);
+	while (code == CODE_OK) {
+		(void)snprintf(key, sizeof key, "%u", (unsigned)seq);
+		put.key = slice_from_string(key);
+		code = change(&f, (struct change){1, 1, ++seq, NULL, 0, false, put});
+		assert_true(seq <= STATE_SESSION_BYTES_MAX / STATE_VALUE_MAX);
+	}
+	assert_int_equal(code, CODE_QUOTA);
+	put.owned = false; /* belongs to none */
+	assert_int_equal(change(&f, (struct change){1, 1, seq++, NULL, 0, false, put}), CODE_OK);
+	put.owned = true;
+	put.key = SLICE("0");
+	put.content = slice_make((const uint8_t *)value, 1); /* smaller than what it replaces */
+	assert_int_equal(change(&f, (struct change){1, 1, seq++, NULL, 0, false, put}), CODE_OK);
+	put.op = ITEM_REMOVE;
+	put.key = SLICE("1");
+	assert_int_equal(change(&f, (struct change){1, 1, seq++, NULL, 0, false, put}), CODE_OK);
+	put.op = ITEM_PUT;
+	put.content = slice_make((const uint8_t *)value, sizeof value);
+	assert_int_equal(change(&f, (struct change){1, 1, seq++, NULL, 0, false, put}), CODE_OK);
+	assert_true(f.state.sessions.count == 1);
+	state_fini(&f.state);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -463,6 +501,7 @@ int main(void)
 		cmocka_unit_test(test_records),
 		cmocka_unit_test(test_methods_without_an_instance),
 		cmocka_unit_test(test_methods_of_no_service),
+		cmocka_unit_test(test_session_bytes),
 		cmocka_unit_test(test_snapshot_equals_replay),
 	};
 
