@@ -708,13 +708,15 @@ void fanout_publish(struct fanout *fanout)
 	fanout->published = state->applied;
 }
 
+/* What happened has no deltas: the state was replaced by a snapshot, or a set was emptied and
+ * forgotten (command 8) within one turn. */
 void fanout_reset(struct fanout *fanout)
 {
 	recent_clear(&fanout->recent, fanout->node->state.applied);
 	LIST_FOR_EACH_SAFE(node, &fanout->subscribers) {
 		/* The simplest honest answer: resume here or elsewhere by index. */
 		end_subscriber(LIST_ENTRY(node, struct subscriber, node), GRPC_UNAVAILABLE,
-			"the state was replaced by a snapshot");
+			"this replica was far behind");
 	}
 }
 

@@ -20,7 +20,7 @@ void fanout_writable(struct fanout *fanout, struct gate_stream *stream);
 
 /* After entries were applied: sends what changed. */
 void fanout_publish(struct fanout *fanout);
-/* The state was replaced by a snapshot: everything is dirty. */
+/* What happened to the state has no deltas: every watcher begins anew. */
 void fanout_reset(struct fanout *fanout);
 /* Each NODE_TICK_MS: bookmarks (RW-05) and the end of waiting for a replica that
  * lags (RW-02). */

@@ -371,6 +371,10 @@ static void run_turn(struct task *task)
 		node_request_turn(node);
 		apply_committed(node);
 		fanout_publish(node->fanout);
+		if (node->state.untold) { /* a replica that was far behind */
+			node->state.untold = false;
+			fanout_reset(node->fanout);
+		}
 		node_snapshot_turn(node);
 	}
 	if (node->conf_changed || node->known_changed) {

@@ -178,6 +178,7 @@ void state_drop_set(struct state *state, struct state_set *set)
 	struct slice key;
 
 	ASSERT(set->members.count == 0);
+	state->untold = state->untold || list_linked(&set->dirty);
 	if (state_set_key(set->records, set->name, bytes, &key)) {
 		(void)map_remove(&state->sets, key);
 	}

@@ -105,6 +105,7 @@ struct state {
 	uint64_t bytes;	      /* keys and contents, for registry.state_bytes_max */
 	struct shards shards; /* all of the above once more, encoded, for snapshots */
 	struct list_node dirty;
+	bool untold; /* a set was forgotten before the fan-out looked at its change */
 };
 
 #endif

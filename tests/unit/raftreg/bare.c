@@ -578,6 +578,13 @@ void bare_record(const char *set, const char *key, size_t size, bool remove)
 	mem_free(value);
 }
 
+void bare_forget(uint64_t index)
+{
+	const struct packet frame = {.kind = PACKET_GC, .index = index};
+
+	apply(&frame, NULL, 0);
+}
+
 void bare_publish(void)
 {
 	fanout_publish(bare.node->fanout);

@@ -63,6 +63,8 @@ void bare_register(unsigned session, const char *service, uint16_t port);
 void bare_define(const char *service, const char *version, const char *method);
 /* A record of nobody's in a set; the value is `size` bytes. */
 void bare_record(const char *set, const char *key, size_t size, bool remove);
+/* Command 8: empty sets up to this index are forgotten. */
+void bare_forget(uint64_t index);
 void bare_publish(void);
 
 #endif

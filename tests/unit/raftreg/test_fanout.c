@@ -129,6 +129,45 @@ static void test_resume_beyond_the_ring(void **state)
 	assert_int_equal(bare_frame(2, 0).flags & PACKET_FULL, PACKET_FULL);
 }
 
+/* A replica that was cut off for long applies the end of a service and its forgetting in one turn:
+ * no delta can be made of that, so its watchers begin anew instead of keeping what is gone. */
+static void test_forgotten_untold(void **state)
+{
+	uint64_t cursor;
+
+	(void)state;
+	bare_register(1, "a", 80);
+	bare_register(2, "b", 80);
+	bare_publish();
+	cursor = bare.node->state.applied;
+	bare_open(0, DOOR_SESSION);
+	subscribe(0, 1, "a", 0);
+	bare_take(0);
+	bare_register(1, "a", 0);
+	bare_forget(bare.node->state.applied);
+	assert_null(state_set(&bare.node->state, false, SLICE("a")));
+	node_wake(bare.node);
+	for (int i = 0; i < 100 && bare.streams[0].status < 0; i++) {
+		bare_turn();
+	}
+	assert_int_equal(bare.streams[0].status, 14);
+	bare_open(1, DOOR_SESSION);
+	subscribe(1, 1, "*", cursor);
+	assert_string_equal(bare_kinds(1), "BSE");
+	assert_int_equal(bare_frame(1, 0).flags & PACKET_FULL, PACKET_FULL);
+	assert_true(slice_equal(bare_frame(1, 1).name, SLICE("b")));
+	/* One that was told before it was forgotten costs nobody the stream. */
+	bare_take(1);
+	bare_register(2, "b", 0);
+	bare_publish();
+	bare_forget(bare.node->state.applied);
+	node_wake(bare.node);
+	bare_turn();
+	bare_turn();
+	assert_int_equal(bare.streams[1].status, -1);
+	assert_string_equal(bare_kinds(1), "D");
+}
+
 /* A way over the ring that is longer than the window is none: the sets go whole. */
 static void test_a_long_way(void **state)
 {
@@ -337,6 +376,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_resume_in_the_ring, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_resume_beyond_the_ring, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_forgotten_untold, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_long_way, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_the_ring_is_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_slow_reader, setup, teardown),

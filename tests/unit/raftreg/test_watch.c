@@ -293,24 +293,6 @@ static void catch_up(void)
 	compare();
 }
 
-static void forget_tombstones(struct rng *rng)
-{
-	struct state *state = &bare.node->state;
-	const struct packet frame = {
-		.kind = PACKET_GC, .index = state->applied - rng_below(rng, 20)};
-	struct buf payload, bytes;
-
-	buf_init(&payload);
-	buf_init(&bytes);
-	packet_encode(&frame, &bytes);
-	state_begin_entry(&payload, 1);
-	state_add_command(&payload, buf_slice(&bytes));
-	assert_int_equal(
-		state_apply(state, state->applied + 1, buf_slice(&payload), NULL, NULL), 0);
-	buf_fini(&payload);
-	buf_fini(&bytes);
-}
-
 static void change_something(struct rng *rng)
 {
 	char name[16], key[16];
@@ -367,7 +349,7 @@ static void run_seed(uint64_t seed)
 			reconnect();
 		} else if (what == 97) {
 			bare_publish();
-			forget_tombstones(&rng);
+			bare_forget(bare.node->state.applied - rng_below(&rng, 20));
 		} else {
 			bare_publish();
 			catch_up();
