@@ -250,6 +250,23 @@ static void trim_log(struct store_recovered *found)
 	log->before_known = true;
 }
 
+/* RS-12: what earlier starts wrote counts too, or a log that is restarted often only grows. */
+static void count_log(struct store *store, const struct store_recovered *found)
+{
+	uint64_t snapshot = found->has_snapshot ? found->meta.snapshot.index : 0;
+
+	store->wal.bytes = 0;
+	for (size_t i = 0; i < found->log.count; i++) {
+		const struct raft_entry *entry = &found->log.entries[i];
+
+		if (entry->index > snapshot) {
+			store->wal.bytes +=
+				WAL_RECORD_SIZE + (entry->payload ? entry->payload->length : 0);
+		}
+	}
+	atomic_store(&store->log_bytes, store->wal.bytes);
+}
+
 /* RI-06: once only, for the flag is already durable when it is set. */
 static int set_uncertain(struct store *store)
 {
@@ -342,6 +359,7 @@ static int open_log(struct store *store, bool any, struct store_recovered *found
 		return result;
 	}
 	trim_log(found);
+	count_log(store, found);
 	if (found->has_snapshot && found->log.commit < found->meta.snapshot.index) {
 		found->log.commit = found->meta.snapshot.index;
 	}

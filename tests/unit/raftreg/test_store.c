@@ -567,6 +567,31 @@ static void test_crash_in_repair(void **state)
 	}
 }
 
+/* RS-12: the log since the last snapshot is what it is, however often the replica started. */
+static void test_log_bytes(void **state)
+{
+	struct store_recovered found;
+	struct run run;
+
+	(void)state;
+	begin_run(&run, 1);
+	for (unsigned i = 0; i < 10; i++) {
+		add_entry(&run);
+		store_destroy(run.store);
+		assert_int_equal(open_store(run.disk, &run.store, &found), 0);
+		store_recovered_fini(&found);
+		assert_true(store_log_bytes(run.store) >= (i + 1) * (WAL_RECORD_SIZE + 1000));
+	}
+	assert_int_equal(run_snapshot(run.store, &run.model), 0);
+	assert_int_equal(store_log_bytes(run.store), 0);
+	add_entry(&run);
+	store_destroy(run.store);
+	assert_int_equal(open_store(run.disk, &run.store, &found), 0);
+	store_recovered_fini(&found);
+	assert_int_equal(store_log_bytes(run.store), WAL_RECORD_SIZE + 1000);
+	end_run(&run);
+}
+
 static void test_vote(void **state)
 {
 	struct sim_disk *disk = sim_disk_create(3);
@@ -727,6 +752,7 @@ int main(void)
 		cmocka_unit_test(test_crash_everywhere),
 		cmocka_unit_test(test_crash_at_birth),
 		cmocka_unit_test(test_crash_in_repair),
+		cmocka_unit_test(test_log_bytes),
 		cmocka_unit_test(test_vote_behind_log),
 		cmocka_unit_test(test_header_flips),
 		cmocka_unit_test(test_flips),
