@@ -18,6 +18,7 @@
 #define SYNCS_MAX	  64	/* RW-08: whole views under way at once */
 #define SYNC_RETRY_MS	  1000
 #define SYNC_STALL_MS	  10000 /* of them none that nobody reads */
+#define QUESTION_WEIGHT	  64	/* its answer may be large */
 
 enum {
 	GRPC_OK = 0,
@@ -563,6 +564,7 @@ void fanout_message(struct fanout *fanout, struct gate_stream *stream, struct sl
 {
 	struct subscriber *subscriber = stream->owner;
 	struct packet frame;
+	bool question;
 
 	ASSERT(subscriber->fanout == fanout);
 	if (packet_decode(message, &frame) < 0) {
@@ -575,6 +577,12 @@ void fanout_message(struct fanout *fanout, struct gate_stream *stream, struct sl
 			return;
 		}
 		(void)on_hello(subscriber, &frame);
+		return;
+	}
+	question = frame.kind == PACKET_GET || frame.kind == PACKET_LIST ||
+		   frame.kind == PACKET_MEMBERS;
+	if (!gate_is_read(stream, question ? QUESTION_WEIGHT : 1)) {
+		end_subscriber(subscriber, GRPC_UNAVAILABLE, "answers are not read");
 		return;
 	}
 	switch (frame.kind) {
@@ -708,8 +716,7 @@ void fanout_publish(struct fanout *fanout)
 	fanout->published = state->applied;
 }
 
-/* What happened has no deltas: the state was replaced by a snapshot, or a set was emptied and
- * forgotten (command 8) within one turn. */
+/* A snapshot was installed, or a set was emptied and forgotten (command 8) within one turn. */
 void fanout_reset(struct fanout *fanout)
 {
 	recent_clear(&fanout->recent, fanout->node->state.applied);

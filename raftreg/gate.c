@@ -240,6 +240,14 @@ bool gate_is_full(const struct gate_stream *stream)
 	return stream->unacked > DOOR_WINDOW;
 }
 
+/* Each frame has an answer, and answers that nobody reads are memory. Who reads is full for a
+ * moment only, as with a thousand subscriptions at once. */
+bool gate_is_read(struct gate_stream *stream, unsigned weight)
+{
+	stream->unread = gate_is_full(stream) ? stream->unread + weight : 0;
+	return stream->unread <= GATE_UNREAD_MAX;
+}
+
 /* Text beyond the buffer is cut: it is for people and for logs. */
 void gate_finish(struct gate_stream *stream, int status, const char *text)
 {

@@ -8,6 +8,8 @@
 #include "net/loop.h"
 #include "raftreg/door.h"
 
+#define GATE_UNREAD_MAX 4096 /* sum of weights */
+
 struct gate_stream {
 	struct gate *gate;
 	unsigned worker;
@@ -16,6 +18,7 @@ struct gate_stream {
 	char peer[64];	   /* address, for logs and for unspecified hosts */
 	size_t unacked;	   /* bytes posted and not yet taken by the worker */
 	size_t unreported; /* bytes taken here and not yet acknowledged */
+	unsigned unread;   /* what was taken since it was full */
 	void *owner;	   /* of the gate's user */
 };
 
@@ -38,6 +41,8 @@ void gate_send(struct gate_stream *stream, struct slice message);
 /* RW-04: above the window nothing more should be sent; the gate itself refuses
  * nothing, so one message may always go over it. */
 bool gate_is_full(const struct gate_stream *stream);
+/* Counts a message taken. False: too many were since it was full, nobody reads the answers. */
+bool gate_is_read(struct gate_stream *stream, unsigned weight);
 /* Ends it with a gRPC status; the stream is gone for its user at once. */
 void gate_finish(struct gate_stream *stream, int status, const char *text);
 /* Calls visit for each stream. */

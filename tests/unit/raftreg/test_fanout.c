@@ -342,6 +342,35 @@ static void test_full_syncs(void **state)
 	assert_non_null(strchr(bare_kinds(66), 'S'));
 }
 
+/* RW-04: whoever asks and does not read the answers is let go; who reads may ask for ever. */
+static void test_unread_answers(void **state)
+{
+	const struct packet get = {
+		.kind = PACKET_GET, .number = 1, .flags = PACKET_RECORDS, .name = SLICE("/x")};
+	const struct packet small = {
+		.kind = PACKET_GET, .number = 1, .flags = PACKET_RECORDS, .name = SLICE("/y")};
+
+	(void)state;
+	for (unsigned i = 0; i < 10; i++) {
+		char key[16];
+
+		(void)snprintf(key, sizeof key, "k%u", i);
+		bare_record("/x", key, 4000, false);
+	}
+	bare_publish();
+	bare_open(0, DOOR_SESSION);
+	for (unsigned i = 0; i < 300; i++) {
+		bare_send(0, &get, NULL, 0);
+		bare_take(0);
+	}
+	assert_int_equal(bare.streams[0].status, -1);
+	for (unsigned i = 0; i < 300 && bare.streams[0].status < 0; i++) {
+		bare_send(0, i % 2 ? &get : &small, NULL, 0);
+	}
+	assert_int_equal(bare.streams[0].status, 14);
+	assert_true(bare.streams[0].bytes < 5u << 20);
+}
+
 /* RB-02: a sidecar that belongs to a cluster ends what an empty replica would begin by itself. */
 static void test_a_veto(void **state)
 {
@@ -382,6 +411,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_slow_reader, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bookmarks, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_full_syncs, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unread_answers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_veto, setup, teardown),
 	};
 
