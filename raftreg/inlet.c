@@ -166,6 +166,29 @@ void inlet_greet_all(struct raftreg_node *node)
 	gate_each(node_gate(node), greet_again, NULL);
 }
 
+struct search {
+	uint64_t id;
+	bool found;
+};
+
+static void find_open(void *context, struct gate_stream *stream)
+{
+	struct search *search = context;
+	const struct inlet *inlet = stream->owner;
+
+	search->found =
+		search->found || (stream->kind == DOOR_CONTROL && inlet && inlet->id == search->id);
+}
+
+bool inlet_is_open(struct raftreg_node *node, uint64_t id)
+{
+	struct search search = {.id = id};
+
+	ASSERT(id != 0);
+	gate_each(node_gate(node), find_open, &search);
+	return search.found;
+}
+
 /* The peer says that its log ends before what it once acknowledged (RM-15). */
 static void check_reset(struct raftreg_node *node, const struct wire_hello *hello)
 {

@@ -19,4 +19,7 @@ extern const struct gate_events inlet_events; /* their owner is the node */
 /* Says hello again to every replica that dialled: this one has a cluster now, or waits for one. */
 void inlet_greet_all(struct raftreg_node *node);
 
+/* A replica that said hello has its control stream open. */
+bool inlet_is_open(struct raftreg_node *node, uint64_t id);
+
 #endif

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "raftreg/birth.h"
 #include "raftreg/core/status.h"
+#include "raftreg/inlet.h"
 #include "raftreg/node.h"
 #include "raftreg/peers.h"
 
@@ -225,6 +226,11 @@ static void admit(struct raftreg_node *node, uint64_t now_ms)
 			state_replica(&node->state, candidate->replica.id);
 		bool member = member_conf_has(&node->conf, candidate->replica.id);
 
+		/* It says hello once a connection, and may have to wait long for a leader. */
+		if (now_ms - candidate->seen_ms >= CANDIDATE_FORGET_MS &&
+			inlet_is_open(node, candidate->replica.id)) {
+			candidate->seen_ms = now_ms;
+		}
 		if (now_ms - candidate->seen_ms < CANDIDATE_FORGET_MS &&
 			(!known || !same_record(known, &candidate->replica))) {
 			if (node_is_leader(node) && node->leading &&

@@ -403,6 +403,24 @@ void bare_send(unsigned slot, const struct packet *frame, const struct item *ite
 	buf_fini(&bytes);
 }
 
+void bare_hello(unsigned slot, uint64_t id)
+{
+	struct wire_hello *hello = mem_zalloc(sizeof *hello);
+	struct buf bytes;
+
+	memcpy(hello->uuid, bare.node->uuid, 16);
+	hello->epoch = bare.node->epoch;
+	hello->format = WIRE_FORMAT;
+	hello->boot_count = hello->boot_id = 1;
+	hello->self =
+		(struct state_replica){.id = id, .name = "peer", .host = "127.0.0.1", .port = 9};
+	buf_init(&bytes);
+	wire_put_hello(hello, &bytes);
+	post(slot, DOOR_MESSAGE, buf_slice(&bytes));
+	buf_fini(&bytes);
+	mem_free(hello);
+}
+
 void bare_take(unsigned slot)
 {
 	struct bare_stream *stream = &bare.streams[slot];

@@ -50,6 +50,8 @@ void bare_open(unsigned slot, enum door_kind kind);
 void bare_greet(unsigned slot, const struct packet *hello);
 void bare_close(unsigned slot);
 void bare_send(unsigned slot, const struct packet *frame, const struct item *items, size_t count);
+/* The first word of a replica on a stream of its kind. */
+void bare_hello(unsigned slot, uint64_t id);
 /* The reader takes everything: its frames are forgotten, and the replica may send again. */
 void bare_take(unsigned slot);
 /* Frame i as decoded; fails when there are not so many. */

@@ -241,6 +241,38 @@ static void test_relayed_once(void **state)
 	assert_int_equal(bare.relay_count, 0);
 }
 
+/* RB-03: a newcomer says hello once a connection. Without a leader for long it is not forgotten as
+ * long as that lasts. */
+static void test_a_patient_newcomer(void **state)
+{
+	struct raftreg_node *node = bare.node;
+	uint64_t now = node_now_ms(node);
+
+	(void)state;
+	bare_lead();
+	bare_open(0, DOOR_CONTROL);
+	bare_hello(0, 77);
+	bare_open(1, DOOR_CONTROL);
+	bare_hello(1, 78);
+	assert_int_equal(node->candidate_count, 2);
+	bare_close(1);
+	node->now.role = RAFT_FOLLOWER; /* nobody may admit it now */
+	node_member_tick(node, now + 60000);
+	node_member_tick(node, now + 120000);
+	assert_int_equal(node->candidate_count, 1);
+	assert_int_equal(node->candidates[0].replica.id, 77);
+	node->now.role = RAFT_LEADER;
+	node_member_tick(node, now + 180000);
+	for (int i = 0; i < 100 && !member_conf_has(&node->conf, 77); i++) {
+		node_wake(node);
+		bare_turn();
+	}
+	assert_true(member_conf_has(&node->conf, 77));
+	bare_close(0);
+	node_member_tick(node, now + 240000);
+	assert_int_equal(node->candidate_count, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -248,6 +280,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_no_leader, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_the_leader_reads_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_relayed_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_patient_newcomer, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
