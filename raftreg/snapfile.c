@@ -109,10 +109,8 @@ static bool take_conf(struct slice bytes, struct raft_conf *ret_conf)
 
 /* Fixed part: magic 8, format 4, conf size 4, uuid 16, epoch 8, index 8, term 8, state hash 8,
  * chunk count 8, total 8, zero 12, crc of the 92 bytes before it 4. Then the configuration. */
-void snapfile_build(const struct snapfile_meta *meta, struct slice state, struct buf *ret_file)
+static void put_head(const struct snapfile_meta *meta, struct slice state, struct buf *buf)
 {
-	uint64_t chunks = (state.size + SNAPFILE_CHUNK - 1) / SNAPFILE_CHUNK;
-	size_t start = ret_file->size;
 	struct buf conf;
 	uint8_t *fixed;
 
@@ -120,7 +118,7 @@ void snapfile_build(const struct snapfile_meta *meta, struct slice state, struct
 	buf_init(&conf);
 	put_conf(&conf, &meta->snapshot.conf);
 	ASSERT(conf.size <= CONF_MAX);
-	fixed = buf_reserve(ret_file, FIXED_SIZE);
+	fixed = buf_reserve(buf, FIXED_SIZE);
 	memset(fixed, 0, FIXED_SIZE);
 	memcpy(fixed, MAGIC, 8);
 	bytes_put32(fixed + 8, SNAPFILE_FORMAT);
@@ -130,20 +128,32 @@ void snapfile_build(const struct snapfile_meta *meta, struct slice state, struct
 	bytes_put64(fixed + 40, meta->snapshot.index);
 	bytes_put64(fixed + 48, meta->snapshot.term);
 	bytes_put64(fixed + 56, siphash24(meta->uuid, state.data, state.size));
-	bytes_put64(fixed + 64, chunks);
+	bytes_put64(fixed + 64, (state.size + SNAPFILE_CHUNK - 1) / SNAPFILE_CHUNK);
 	bytes_put64(fixed + 72, state.size);
 	bytes_put32(fixed + 92, crc32c(0, fixed, 92));
-	ret_file->size += FIXED_SIZE;
-	buf_append_slice(ret_file, buf_slice(&conf));
+	buf->size += FIXED_SIZE;
+	buf_append_slice(buf, buf_slice(&conf));
 	buf_fini(&conf);
-	for (uint64_t i = 0; i < chunks; i++) {
-		size_t left = state.size - (size_t)i * SNAPFILE_CHUNK;
-		size_t size = left < SNAPFILE_CHUNK ? left : SNAPFILE_CHUNK;
-		const uint8_t *bytes = state.data + (size_t)i * SNAPFILE_CHUNK;
+}
 
-		put32(ret_file, (uint32_t)size);
-		put32(ret_file, crc32c(0, bytes, size));
-		buf_append(ret_file, bytes, size);
+/* Takes the next chunk off the state. */
+static void put_chunk(struct slice *state, struct buf *buf)
+{
+	size_t size = state->size < SNAPFILE_CHUNK ? state->size : SNAPFILE_CHUNK;
+
+	put32(buf, (uint32_t)size);
+	put32(buf, crc32c(0, state->data, size));
+	buf_append(buf, state->data, size);
+	*state = slice_from(*state, size);
+}
+
+void snapfile_build(const struct snapfile_meta *meta, struct slice state, struct buf *ret_file)
+{
+	size_t start = ret_file->size;
+
+	put_head(meta, state, ret_file);
+	while (state.size > 0) {
+		put_chunk(&state, ret_file);
 	}
 	put64(ret_file, siphash24(meta->uuid, ret_file->data + start, ret_file->size - start));
 }
@@ -232,27 +242,69 @@ int snapfile_parse(struct slice file, struct snapfile_meta *ret_meta, struct buf
 	return 0;
 }
 
+/* What a failed attempt left would only take the place that is missing. */
+static int end_file(struct disk *disk, const char *name, int handle, int result)
+{
+	result = result ? result : disk->ops->fdatasync(disk, handle);
+	(void)disk->ops->close(disk, handle);
+	if (result < 0) {
+		(void)disk->ops->unlink(disk, name);
+	}
+	return result;
+}
+
+static int begin_file(struct disk *disk, const char *name)
+{
+	(void)disk->ops->unlink(disk, name);
+	return disk->ops->open(disk, name, DISK_WRITE | DISK_CREATE);
+}
+
 /* In pieces, so that a slow disk is not handed everything in one call. */
 int snapfile_write(struct disk *disk, const char *name, struct slice file)
 {
+	int handle = begin_file(disk, name);
 	uint64_t offset = 0;
-	int handle;
 	int result = 0;
 
 	ASSERT(file.size > 0);
-	(void)disk->ops->unlink(disk, name);
-	handle = disk->ops->open(disk, name, DISK_WRITE | DISK_CREATE);
-	if (handle < 0) {
-		return handle;
-	}
-	while (result == 0 && offset < file.size) {
+	while (handle >= 0 && result == 0 && offset < file.size) {
 		size_t left = file.size - (size_t)offset;
 		size_t piece = left < WRITE_PIECE ? left : WRITE_PIECE;
 
 		result = disk_write_all(disk, handle, file.data + offset, piece, offset);
 		offset += piece;
 	}
-	result = result ? result : disk->ops->fdatasync(disk, handle);
-	(void)disk->ops->close(disk, handle);
-	return result;
+	return handle < 0 ? handle : end_file(disk, name, handle, result);
+}
+
+/* Head, chunks and trailer one after the other through one buffer: the state is large. */
+int snapfile_save(struct disk *disk, const char *name, const struct snapfile_meta *meta,
+	struct slice state, uint64_t *ret_size)
+{
+	int handle = begin_file(disk, name);
+	struct siphash hash;
+	uint64_t offset = 0;
+	struct buf piece;
+	int result = 0;
+
+	if (handle < 0) {
+		return handle;
+	}
+	buf_init(&piece);
+	siphash_init(&hash, meta->uuid);
+	put_head(meta, state, &piece);
+	while (result == 0 && piece.size > 0) {
+		siphash_update(&hash, piece.data, piece.size);
+		result = disk_write_all(disk, handle, piece.data, piece.size, offset);
+		offset += piece.size;
+		buf_clear(&piece);
+		if (state.size > 0) {
+			put_chunk(&state, &piece);
+		}
+	}
+	put64(&piece, siphash_final(&hash));
+	result = result ? result : disk_write_all(disk, handle, piece.data, TRAILER, offset);
+	*ret_size = offset + TRAILER;
+	buf_fini(&piece);
+	return end_file(disk, name, handle, result);
 }

@@ -1,7 +1,7 @@
 /*
  * snapfile: a snapshot as one file: header, 256 KiB chunks with CRC, a keyed hash over everything
  * (registry.md RS-06). The same bytes lie on disk and travel to other replicas. Pure, but for
- * snapfile_write, which is for background and disk threads.
+ * snapfile_write and snapfile_save, which are for background and disk threads.
  */
 #ifndef PILLION_RAFTREG_SNAPFILE_H
 #define PILLION_RAFTREG_SNAPFILE_H
@@ -33,7 +33,11 @@ void snapfile_build(const struct snapfile_meta *meta, struct slice state, struct
 MUST_CHECK int snapfile_header_format(const uint8_t *header);
 /* Checks every byte. 0, -EBADMSG, -ENOTSUP (newer format). The state is appended to ret_state. */
 int snapfile_parse(struct slice file, struct snapfile_meta *ret_meta, struct buf *ret_state);
-/* Complete and durable under `name`, but for the directory entry (the caller renames). */
+/* Complete and durable under `name`, but for the directory entry (the caller renames); on failure
+ * there is no such file. */
 int snapfile_write(struct disk *disk, const char *name, struct slice file);
+/* The same of what snapfile_build would make, without its copy of the state. */
+int snapfile_save(struct disk *disk, const char *name, const struct snapfile_meta *meta,
+	struct slice state, uint64_t *ret_size);
 
 #endif

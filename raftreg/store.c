@@ -418,23 +418,18 @@ static void run_make(struct job *job)
 {
 	struct store *store = job->store;
 	struct answer *answer;
-	struct buf file;
 	int result;
 
 	job->source.save(job->source.context, &job->bytes);
 	drop_source(job);
-	buf_init(&file);
-	snapfile_build(&job->meta, buf_slice(&job->bytes), &file);
+	result = snapfile_save(store->disk, STORE_SNAPSHOT_TMP, &job->meta, buf_slice(&job->bytes),
+		&job->file_size);
 	buf_fini(&job->bytes);
-	job->file_size = file.size;
-	result = snapfile_write(store->disk, STORE_SNAPSHOT_TMP, buf_slice(&file));
-	buf_fini(&file);
 	if (result == 0) {
 		job->mail.deliver = deliver_publish;
 		(void)mailbox_post(store->disk_box, &job->mail);
 		return;
 	}
-	(void)store->disk->ops->unlink(store->disk, STORE_SNAPSHOT_TMP);
 	answer = answer_create(store, ANSWER_SNAPSHOT); /* index 0: nothing was made */
 	post_answer(answer);
 	free_job(job);

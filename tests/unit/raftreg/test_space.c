@@ -107,6 +107,8 @@ static struct world {
 	struct tight disk;
 	struct store *store;
 	uint64_t persisted, snapshots, failed_snapshots, loaded_bytes;
+	uint64_t staged_token;
+	bool staged_ok;
 	unsigned full, room, damaged, loads, failures;
 } world;
 
@@ -130,9 +132,8 @@ static void on_snapshot(void *owner, const struct raft_snapshot *snapshot, uint6
 static void on_staged(void *owner, uint64_t token, bool ok)
 {
 	(void)owner;
-	(void)token;
-	(void)ok;
-	fail();
+	world.staged_token = token;
+	world.staged_ok = ok;
 }
 
 static void on_loaded(void *owner, uint64_t token, struct slice file, bool damaged)
@@ -314,6 +315,39 @@ static void test_snapshot_cannot_be_written(void **state)
 	assert_int_equal(world.failures, 0);
 }
 
+static bool has_staged(void *context)
+{
+	return world.staged_token == *(uint64_t *)context;
+}
+
+static void stage(uint64_t token)
+{
+	const struct raft_snapshot snapshot = {.index = 9, .term = 1};
+	struct buf file;
+
+	buf_init(&file);
+	for (int i = 0; i < 100000; i++) {
+		buf_append_string(&file, "a snapshot");
+	}
+	store_stage(world.store, token, &snapshot, &file);
+	assert_true(support_until(world.loop, has_staged, &token, WAIT_MS));
+}
+
+/* RS-14: what there was room for is not left in the way. */
+static void test_received_snapshot_cannot_be_written(void **state)
+{
+	(void)state;
+	atomic_store(&world.disk.full, true);
+	stage(1);
+	assert_false(world.staged_ok);
+	assert_false(exists(STORE_STAGED_TMP));
+	atomic_store(&world.disk.full, false);
+	stage(2);
+	assert_true(world.staged_ok);
+	assert_true(exists(STORE_STAGED_TMP));
+	assert_int_equal(world.failures, 0);
+}
+
 static void load(unsigned count)
 {
 	store_load(world.store, count, 1, 1);
@@ -382,7 +416,8 @@ static void test_slow_sync_is_logged(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {TEST(test_no_room_for_the_spare),
-		TEST(test_snapshot_cannot_be_written), TEST(test_snapshot_cannot_be_read),
+		TEST(test_snapshot_cannot_be_written),
+		TEST(test_received_snapshot_cannot_be_written), TEST(test_snapshot_cannot_be_read),
 		TEST(test_slow_sync_is_logged)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -622,6 +622,43 @@ static void test_vote(void **state)
 	sim_disk_destroy(disk);
 }
 
+/* RS-06: written piece by piece it is the same file. */
+static void test_snapfile_save(void **state)
+{
+	static const size_t sizes[] = {
+		0, 1, SNAPFILE_CHUNK - 1, SNAPFILE_CHUNK, SNAPFILE_CHUNK + 1, 3 * SNAPFILE_CHUNK};
+	struct snapfile_meta meta = {.epoch = 9, .snapshot = {.index = 5, .term = 2}};
+	struct buf content;
+
+	(void)state;
+	memcpy(meta.uuid, uuid, 16);
+	meta.snapshot.conf.voters = (struct raft_ids){.count = 2, .ids = {3, 4}};
+	buf_init(&content);
+	for (size_t i = 0; i < 3 * SNAPFILE_CHUNK; i++) {
+		buf_append_byte(&content, (uint8_t)(i * 31 + i / 251));
+	}
+	for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+		struct sim_disk *disk = sim_disk_create(1);
+		const struct slice part = slice_make(content.data, sizes[i]);
+		const uint8_t *bytes;
+		struct buf file;
+		uint64_t saved;
+		size_t size;
+
+		buf_init(&file);
+		snapfile_build(&meta, part, &file);
+		assert_int_equal(snapfile_save(sim_disk_base(disk), "f", &meta, part, &saved), 0);
+		assert_int_equal(sim_disk_base(disk)->ops->fsync_dir(sim_disk_base(disk)), 0);
+		sim_disk_crash(disk, false); /* but for its name it was durable */
+		bytes = sim_disk_bytes(disk, "f", &size);
+		assert_true(slice_equal(slice_make(bytes, size), buf_slice(&file)));
+		assert_int_equal(saved, size);
+		buf_fini(&file);
+		sim_disk_destroy(disk);
+	}
+	buf_fini(&content);
+}
+
 static void test_snapfile(void **state)
 {
 	struct snapfile_meta meta = {.epoch = 9, .snapshot = {.index = 5, .term = 2}};
@@ -749,6 +786,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_vote),
 		cmocka_unit_test(test_snapfile),
+		cmocka_unit_test(test_snapfile_save),
 		cmocka_unit_test(test_crash_everywhere),
 		cmocka_unit_test(test_crash_at_birth),
 		cmocka_unit_test(test_crash_in_repair),
