@@ -101,21 +101,40 @@ struct client_sub *client_sub_make(struct client *client, const struct watch *wa
 	return sub;
 }
 
-/* Its sets stay, and remember how far they were followed. */
+static bool is_watched(const struct client *client, const struct client_set *set)
+{
+	LIST_FOR_EACH(place, &client->subs) {
+		const struct client_sub *sub = LIST_ENTRY(place, struct client_sub, node);
+
+		if (client_sub_matches(sub, set->records, set->name)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Sets that have something stay, and remember how far they were followed. Names come from requests
+ * (MA-04): those that no service has must not stay for ever. */
 void client_sub_free(struct client *client, struct client_sub *sub)
 {
-	MAP_FOR_EACH(entry, &client->sets)
-	{
-		struct client_set *set = entry->value;
+	list_unlink(&sub->node);
+	for (size_t i = 0; i < client->sets.count;) {
+		struct client_set *set = client->sets.entries[i++].value;
 
-		if (client_sub_matches(sub, set->records, set->name) && sub->cursor > set->cursor) {
-			set->cursor = sub->cursor;
+		if (!client_sub_matches(sub, set->records, set->name)) {
+			continue;
+		}
+		set->cursor = sub->cursor > set->cursor ? sub->cursor : set->cursor;
+		if (set->members.count + set->guarded.count == 0 && !is_watched(client, set)) {
+			(void)map_remove(&client->sets, client->sets.entries[--i].key);
+			client_view_free_set(set);
+			mem_free(set);
+			client->view_changed = true;
 		}
 	}
 	if (client->greeted && sub->sent) {
 		send_unsubscribe(client, sub);
 	}
-	list_unlink(&sub->node);
 	mem_free(sub->name);
 	mem_free(sub);
 }

@@ -372,6 +372,39 @@ static void test_seeds(void **state)
 	}
 }
 
+/* MA-04: names come from requests. Those that no service has are forgotten with their last watch.
+ */
+static void test_names_that_come_and_go(void **state)
+{
+	char name[16];
+	struct watch one;
+
+	(void)state;
+	bare_register(2, "s1", 1);
+	bare_publish();
+	watch(0, true);
+	reconnect();
+	catch_up();
+	for (unsigned i = 0; i < 300; i++) {
+		(void)snprintf(name, sizeof name, i % 3 ? "unknown%u" : "s%u", i % 3 ? i : 1);
+		one = (struct watch){.kind = WATCH_SERVICE,
+			.prefix = i % 3 == 2,
+			.name = name,
+			.on_set = on_set,
+			.on_records = on_records};
+		assert_int_equal(client_view_watch(client, &one), 0);
+		deliver(BARE_FRAMES);
+		if (i % 2) {
+			loop_turn(bare.node->loop, 0);
+		}
+		client_view_unwatch(client, &one);
+	}
+	assert_int_equal(client->sets.count, 1);
+	catch_up();
+	watch(0, false);
+	assert_int_equal(client->sets.count, 1); /* s1 may be wanted again */
+}
+
 static struct client_set *copy_of(const char *name)
 {
 	return client_view_set(client, name[0] == '/', slice_from_string(name));
@@ -516,6 +549,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_wrong_set, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_retry_later, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_seeds, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_names_that_come_and_go, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
