@@ -60,6 +60,7 @@ struct client_sub { /* one name or prefix that somebody watches */
 	bool sent;    /* on this stream */
 	bool synced;  /* its END came on this stream: bookmarks speak of it too */
 	bool doubted; /* to be read again from nothing */
+	bool ended;   /* while watchers are told: freed behind that, if nobody wants it again */
 	uint64_t retry_ms;
 	char *name;
 	struct list_node watches; /* of struct watch */

@@ -68,7 +68,8 @@ struct client_set *client_view_set(struct client *client, bool records, struct s
 	return state_set_key(records, name, bytes, &key) ? map_get(&client->sets, key) : NULL;
 }
 
-/* Kept from then on: an empty set remembers its index, for the next delta. */
+/* Kept while it is watched, or has something: an empty set remembers its index, for the next delta.
+ */
 struct client_set *client_view_make(struct client *client, bool records, struct slice name)
 {
 	struct client_set *set = client_view_set(client, records, name);
@@ -170,10 +171,24 @@ static void publish_set(struct client *client, struct client_set *set)
 	record_set_unref(records);
 }
 
+static void free_ended(struct client *client)
+{
+	LIST_FOR_EACH_SAFE(place, &client->subs) {
+		struct client_sub *sub = LIST_ENTRY(place, struct client_sub, node);
+
+		if (sub->ended && list_empty(&sub->watches)) {
+			client_sub_free(client, sub);
+		} else {
+			sub->ended = false;
+		}
+	}
+}
+
 /* From the task only. A watcher may stop the client from inside, hence the look at
  * `stopped`. */
 void client_view_publish(struct client *client)
 {
+	client->telling = true;
 	while (!list_empty(&client->changed) && !client->stopped) {
 		struct client_set *set =
 			LIST_ENTRY(client->changed.next, struct client_set, changed);
@@ -183,6 +198,8 @@ void client_view_publish(struct client *client)
 			publish_set(client, set);
 		}
 	}
+	client->telling = false;
+	free_ended(client);
 }
 
 /* What is known already is told from the loop; the rest comes when the registry speaks. */
@@ -218,13 +235,16 @@ int client_view_watch(struct client *client, struct watch *watch)
 	return 0;
 }
 
-/* The last watcher of a name ends the subscription; the set stays, for it may be wanted again. */
+/* The last watcher of a name ends the subscription; a set that has something stays, for it may be
+ * wanted again. */
 void client_view_unwatch(struct client *client, struct watch *watch)
 {
 	struct client_sub *sub = client_sub_find(client, watch);
 
 	list_unlink(&watch->node);
-	if (sub && list_empty(&sub->watches)) {
+	if (sub && client->telling) {
+		sub->ended = true;
+	} else if (sub && list_empty(&sub->watches)) {
 		client_sub_free(client, sub);
 	}
 }

@@ -372,6 +372,51 @@ static void test_seeds(void **state)
 	}
 }
 
+static unsigned told;
+
+/* As a watcher that has seen enough; the others it knows of go with it. */
+static void on_set_unwatch(struct watch *watch, struct instance_set *set)
+{
+	struct watch *others = watch->owner;
+
+	assert_non_null(set);
+	told++;
+	for (unsigned i = 0; i < 3; i++) {
+		if (others[i].name) {
+			client_view_unwatch(client, &others[i]);
+			others[i].name = NULL;
+		}
+	}
+}
+
+/* A watcher may end its own watch and others, of its name or not, from inside. */
+static void test_unwatch_inside(void **state)
+{
+	struct watch some[3];
+
+	(void)state;
+	bare_register(2, "s1", 1);
+	bare_publish();
+	reconnect();
+	for (unsigned i = 0; i < 3; i++) {
+		some[i] = (struct watch){.kind = WATCH_SERVICE,
+			.prefix = i == 2,
+			.name = "s1",
+			.on_set = on_set_unwatch,
+			.on_records = on_records,
+			.owner = some};
+		assert_int_equal(client_view_watch(client, &some[i]), 0);
+	}
+	told = 0;
+	deliver(BARE_FRAMES);
+	for (int i = 0; i < 4; i++) {
+		loop_turn(bare.node->loop, 0);
+	}
+	assert_int_equal(told, 1);
+	assert_true(list_empty(&client->subs));
+	catch_up();
+}
+
 /* MA-04: names come from requests. Those that no service has are forgotten with their last watch.
  */
 static void test_names_that_come_and_go(void **state)
@@ -549,6 +594,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_wrong_set, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_retry_later, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_seeds, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unwatch_inside, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_names_that_come_and_go, setup, teardown),
 	};
 
