@@ -98,7 +98,8 @@ struct codec {
 	uint64_t produced;	   /* bytes ever appended by produce */
 	uint64_t next_deadline_ms; /* call receive(codec, false, now) then; UINT64_MAX: none */
 	uint32_t streams_active;
-	enum reason close_reason; /* why closing */
+	uint32_t streams_flushing; /* of those, H2: let go, and sending what is queued (T-10) */
+	enum reason close_reason;  /* why closing */
 	bool want_read;
 	bool again; /* call receive again this turn though no byte came */
 	bool has_output;
@@ -108,6 +109,7 @@ struct codec {
 	bool reusable;	  /* client H1: may take another exchange (C-02) */
 	bool close_reset; /* close with RST: a FIN would look like a clean end, or not be seen */
 	/* Set by the connection: */
+	bool blocked;	  /* the transport is full: what waits, waits for that */
 	int input_error;  /* -errno of a failed transport, before receive(end_of_input) */
 	uint64_t wall_ms; /* for Date of the codec's own replies (H1); 0: no Date */
 	/* For logs and counters (L-02, L-04): */

@@ -148,12 +148,14 @@ static void h2_drain(struct codec *codec, bool final)
 	h2_changed(h2);
 }
 
+/* T-10. While the transport is full nothing says that the peer would not take the stream; then the
+ * connection has its own clock for the same. */
 static void cut_stuck_flushes(struct h2 *h2)
 {
 	LIST_FOR_EACH_SAFE(node, &h2->flushing) {
 		struct h2_stream *stream = LIST_ENTRY(node, struct h2_stream, flush);
 
-		if (stream->flush_since_ms == 0) {
+		if (stream->flush_since_ms == 0 || h2->codec.blocked) {
 			stream->flush_since_ms = h2->now_ms;
 		} else if (h2->now_ms - stream->flush_since_ms >= FLUSH_MS) {
 			h2_stream_rst(stream, H2_CANCEL);

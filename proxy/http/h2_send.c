@@ -118,6 +118,11 @@ int h2_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *
 	public->sent += length;
 	if (stream->owned && length > 0) {
 		public->ops->on_sent(public, length);
+	} else if (list_linked(&stream->flush)) {
+		/* T-10 begins anew; the list stays in the order of the clocks. */
+		list_unlink(&stream->flush);
+		list_push_back(&h2->flushing, &stream->flush);
+		stream->flush_since_ms = 0;
 	}
 	return 0;
 }

@@ -55,6 +55,16 @@ static void stream_free(struct h2_stream *stream)
 	mem_free(stream);
 }
 
+/* True: it was sending what its owner left behind. */
+static bool flush_end(struct h2_stream *stream)
+{
+	bool flushing = list_linked(&stream->flush);
+
+	list_unlink(&stream->flush);
+	stream->h2->codec.streams_flushing -= flushing;
+	return flushing;
+}
+
 /* It no longer counts against the limit (H2-30). */
 static void stream_leave(struct h2 *h2)
 {
@@ -110,7 +120,7 @@ void h2_stream_free_all(struct h2 *h2)
 		ASSERT(!stream->owned || !stream->announced);
 		stream->owned = false;
 		stream->open = false;
-		list_unlink(&stream->flush);
+		(void)flush_end(stream);
 		stream_bury(stream);
 	}
 	h2->codec.streams_active = 0;
@@ -263,8 +273,7 @@ void h2_stream_closed(struct h2_stream *stream, uint32_t error)
 	h2_stream_unready(stream);
 	chain_clear(&stream->stream.out);
 	if (!stream->owned) {
-		if (list_linked(&stream->flush)) {
-			list_unlink(&stream->flush);
+		if (flush_end(stream)) {
 			stream_leave(h2);
 		}
 		stream_bury(stream);
@@ -331,10 +340,9 @@ void h2_stream_lose_all(struct h2 *h2, enum reason why)
 			chain_clear(&stream->stream.out);
 		}
 		if (!stream->owned || !stream->announced) {
-			bool counted = stream->owned || list_linked(&stream->flush);
+			bool counted = flush_end(stream) || stream->owned;
 
 			stream->owned = false;
-			list_unlink(&stream->flush);
 			if (counted) {
 				stream_leave(h2);
 			}
@@ -423,6 +431,7 @@ void h2_stream_flush(struct h2_stream *stream)
 		return;
 	}
 	list_push_back(&stream->h2->flushing, &stream->flush);
+	stream->h2->codec.streams_flushing++;
 }
 
 /* The code for a cut: a complete response is not taken back. */

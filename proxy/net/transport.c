@@ -30,6 +30,15 @@ ssize_t transport_end(struct transport *transport)
 	return transport->ops->end != NULL ? transport->ops->end(transport) : IO_EOF;
 }
 
+size_t transport_unacknowledged(struct transport *transport)
+{
+	ssize_t size = transport->ops->unacknowledged != NULL
+			       ? transport->ops->unacknowledged(transport)
+			       : 0;
+
+	return size > 0 ? (size_t)size : 0;
+}
+
 int transport_fd(const struct transport *transport)
 {
 	ASSERT(transport->ops != NULL);

@@ -36,6 +36,7 @@ struct transport_ops {
 	ssize_t (*peek)(struct transport *transport);
 	int (*finish_connect)(struct transport *transport);
 	ssize_t (*end)(struct transport *transport);
+	ssize_t (*unacknowledged)(struct transport *transport);
 	int (*fd)(const struct transport *transport);
 };
 
@@ -96,6 +97,9 @@ MUST_CHECK int transport_finish_connect(struct transport *transport);
 ssize_t transport_peek(struct transport *transport);
 /* After on_ready said TRANSPORT_END: IO_EOF, or the -errno by which the transport failed. */
 ssize_t transport_end(struct transport *transport);
+/* Bytes that were written and that the peer did not acknowledge yet (where no network lies between:
+ * did not read); 0 where there is nothing to ask. */
+size_t transport_unacknowledged(struct transport *transport);
 int transport_fd(const struct transport *transport); /* -1 for memory */
 
 /* Two ends in memory, each with a bounded buffer; writes beyond `capacity` would block. */
@@ -103,5 +107,7 @@ void transport_mem_pair(
 	struct loop *loop, size_t capacity, struct transport **ret_a, struct transport **ret_b);
 /* Fault injection for simulators: at most `most` bytes move per call (0: no limit). */
 void transport_mem_throttle(struct transport *transport, size_t most);
+/* A write is announced as possible only when there is that much room, as a kernel does. */
+void transport_mem_low_water(struct transport *transport, size_t room);
 
 #endif

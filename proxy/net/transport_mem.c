@@ -19,6 +19,7 @@ struct transport_mem {
 	size_t head;
 	size_t size;
 	size_t most;	/* throttle; 0: none */
+	size_t low;	/* room in which the owner is told that it may write */
 	bool ended;	/* the peer has sent its end */
 	bool reset;	/* the peer has reset */
 	bool shut;	/* this end has sent its end */
@@ -45,7 +46,7 @@ static int transport_mem_ready(const struct transport_mem *mem)
 		ready |= TRANSPORT_END;
 	}
 	/* A write to nobody is ready: it fails at once. */
-	if (mem->peer == NULL || mem->peer->size < mem->peer->capacity) {
+	if (mem->peer == NULL || mem->peer->capacity - mem->peer->size >= mem->low) {
 		ready |= TRANSPORT_WRITE;
 	}
 	return ready & mem->transport.wanted;
@@ -219,6 +220,13 @@ static ssize_t transport_mem_end(struct transport *transport)
 	return transport_mem_of(transport)->reset ? -ECONNRESET : IO_EOF;
 }
 
+static ssize_t transport_mem_unacknowledged(struct transport *transport)
+{
+	struct transport_mem *mem = transport_mem_of(transport);
+
+	return mem->peer != NULL ? (ssize_t)mem->peer->size : 0;
+}
+
 static const struct transport_ops transport_mem_ops = {
 	.name = "mem",
 	.read = transport_mem_read,
@@ -228,6 +236,7 @@ static const struct transport_ops transport_mem_ops = {
 	.close = transport_mem_close,
 	.peek = transport_mem_peek,
 	.end = transport_mem_end,
+	.unacknowledged = transport_mem_unacknowledged,
 };
 
 static struct transport_mem *transport_mem_create(struct loop *loop, size_t capacity)
@@ -238,6 +247,7 @@ static struct transport_mem *transport_mem_create(struct loop *loop, size_t capa
 	mem->transport.ops = &transport_mem_ops;
 	mem->transport.loop = loop;
 	mem->capacity = capacity;
+	mem->low = 1;
 	mem->data = mem_alloc(capacity);
 	status = event_assign(
 		&mem->event, loop_base(loop), -1, EV_PERSIST, transport_mem_on_event, mem);
@@ -265,4 +275,12 @@ void transport_mem_throttle(struct transport *transport, size_t most)
 {
 	ASSERT(transport->ops == &transport_mem_ops);
 	transport_mem_of(transport)->most = most;
+}
+
+void transport_mem_low_water(struct transport *transport, size_t room)
+{
+	struct transport_mem *mem = transport_mem_of(transport);
+
+	ASSERT(transport->ops == &transport_mem_ops && room > 0 && room <= mem->capacity);
+	mem->low = room;
 }

@@ -1,7 +1,9 @@
 #include "net/transport.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -221,6 +223,13 @@ static ssize_t transport_tcp_end(struct transport *transport)
 	return error != 0 ? -error : IO_EOF;
 }
 
+static ssize_t transport_tcp_unacknowledged(struct transport *transport)
+{
+	int size = 0;
+
+	return ioctl(transport_tcp_of(transport)->fd, SIOCOUTQ, &size) < 0 ? -errno : size;
+}
+
 static int transport_tcp_fd(const struct transport *transport)
 {
 	return transport_tcp_of(transport)->fd;
@@ -236,6 +245,7 @@ static const struct transport_ops transport_tcp_ops = {
 	.peek = transport_tcp_peek,
 	.finish_connect = transport_tcp_finish_connect,
 	.end = transport_tcp_end,
+	.unacknowledged = transport_tcp_unacknowledged,
 	.fd = transport_tcp_fd,
 };
 

@@ -52,6 +52,19 @@ static bool connection_streams_changed(const struct connection *connection)
 				codec->streams_active != connection->was_active);
 }
 
+/* Something for the write task: output that has a way, or T-10 to be started. */
+static bool connection_needs_write(const struct connection *connection)
+{
+	const struct codec *codec = connection->codec;
+
+	if (codec == NULL || connection_streams_changed(connection)) {
+		return codec != NULL;
+	}
+	return codec->blocked ? connection->flush_deadline_ms == CONNECTION_NEVER &&
+					connection_io_is_complete(connection)
+			      : codec->has_output;
+}
+
 void connection_mark(struct connection *connection)
 {
 	if (connection->buried) {
@@ -61,8 +74,7 @@ void connection_mark(struct connection *connection)
 		loop_queue(connection->loop, &connection->run_task);
 	}
 	/* The write task tells the owner of changed streams too: it still comes in this turn. */
-	if (connection_streams_changed(connection) ||
-		(connection->codec && connection->codec->has_output && !connection->blocked)) {
+	if (connection_needs_write(connection)) {
 		loop_queue_write(connection->loop, &connection->write_task);
 	}
 }
@@ -250,7 +262,7 @@ static void connection_follow_codec(struct connection *connection)
 	}
 	connection_follow_streams(connection);
 	written = !codec->has_output && connection->out.size == 0;
-	if (codec->has_output && !connection->blocked) {
+	if (codec->has_output && !codec->blocked) {
 		loop_queue_write(connection->loop, &connection->write_task);
 	}
 	if (written && codec->closing && !connection->wants_close) {
@@ -329,7 +341,7 @@ static void connection_fire(struct timer *timer)
 	if (connection->buried || connection->state == CONNECTION_CLOSED) {
 		return;
 	}
-	if (connection->flush_deadline_ms <= now) {
+	if (connection->flush_deadline_ms <= now && !connection_io_still_flushes(connection)) {
 		connection->flush_deadline_ms = CONNECTION_NEVER;
 		connection_end(connection, REASON_flush_timeout, true, NULL);
 	}

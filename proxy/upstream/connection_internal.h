@@ -80,6 +80,7 @@ struct connection {
 	uint64_t idle_since_ms;
 	uint64_t state_deadline_ms; /* of SNIFFING, CONNECTING .. OPENING, LINGERING */
 	uint64_t flush_deadline_ms; /* T-10, while a write is blocked */
+	size_t flush_owed;	    /* what the peer had not acknowledged when that was set */
 	struct timer timer;
 	struct task run_task;
 	struct task write_task;
@@ -87,7 +88,6 @@ struct connection {
 	uint8_t first_length[3]; /* of the peer's first frame: are its SETTINGS whole? */
 	uint32_t was_active;	 /* streams when the run task last looked */
 	bool input_ended;	 /* the peer closed its direction and the codec was told */
-	bool blocked;		 /* the transport is full: wait for a write event */
 	bool wants_open;	 /* usable; on_open is owed */
 	bool wants_close;	 /* the run task ends it */
 	bool gone;		 /* ended by the transport: the codec was told */
@@ -118,6 +118,10 @@ void connection_start(struct connection *connection, bool h2, bool client);
 void connection_io_attach(struct connection *connection, struct transport *transport);
 void connection_io_receive(struct connection *connection, bool end_of_input);
 void connection_io_write(struct task *task);
+/* No stream waits for anything but the peer: answers are complete here. */
+bool connection_io_is_complete(const struct connection *connection);
+/* T-10 has run out: true where the peer took something all the same, so that it runs anew. */
+bool connection_io_still_flushes(struct connection *connection);
 
 /* connection_dial.c: all but the first return silently when the connection is past dialling. */
 void connection_dial_ready(struct connection *connection);

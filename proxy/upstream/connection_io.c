@@ -228,7 +228,7 @@ static void connection_io_ready(struct transport *transport, int mask)
 		return;
 	}
 	if (mask & TRANSPORT_WRITE) {
-		connection->blocked = false;
+		connection->codec->blocked = false;
 		transport_want(transport, transport->wanted & ~TRANSPORT_WRITE);
 		loop_queue_write(connection->loop, &connection->write_task);
 	}
@@ -263,17 +263,37 @@ static void connection_io_write_failed(struct connection *connection, int error)
 	}
 }
 
+bool connection_io_is_complete(const struct connection *connection)
+{
+	const struct codec *codec = connection->codec;
+
+	return codec->streams_active == codec->streams_flushing || codec->closing;
+}
+
+static void connection_io_start_flush(struct connection *connection)
+{
+	connection->flush_deadline_ms = loop_now_ms(connection->loop) + CONNECTION_FLUSH_MS;
+	connection->flush_owed = transport_unacknowledged(connection->transport);
+}
+
+/* A kernel whose buffer grew large takes nothing for long, while the peer reads it empty. */
+bool connection_io_still_flushes(struct connection *connection)
+{
+	size_t before = connection->flush_owed;
+
+	connection_io_start_flush(connection);
+	return connection->flush_owed < before;
+}
+
 /* T-10 runs while the peer takes nothing though no stream waits for anything else. */
 static void connection_io_blocked(struct connection *connection, bool progress)
 {
-	bool complete = connection->codec->streams_active == 0 || connection->codec->closing;
-
-	connection->blocked = true;
+	connection->codec->blocked = true;
 	transport_want(connection->transport, connection->transport->wanted | TRANSPORT_WRITE);
-	if (!complete) {
+	if (!connection_io_is_complete(connection)) {
 		connection->flush_deadline_ms = CONNECTION_NEVER;
 	} else if (progress || connection->flush_deadline_ms == CONNECTION_NEVER) {
-		connection->flush_deadline_ms = loop_now_ms(connection->loop) + CONNECTION_FLUSH_MS;
+		connection_io_start_flush(connection);
 	}
 }
 
@@ -321,7 +341,7 @@ void connection_io_write(struct task *task)
 		(connection->state != CONNECTION_OPEN && connection->state != CONNECTION_OPENING)) {
 		return;
 	}
-	if (!connection->blocked) {
+	if (!connection->codec->blocked) {
 		connection_io_write_out(connection);
 	} else {
 		/* The last stream may have ended since. */

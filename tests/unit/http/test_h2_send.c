@@ -391,10 +391,55 @@ static void flush(void **state)
 	assert_string_equal(rig_output(&rig, &text), "D1 1000;");
 	assert_int_equal(rig.codec->streams_active, 1);
 	assert_int_equal(rig.codec->next_deadline_ms, rig.now_ms + 30000);
+	rig_tick(&rig, 0);
 	rig_tick(&rig, 29999);
 	assert_string_equal(rig_output(&rig, &text), "");
 	rig_tick(&rig, 1);
 	assert_string_equal(rig_output(&rig, &text), "R1 8;");
+	assert_int_equal(rig.codec->streams_active, 0);
+	buf_fini(&text);
+	rig_fini(&rig);
+}
+
+/* T-10: while the transport is full its own clock runs; each piece that goes starts a stream's
+ * anew; and what is cut is no reason to wake up again at once. */
+static void flush_clock(void **state)
+{
+	struct rig rig;
+	struct buf text;
+
+	(void)state;
+	rig_start(&rig, false);
+	buf_init(&text);
+	rig_headers(&rig, 1, SLICE(RIG_GET), true);
+	rig_headers(&rig, 3, SLICE(RIG_GET), true);
+	rig_feed(&rig, 0);
+	for (size_t i = 0; i < 2; i++) {
+		rig_answer(&rig, i, 200, 40000, true);
+		rig_let_go(rig.streams[i], REASON_ok);
+	}
+	rig_output(&rig, &text);
+	assert_int_equal(rig.codec->streams_flushing, 2);
+	rig_tick(&rig, 0);
+	rig.codec->blocked = true;
+	rig_tick(&rig, 30000);
+	assert_int_equal(rig.codec->next_deadline_ms, rig.now_ms + 30000);
+	assert_string_equal(rig_output(&rig, &text), "");
+	rig.codec->blocked = false;
+	rig_tick(&rig, 20000);
+	rig_u32_frame(&rig, NGHTTP2_WINDOW_UPDATE, 0, 1000);
+	rig_feed(&rig, 0);
+	assert_non_null(strstr(rig_output(&rig, &text), " 1000;"));
+	rig_tick(&rig, 10000);
+	/* One of the two got nothing since the transport had room. */
+	assert_non_null(strstr(rig_output(&rig, &text), " 8;"));
+	assert_int_equal(rig.codec->streams_flushing, 1);
+	assert_true(rig.codec->next_deadline_ms > rig.now_ms);
+	rig_tick(&rig, 20000);
+	assert_string_equal(rig_output(&rig, &text), "");
+	rig_tick(&rig, 10000);
+	assert_non_null(strstr(rig_output(&rig, &text), " 8;"));
+	assert_int_equal(rig.codec->streams_flushing, 0);
 	assert_int_equal(rig.codec->streams_active, 0);
 	buf_fini(&text);
 	rig_fini(&rig);
@@ -416,6 +461,7 @@ int main(void)
 		cmocka_unit_test(head_too_large),
 		cmocka_unit_test(outbound_bound),
 		cmocka_unit_test(flush),
+		cmocka_unit_test(flush_clock),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -204,6 +204,30 @@ static void test_throttled_stream_arrives_whole(void **state)
 	drop_pair();
 }
 
+/* T-10: what the other end did not read yet, and room that is too small to be spoken of. */
+static void test_unacknowledged_and_low_water(void **state)
+{
+	char bytes[8];
+
+	(void)state;
+	make_pair(8);
+	transport_mem_low_water(ends[0].transport, 4);
+	assert_int_equal(transport_unacknowledged(ends[0].transport), 0);
+	assert_int_equal(put(0, "01234567"), 8);
+	transport_want(ends[0].transport, TRANSPORT_WRITE);
+	assert_int_equal(transport_read(ends[1].transport, bytes, 3), 3);
+	assert_int_equal(transport_unacknowledged(ends[0].transport), 5);
+	for (int i = 0; i < 3; i++) {
+		loop_turn(loop, 0);
+	}
+	assert_int_equal(ends[0].calls, 0);
+	assert_int_equal(transport_read(ends[1].transport, bytes, 1), 1);
+	loop_turn(loop, 0);
+	assert_true(ends[0].mask & TRANSPORT_WRITE);
+	transport_want(ends[0].transport, 0);
+	drop_pair();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -212,6 +236,7 @@ int main(void)
 		cmocka_unit_test(test_close_and_reset),
 		cmocka_unit_test(test_an_end_behind_unread_bytes),
 		cmocka_unit_test(test_throttled_stream_arrives_whole),
+		cmocka_unit_test(test_unacknowledged_and_low_water),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -218,6 +218,8 @@ static void wire_destroy(struct wire *wire)
 	mem_free(wire);
 }
 
+#define wire_blocked(wire) ((wire)->connection->codec && (wire)->connection->codec->blocked)
+
 static void wire_say(struct wire *wire, const char *text, size_t size)
 {
 	struct iovec vector = {(void *)(uintptr_t)text, size};
@@ -494,6 +496,13 @@ static void test_slow_reader(void **state)
 	wire_destroy(wire);
 }
 
+/* The deadline has come, whatever the clock says. */
+static void wire_expire_flush(struct wire *wire)
+{
+	wire->connection->flush_deadline_ms = loop_now_ms(wire->fixture->loop);
+	connection_arm(wire->connection);
+}
+
 /* T-10: an answer that is complete here and that the peer does not take. */
 static void test_flush_timeout(void **state)
 {
@@ -502,10 +511,9 @@ static void test_flush_timeout(void **state)
 	wire->answer_size = 100000;
 	transport_want(wire->far, 0);
 	wire_say(wire, request, sizeof(request) - 1);
-	TURN_UNTIL(wire->fixture, wire->connection->blocked);
+	TURN_UNTIL(wire->fixture, wire_blocked(wire));
 	assert_true(wire->connection->flush_deadline_ms < CONNECTION_NEVER);
-	wire->connection->flush_deadline_ms = loop_now_ms(wire->fixture->loop);
-	connection_arm(wire->connection);
+	wire_expire_flush(wire);
 	TURN_UNTIL(wire->fixture, wire->closed == 1);
 	assert_int_equal(wire->why, REASON_flush_timeout);
 	transport_want(wire->far, TRANSPORT_READ);
@@ -526,7 +534,7 @@ static void test_flush_timeout_of_a_late_end(void **state)
 	TURN_UNTIL(wire->fixture, wire->stream != NULL);
 	stream = wire->stream;
 	wire_begin_answer(wire, 100000);
-	TURN_UNTIL(wire->fixture, wire->connection->blocked);
+	TURN_UNTIL(wire->fixture, wire_blocked(wire));
 	assert_int_equal(wire->connection->flush_deadline_ms, CONNECTION_NEVER);
 	stream->codec->ops->send_more(stream, true);
 	stream_reset(stream, REASON_ok);
@@ -535,6 +543,57 @@ static void test_flush_timeout_of_a_late_end(void **state)
 	TURN_UNTIL(wire->fixture, wire->received_size > 100000);
 	fixture_turn(*state, 5);
 	assert_int_equal(wire->connection->flush_deadline_ms, CONNECTION_NEVER);
+	wire_destroy(wire);
+}
+
+/* T-10: a full buffer takes nothing, but the peer reads it: only silence is cut. */
+static void test_a_slow_reader_is_no_stuck_flush(void **state)
+{
+	struct wire *wire = wire_create(*state, false, false, 4096);
+	uint8_t bytes[1000];
+
+	wire->answer_size = 100000;
+	transport_want(wire->far, 0);
+	transport_mem_low_water(connection_transport(wire->connection), 4096);
+	wire_say(wire, request, sizeof(request) - 1);
+	TURN_UNTIL(wire->fixture, wire_blocked(wire));
+	assert_int_equal(wire->connection->flush_owed, 4096);
+	for (size_t owed = 3096; owed > 1000; owed -= sizeof(bytes)) {
+		assert_int_equal(transport_read(wire->far, bytes, sizeof(bytes)), sizeof(bytes));
+		wire_expire_flush(wire);
+		TURN_UNTIL(wire->fixture, wire->connection->flush_owed == owed);
+		fixture_turn(*state, 5);
+		assert_true(wire->closed == 0 && wire_blocked(wire));
+	}
+	wire_expire_flush(wire);
+	TURN_UNTIL(wire->fixture, wire->closed == 1);
+	assert_int_equal(wire->why, REASON_flush_timeout);
+	wire_destroy(wire);
+}
+
+/* T-10 holds for HTTP/2 too: a stream that only waits for a peer that takes nothing. */
+static void test_flush_timeout_of_h2(void **state)
+{
+	static const char bytes[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"
+				    "\0\0\0\4\1\0\0\0\0\0\0\6\1\5\0\0\0\1\x82\x86\x84\x41\1a";
+	struct wire *wire = wire_create(*state, false, false, 4096);
+	struct stream *stream;
+
+	wire->hold = true;
+	wire->connection->out_max = 8192;
+	transport_want(wire->far, 0);
+	wire_say(wire, bytes, sizeof(bytes) - 1);
+	TURN_UNTIL(wire->fixture, wire->stream != NULL);
+	stream = wire->stream;
+	wire_begin_answer(wire, 50000);
+	TURN_UNTIL(wire->fixture, wire_blocked(wire));
+	assert_int_equal(wire->connection->flush_deadline_ms, CONNECTION_NEVER);
+	stream->codec->ops->send_more(stream, true);
+	stream_reset(stream, REASON_ok);
+	TURN_UNTIL(wire->fixture, wire->connection->flush_deadline_ms < CONNECTION_NEVER);
+	wire_expire_flush(wire);
+	TURN_UNTIL(wire->fixture, wire->closed == 1);
+	assert_int_equal(wire->why, REASON_flush_timeout);
 	wire_destroy(wire);
 }
 
@@ -611,7 +670,7 @@ static void test_a_cancelled_request_is_reset(void **state)
 	wire_request(wire);
 	chain_append_copy(&wire->stream->out, &wire->fixture->pool, bytes, sizeof(bytes));
 	wire->stream->codec->ops->send_more(wire->stream, false);
-	TURN_UNTIL(wire->fixture, wire->connection->blocked);
+	TURN_UNTIL(wire->fixture, wire_blocked(wire));
 	assert_true(wire->connection->out.size > 0);
 	stream_reset(wire->stream, REASON_downstream_reset);
 	connection_close(wire->connection, REASON_ok, false);
@@ -724,6 +783,8 @@ int main(void)
 		ROW(test_slow_reader),
 		ROW(test_flush_timeout),
 		ROW(test_flush_timeout_of_a_late_end),
+		ROW(test_a_slow_reader_is_no_stuck_flush),
+		ROW(test_flush_timeout_of_h2),
 		ROW(test_pipelined_requests),
 		ROW(test_client_counts_written_bytes),
 		ROW(test_a_cancelled_request_is_reset),
