@@ -18,6 +18,8 @@
 #define ACCESS_LINE_MAX 4096
 /* What the fixed fields of a line need at most; texts get the rest. */
 #define ACCESS_LINE_FIXED 1024
+/* Comma, colon and quotes of a member. */
+#define ACCESS_MEMBER_MARKS 6
 /* The message is for eyes. */
 #define ACCESS_MESSAGE_PATH 128
 
@@ -107,6 +109,11 @@ static void access_put_text(struct buf *line, const char *name, struct slice tex
 	size_t room;
 
 	if (text.size == 0) {
+		return;
+	}
+	/* As many names as a configuration likes to log must not burst the line either. */
+	if (before + strlen(name) + ACCESS_MEMBER_MARKS >= limit) {
+		*cut = true;
 		return;
 	}
 	buf_append_string(line, ",\"");

@@ -110,6 +110,30 @@ static void bytes_are_escaped_and_lines_bounded(void **state)
 	buf_fini(&line);
 }
 
+/* Members of which not even the name fits are left out. */
+static void many_headers_do_not_burst_the_line(void **state)
+{
+	struct access_record record;
+	struct buf line;
+	char path[2001];
+	char name[41];
+
+	(void)state;
+	memset(path, 'a', sizeof(path));
+	path[sizeof(path) - 1] = '\0';
+	record_make(&record, path);
+	for (int i = 0; i < 32; i++) {
+		snprintf(name, sizeof(name), "x-%038d", i);
+		access_record_put_header(&record, slice_from_string(name), SLICE("1"));
+	}
+	buf_init(&line);
+	access_record_format(&record, &line);
+	assert_true(line.size <= 4096);
+	assert_non_null(strstr(buf_string(&line), "\"http.request.headers.x-0000"));
+	assert_non_null(strstr(buf_string(&line), "\"pillion.cut\":true}\n"));
+	buf_fini(&line);
+}
+
 static void ring_keeps_order_and_counts_what_it_drops(void **state)
 {
 	struct access_ring *ring = mem_zalloc(sizeof(*ring));
@@ -291,6 +315,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(line_has_every_field),
 		cmocka_unit_test(bytes_are_escaped_and_lines_bounded),
+		cmocka_unit_test(many_headers_do_not_burst_the_line),
 		cmocka_unit_test(ring_keeps_order_and_counts_what_it_drops),
 		cmocka_unit_test(ring_has_one_writer_and_one_reader),
 		cmocka_unit_test(replay_has_its_bounds),
