@@ -70,6 +70,7 @@ struct h2 {
 	uint64_t refilled_ms;
 	uint64_t ping_free_ms; /* the next PING is free from then on */
 	uint64_t window_updates;
+	uint64_t pings; /* that followed DATA of ours */
 	uint64_t streams_opened;
 	uint64_t data_sent;
 	uint32_t block_count; /* fields of the block being received */

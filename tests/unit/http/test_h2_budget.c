@@ -101,6 +101,38 @@ static void limits(void **state)
 	}
 }
 
+/* A peer that measures the way asks once for each DATA frame that it gets, and no more. */
+static void pings_that_follow_data(void **state)
+{
+	struct rig rig;
+	struct buf text;
+
+	(void)state;
+	rig_start(&rig, false);
+	rig.quiet = true;
+	buf_init(&text);
+	for (uint32_t i = 0; i < 500; i++) {
+		rig_headers(&rig, 1 + 2 * i, SLICE(RIG_GET), true);
+		rig_feed(&rig, 0);
+		rig_answer(&rig, i, 200, 10, true);
+		rig_let_go(rig.streams[i], REASON_ok);
+		rig_output(&rig, &text);
+		rig_frame(&rig, NGHTTP2_PING, 0, 0, SLICE("12345678"));
+		rig_feed(&rig, 0);
+		assert_false(rig.codec->closing);
+	}
+	/* One was free by its time. */
+	for (uint32_t i = 0; i < 202; i++) {
+		assert_false(rig.codec->closing);
+		rig_frame(&rig, NGHTTP2_PING, 0, 0, SLICE("12345678"));
+		rig_feed(&rig, 0);
+		rig_output(&rig, &text);
+	}
+	assert_int_equal(rig.codec->close_reason, REASON_h2_flood);
+	buf_fini(&text);
+	rig_fini(&rig);
+}
+
 /* W-13 in small: resets after the client's own deadline cost nothing. */
 static void expired_deadlines(void **state)
 {
@@ -259,6 +291,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(limits),
+		cmocka_unit_test(pings_that_follow_data),
 		cmocka_unit_test(expired_deadlines),
 		cmocka_unit_test(fields_of_a_block),
 		cmocka_unit_test(continuations),
