@@ -36,7 +36,7 @@ static uint64_t timer_body(const struct exchange *x)
  * upstream takes nothing. An interim response is a sign of life. */
 static uint64_t timer_response(const struct exchange *x)
 {
-	uint64_t last = x->times.request_complete_ms;
+	uint64_t last = x->req.taken_ms;
 	int64_t length;
 
 	if (x->up_state != UP_SENT || x->resp.head != NULL || x->grpc ||
@@ -48,8 +48,9 @@ static uint64_t timer_response(const struct exchange *x)
 		if (x->up == NULL || x->up->out.size == 0) {
 			return TIMER_NEVER; /* the client is the slow one: T-05 */
 		}
-		last = x->req.taken_ms;
 		length = x->streaming ? x->hold->limits.stream_idle_ms : length;
+	} else if (x->times.request_complete_ms > last) {
+		last = x->times.request_complete_ms;
 	}
 	if (x->resp.interim_count > 0 && x->resp.last_ms > last) {
 		last = x->resp.last_ms;

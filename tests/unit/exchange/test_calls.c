@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "exchange/exchange_steps.h"
 #include "net/transport.h"
 #include "rig.h"
 
@@ -567,6 +568,35 @@ static void an_upstream_that_takes_nothing(void **state)
 	}
 }
 
+/* T-08 counts from the last byte that the upstream took, also when all of them were given away. */
+static void an_upstream_that_takes_the_rest_slowly(void **state)
+{
+	struct rig *rig = *state;
+	struct rig_request request = {.method = "POST", .path = "/hang", .body = "x"};
+	struct rig_client *client = rig_client(rig, "outbound", false);
+	struct exchange *x;
+
+	rig_service(rig, "orders", 1, INSTANCE_HTTP1);
+	(void)rig_call(client, &request);
+	RIG_UNTIL(rig, rig->origins[0].requests == 1);
+	RIG_UNTIL(rig, exchange_server_outbound_active(rig->server) == 1);
+	x = LIST_ENTRY(rig->server->exchanges.next, struct exchange, node);
+	assert_true(x->req.sent_end);
+	/* As if the end was given long ago and the last byte were taken only now. */
+	x->times.request_complete_ms = 1;
+	x->req.taken_ms = UINT64_MAX / 2;
+	timer_cancel(&x->timer);
+	exchange_mark(x);
+	rig_turn(rig, 4);
+	assert_int_equal(exchange_server_outbound_active(rig->server), 1);
+	x->req.taken_ms = 1;
+	timer_cancel(&x->timer);
+	exchange_mark(x);
+	RIG_UNTIL(rig, exchange_server_outbound_active(rig->server) == 0);
+	check_record(rig, 504, REASON_response_timeout, false);
+	rig_client_close(client);
+}
+
 /* C-12: also when reading pauses because the upstream takes nothing. */
 static void a_client_that_leaves_an_upload_cancels(void **state)
 {
@@ -640,6 +670,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_cut_answer_is_a_cut, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_client_that_leaves_cancels, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_upstream_that_takes_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			an_upstream_that_takes_the_rest_slowly, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_client_that_leaves_an_upload_cancels, setup, teardown),
 		cmocka_unit_test_setup_teardown(early_answers_are_delivered, setup, teardown),
