@@ -148,7 +148,8 @@ static struct head *response_trailers(const struct exchange *x)
 	return resp->trailers_ready ? resp->trailers : NULL;
 }
 
-/* G-05: a 200 that ends without a status is logged as 2. */
+/* G-05: a 200 that ends without a status is logged as 2. The head is not asked any more: a filter
+ * may hold the end back for longer than the stream that brought it lives. */
 static void response_note_status(struct exchange *x, const struct head *trailers)
 {
 	struct exchange_response *resp = &x->resp;
@@ -156,7 +157,7 @@ static void response_note_status(struct exchange *x, const struct head *trailers
 	if (x->grpc && trailers != NULL) {
 		resp->grpc_status = (int16_t)response_grpc_status(trailers, 2);
 	} else if (x->grpc && resp->grpc_status < 0) {
-		resp->grpc_status = (int16_t)response_grpc_status(resp->head, 2);
+		resp->grpc_status = 2;
 	}
 }
 
@@ -178,6 +179,7 @@ static void response_send_head(struct exchange *x)
 	resp->sent = true;
 	resp->sent_end = end;
 	resp->status = head->status;
+	resp->grpc_status = (int16_t)response_grpc_status(head, -1);
 	if (head->status >= 400 && x->reason == REASON_ok) {
 		x->reason = REASON_upstream_status; /* a filter found it in the answer */
 	}

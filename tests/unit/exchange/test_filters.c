@@ -421,12 +421,52 @@ static void service_filters_run_again_for_each_attempt(void **state)
 	test_free(rig);
 }
 
+/* G-05: a filter may hold the end back; what the head said is known all the same when the stream
+ * that brought it serves others. */
+static void a_wait_outlives_the_upstream_stream(void **state)
+{
+	struct rig *rig = test_malloc(sizeof(*rig));
+	struct probe probe = {.slot = ON_RESPONSE_BODY, .verdict = FILTER_WAIT};
+	struct rig_request first = {.method = "POST",
+		.path = "/stream/10",
+		.fields = {"content-type", "application/grpc", NULL}};
+	struct rig_request second = first;
+	struct access_record record;
+	struct exchange *waiting;
+	struct rig_client *client;
+	struct rig_call *call;
+
+	(void)state;
+	rig_with(rig, &probe, AT_SERVICE);
+	rig_service(rig, "orders", 1, INSTANCE_H2C);
+	client = rig_client(rig, "outbound", true);
+	call = rig_call(client, &first);
+	RIG_UNTIL(rig, probe.waiting != NULL);
+	waiting = probe.waiting; /* the other exchange has the same probe */
+	rig_turn(rig, 10);
+	second.path = "/grpc/only/5";
+	rig_wait(rig_call(client, &second));
+	rig_record(rig, &record);
+	assert_int_equal(record.grpc_status, 5);
+	assert_false(call->done);
+	exchange_resume(waiting);
+	rig_wait(call);
+	rig_record(rig, &record);
+	assert_int_equal(record.grpc_status, 2);
+	assert_int_equal(call->body.size, 10);
+	rig_client_close(client);
+	rig_turn(rig, 10);
+	rig_fini(rig);
+	test_free(rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_verdict_everywhere),
 		cmocka_unit_test(bodies_may_change_their_length),
 		cmocka_unit_test(service_filters_run_again_for_each_attempt),
+		cmocka_unit_test(a_wait_outlives_the_upstream_stream),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
