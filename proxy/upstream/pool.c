@@ -220,6 +220,18 @@ static bool pool_has_room(struct pool *pool)
 	return false;
 }
 
+/* C-05: those that still take exchanges. One that goes away may keep its streams for hours, and its
+ * place would be missed for as long. */
+static unsigned pool_h2_connections(const struct pool *pool)
+{
+	unsigned count = pool->opening_count;
+
+	LIST_FOR_EACH(node, &pool->open) {
+		count += pool_usable(LIST_ENTRY(node, struct pool_connection, node));
+	}
+	return count;
+}
+
 void pool_grow(struct pool *pool)
 {
 	struct service *service = pool_state(pool)->service;
@@ -231,8 +243,7 @@ void pool_grow(struct pool *pool)
 		if (expected >= pool->waiting_count || !pool_has_room(pool)) {
 			return;
 		}
-		if (!h1 &&
-			pool->opening_count + pool->open_count >= service->limits.h2_connections) {
+		if (!h1 && pool_h2_connections(pool) >= service->limits.h2_connections) {
 			return;
 		}
 		pool_dial(pool, false);

@@ -248,6 +248,37 @@ static void test_h2_stream_limits(void **state)
 	server_stop(&server);
 }
 
+/* H2-36, C-05: a connection that goes away takes the place of none, however long its streams last.
+ */
+static void test_h2_connections_that_go_away(void **state)
+{
+	struct fixture *fixture = *state;
+	struct server server = {.hold = true};
+	struct service *service;
+	struct caller callers[3];
+
+	fixture->policy.h2_connections = 2;
+	service = service_of(fixture, "orders");
+	server_start(&server, fixture);
+	give_set(fixture, "orders", &server.port, 1, INSTANCE_H2C);
+	for (unsigned i = 0; i < 3; i++) {
+		caller_init(&callers[i], fixture, service);
+		assert_int_equal(caller_start(&callers[i]), ATTEMPT_WAIT);
+		TURN_UNTIL(fixture, server.held_count == i + 1);
+		connection_drain(server.connections[i]);
+		TURN_UNTIL(fixture, callers[i].attempt.stream->codec->draining);
+	}
+	assert_int_equal(server.accepted, 3);
+	server_release(&server, 3);
+	for (int i = 0; i < 3; i++) {
+		TURN_UNTIL(fixture, callers[i].done);
+		assert_int_equal(callers[i].status, 200);
+		caller_finish(&callers[i], CLASS_OK);
+	}
+	TURN_UNTIL(fixture, upstream_stats(fixture->upstream)->connections == 0);
+	server_stop(&server);
+}
+
 /* connections_max: waiters are served by connections that come back, in their order. */
 static void test_connection_limit_and_order(void **state)
 {
@@ -357,6 +388,7 @@ int main(void)
 		ROW(test_non_idempotent_takes_young_ones),
 		ROW(test_idle_list_is_bounded),
 		ROW(test_h2_stream_limits),
+		ROW(test_h2_connections_that_go_away),
 		ROW(test_connection_limit_and_order),
 		ROW(test_cancelled_waiter),
 		ROW(test_peer_that_is_no_sidecar),
