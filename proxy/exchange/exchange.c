@@ -201,6 +201,7 @@ void exchange_start(struct exchange *x, struct stream *stream, struct head *head
 	x->req.last_ms = loop_now_ms(loop);
 	x->req.continued = !head->expect_continue;
 	x->resp.grpc_status = -1;
+	x->resp.reset_status = -1;
 	x->resp.first_filter = -1;
 	chain_init(&x->req.in);
 	chain_init(&x->req.staged);

@@ -77,7 +77,7 @@ struct exchange_response {
 	bool trailers_ready;
 	bool sent_end;
 	uint16_t status;
-	int16_t grpc_status;
+	int16_t grpc_status, reset_status; /* of the upstream's reset (H2-38) */
 	size_t forgiven;
 	uint64_t last_ms;
 };

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "http/grpc.h"
 #include "upstream/service.h"
 
 /* How an attempt ended, as far as the decision needs it. */
@@ -482,7 +483,6 @@ static enum attempt_class attempt_lost_class(const struct exchange *x)
 	return attempt_progress(&x->attempt, x->req.sent_end);
 }
 
-/* H2-38: what the codes of a reset say, with the gRPC status they map to. */
 static enum reason attempt_lost_word(const struct exchange *x)
 {
 	enum reason why = x->up_lost;
@@ -530,6 +530,10 @@ void exchange_attempt_advance(struct exchange *x)
 	}
 	outcome.class = attempt_lost_class(x);
 	outcome.why = attempt_lost_word(x);
+	if (outcome.why == REASON_upstream_reset) {
+		/* H2-38: what the code of a reset says to a gRPC client. */
+		x->resp.reset_status = (int16_t)grpc_status_of_reset(x->up->h2_error);
+	}
 	attempt_failed(x, &outcome);
 	if (!x->ending && !x->resp.own) {
 		exchange_request_advance(x);

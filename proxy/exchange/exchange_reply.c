@@ -144,6 +144,9 @@ void exchange_answer(struct exchange *x, const struct reply *given, int first_fi
 		exchange_break(x, reply.reason);
 		return;
 	}
+	if (reply.reason == REASON_upstream_reset && reply.grpc < 0) {
+		reply.grpc = x->resp.reset_status;
+	}
 	exchange_be_honest(x, &reply);
 	exchange_complete_reply(x, &reply, by, sizeof(by));
 	/* RE-21 */
@@ -197,6 +200,9 @@ static bool exchange_break_grpc(struct exchange *x, enum reason why)
 
 	if (!x->grpc || !resp->sent || resp->sent_end || x->down_lost != REASON_ok) {
 		return false;
+	}
+	if (why == REASON_upstream_reset && x->resp.reset_status > 0) {
+		status = x->resp.reset_status;
 	}
 	/* Never 0, and 14 would promise what nobody knows. */
 	status = status == 0 || status == 14 ? 2 : status;

@@ -14,6 +14,8 @@
 MUST_CHECK bool grpc_parse_timeout(struct slice text, uint64_t *ret_ns);
 /* The finest unit that fits eight digits, rounded down (G-07). */
 void grpc_format_timeout(uint64_t ns, char ret_text[16]);
+/* The status that an HTTP/2 error code of a reset stands for (H2-38); -1: 0 is none. */
+int grpc_status_of_reset(uint32_t h2_error);
 void grpc_prefix(uint8_t ret_prefix[5], bool compressed, uint32_t size);
 
 struct grpc_reader {

@@ -258,24 +258,34 @@ static void on_sent(struct stream *stream, size_t n)
 	}
 }
 
-/* GR-09. */
-static int status_of_reset(const struct stream *stream, enum reason why)
+int grpc_status_of_reset(uint32_t h2_error)
 {
-	if (stream->unprocessed || stream->h2_error == H2_REFUSED_STREAM) {
+	switch (h2_error) {
+	case 0:
+		return -1;
+	case H2_REFUSED_STREAM:
 		return GRPC_UNAVAILABLE;
-	}
-	switch (stream->h2_error) {
 	case H2_CANCEL:
 		return GRPC_CANCELLED;
 	case H2_ENHANCE_YOUR_CALM:
 		return GRPC_RESOURCE_EXHAUSTED;
 	case H2_INADEQUATE_SECURITY:
 		return GRPC_PERMISSION_DENIED;
-	case 0:
-		return reason_info(why)->grpc > 0 ? reason_info(why)->grpc : GRPC_UNKNOWN;
 	default:
 		return GRPC_INTERNAL;
 	}
+}
+
+/* GR-09. */
+static int status_of_reset(const struct stream *stream, enum reason why)
+{
+	int status =
+		stream->unprocessed ? GRPC_UNAVAILABLE : grpc_status_of_reset(stream->h2_error);
+
+	if (status >= 0) {
+		return status;
+	}
+	return reason_info(why)->grpc > 0 ? reason_info(why)->grpc : GRPC_UNKNOWN;
 }
 
 static void on_reset(struct stream *stream, enum reason why)

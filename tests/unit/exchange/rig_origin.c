@@ -28,6 +28,12 @@ static void served_let_go(struct rig_served *served, enum reason why)
 	mem_free(served);
 }
 
+void rig_served_reset(struct rig_served *served, enum reason why)
+{
+	ASSERT(why != REASON_ok);
+	served_let_go(served, why);
+}
+
 static void served_finish_body(struct rig_served *served)
 {
 	struct stream *stream = served->stream;
@@ -147,13 +153,13 @@ static void served_big(struct rig_served *served, uint64_t size, bool known)
 	served_finish_body(served);
 }
 
-static void served_cut(struct rig_served *served)
+static void served_cut(struct rig_served *served, bool known)
 {
 	struct head head;
 
 	served_head(served, &head, 200);
-	head.body = BODY_LENGTH;
-	head.length = 100;
+	head.body = known ? BODY_LENGTH : BODY_UNKNOWN;
+	head.length = known ? 100 : 0;
 	assert_int_equal(served->stream->codec->ops->send_head(served->stream, &head, false), 0);
 	chain_append_copy(&served->stream->out, &served->origin->rig->pool, "half", 4);
 	served->stream->codec->ops->send_more(served->stream, false);
@@ -180,10 +186,12 @@ static void served_answer(struct rig_served *served)
 		served_status(served, path);
 	} else if (strncmp(path, "/reset", 6) == 0) {
 		served_let_go(served, REASON_upstream_reset);
+	} else if (strncmp(path, "/cancel", 7) == 0) {
+		served_let_go(served, REASON_drain_cut);
 	} else if (strncmp(path, "/hang", 5) == 0) {
 		served->asked = 0;
 	} else if (strncmp(path, "/cut", 4) == 0) {
-		served_cut(served);
+		served_cut(served, strcmp(path, "/cut/unknown") != 0);
 	} else if (strncmp(path, "/grpc/", 6) == 0) {
 		served_grpc(served, path);
 	} else if (strncmp(path, "/big/", 5) == 0) {

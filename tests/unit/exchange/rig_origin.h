@@ -22,7 +22,7 @@ struct rig_served { /* one request at an origin */
 };
 
 void rig_origin_start(struct rig *rig, struct rig_origin *origin);
-/* The request was answered and is let go; served is gone. */
-void rig_served_end(struct rig_served *served);
+/* The answer goes no further; served is gone. */
+void rig_served_reset(struct rig_served *served, enum reason why);
 
 #endif

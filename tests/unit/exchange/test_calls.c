@@ -196,6 +196,50 @@ static void grpc_failures_take_its_form(void **state)
 	check_record(rig, 200, REASON_service_unknown, false);
 }
 
+/* H2-38: what an upstream says by its reset reaches a gRPC client as the status that means it. */
+static void grpc_resets_keep_their_meaning(void **state)
+{
+	static const struct {
+		const char *path;
+		const char *status;
+	} rows[] = {{"/reset", "13"}, {"/cancel", "1"}};
+	struct rig *rig = *state;
+
+	rig_service(rig, "orders", 1, INSTANCE_H2C);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct rig_request request = {.method = "POST",
+			.path = rows[i].path,
+			.fields = {"content-type", "application/grpc", NULL}};
+		struct rig_call *call = rig_once(rig, "outbound", true, &request);
+
+		assert_string_equal(rig_field(call, "grpc-status"), rows[i].status);
+		assert_string_equal(rig_field(call, "x-pillion-outcome"), "unknown");
+		check_record(rig, 200, REASON_upstream_reset, false);
+	}
+}
+
+/* The same behind the head: in trailers (G-09). */
+static void grpc_resets_behind_the_head(void **state)
+{
+	struct rig *rig = *state;
+	struct rig_request request = {.method = "POST",
+		.path = "/cut/unknown",
+		.fields = {"content-type", "application/grpc", NULL}};
+	struct rig_client *client = rig_client(rig, "outbound", true);
+	struct rig_call *call;
+
+	rig_service(rig, "orders", 1, INSTANCE_H2C);
+	call = rig_call(client, &request);
+	RIG_UNTIL(rig, call->body.size == 4);
+	rig_served_reset(
+		LIST_ENTRY(rig->origins[0].served.next, struct rig_served, node), REASON_drain_cut);
+	rig_wait(call);
+	assert_non_null(call->trailers);
+	assert_string_equal(rig_field(call, "grpc-status"), "1");
+	check_record(rig, 200, REASON_upstream_reset, false);
+	rig_client_close(client);
+}
+
 static void grpc_needs_http2(void **state)
 {
 	struct rig *rig = *state;
@@ -657,6 +701,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(slow_reader_holds_the_origin_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(grpc_keeps_its_trailers, setup, teardown),
 		cmocka_unit_test_setup_teardown(grpc_failures_take_its_form, setup, teardown),
+		cmocka_unit_test_setup_teardown(grpc_resets_keep_their_meaning, setup, teardown),
+		cmocka_unit_test_setup_teardown(grpc_resets_behind_the_head, setup, teardown),
 		cmocka_unit_test_setup_teardown(grpc_needs_http2, setup, teardown),
 		cmocka_unit_test_setup_teardown(expectations_are_met, setup, teardown),
 		cmocka_unit_test_setup_teardown(unknown_service_is_said, setup, teardown),
