@@ -8,7 +8,8 @@
 #include "http/reply.h"
 #include "http/target.h"
 
-#define METHOD_MAX 32 /* H1-04 */
+#define METHOD_MAX   32	      /* H1-04 */
+#define DEADLINE_MAX 86400000 /* mesh.md 0 */
 
 /* Trailers, or HEADERS where none are wanted. */
 static struct h2_stream *begin_trailers(struct h2 *h2, int32_t id)
@@ -125,16 +126,22 @@ static bool settle_body(struct h2_stream *stream, bool end)
 	return true;
 }
 
-/* The client's own deadline, for h2_budget_reset. */
+/* The client's own deadline, for h2_budget_reset: of gRPC, or of a leg of the mesh. */
 static void note_deadline(struct h2_stream *stream)
 {
 	struct slice text = head_value(stream->head, TOKEN_grpc_timeout);
-	uint64_t ns;
+	struct slice leg = head_value(stream->head, TOKEN_x_pillion_deadline);
+	uint64_t most = UINT64_MAX;
+	uint64_t value;
 
-	if (text.size > 0 && grpc_parse_timeout(text, &ns)) {
-		uint64_t ms = ns / 1000000;
-
-		stream->expires_ms = stream->h2->now_ms + ms - ms / 4;
+	if (text.size > 0 && grpc_parse_timeout(text, &value)) {
+		most = value / 1000000;
+	}
+	if (slice_parse_u64(leg, DEADLINE_MAX, &value) && value < most) {
+		most = value;
+	}
+	if (most != UINT64_MAX) {
+		stream->expires_ms = stream->h2->now_ms + most - most / 4;
 	}
 }
 
