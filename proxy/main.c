@@ -75,6 +75,11 @@ int main(int argc, char **argv)
 	int skip = verb ? 1 : 2;
 
 	verb = verb ? verb : argc > 1 ? argv[1] : "help";
+	/* `pillion help run` is `pillion run --help`. */
+	if (strcmp(verb, "help") == 0 && argc > skip &&
+		(strcmp(argv[skip], "run") == 0 || strcmp(argv[skip], "proxy") == 0)) {
+		return run_daemon(argv[skip], 1, (char *[]){(char[]){"--help"}});
+	}
 	if (strcmp(verb, "run") == 0 || strcmp(verb, "proxy") == 0) {
 		return run_daemon(verb, argc - skip, argv + skip);
 	}

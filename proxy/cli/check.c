@@ -252,8 +252,9 @@ int check_run(struct command *command)
 	bool strict = command_flag(command, "--strict", 0) != NULL;
 	enum config_report_format format =
 		command->output == OUTPUT_JSONL ? CONFIG_REPORT_JSONL : CONFIG_REPORT_TEXT;
-	int code = offline_load(command, command->word_count > 0 ? command->words[0] : NULL, strict,
-		format, &config);
+	const char *file =
+		command->word_count > 0 ? command->words[0] : command_flag(command, "-c", 0);
+	int code = offline_load(command, file, strict, format, &config);
 
 	if (code != CLI_DONE) {
 		return code;

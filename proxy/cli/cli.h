@@ -1,6 +1,6 @@
 /*
  * cli: the command line (operations.md 7): a client of the admin interface and of the outbound
- * listener, one file per verb, one table (commands.def) for parser and help. Blocking; one
+ * listener, one file per verb, one table (commands.c) for parser and help. Blocking; one
  * thread but for `check`, which looks at many things at once.
  */
 #ifndef PILLION_CLI_CLI_H

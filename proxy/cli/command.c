@@ -12,10 +12,7 @@
 /* CL-02: long enough for a registry that is electing, short enough for a person. */
 #define TIMEOUT_MS     5000
 #define TIMEOUT_MAX_MS 86400000
-
-/* Global flags and whether they take a value (CL-02). */
-static const char *const global_flags[] = {
-	"--addr=", "--token-file=", "--timeout=", "-o=", "--color=", "-q", "-v"};
+#define OPTIONS_MAX    32
 
 /* Exact names only; a near miss is shown, never guessed. */
 static const struct command_row *find_row(const char *verb)
@@ -31,41 +28,56 @@ static const struct command_row *find_row(const char *verb)
 	return NULL;
 }
 
-/* Is `name` in a list like "--since=,--yes"? 0 no, 1 a switch, 2 takes a value. */
-static int in_flags(const char *flags, const char *name, size_t size)
-{
-	const char *at = flags;
-
-	while (at && *at) {
-		size_t length = strcspn(at, ",");
-		bool valued = length > 0 && at[length - 1] == '=';
-
-		/* The "=" in the list is not part of the name. */
-		if (length - valued == size && memcmp(at, name, size) == 0) {
-			return valued ? 2 : 1;
-		}
-		at += length + (at[length] == ',');
-	}
-	return 0;
-}
-
-/* The verb's own flags first, then the global ones. 0: unknown to both. */
-static int flag_kind(const struct command_row *row, const char *argument)
+/* The row of a flag, given as "--name" or "--name=value"; NULL when the list lacks it. */
+static const struct command_option *find_option(
+	const struct command_option *options, const char *argument)
 {
 	size_t size = strcspn(argument, "=");
-	int kind = in_flags(row->flags, argument, size);
 
-	for (size_t i = 0; kind == 0 && i < ARRAY_SIZE(global_flags); i++) {
-		kind = in_flags(global_flags[i], argument, size);
+	for (; options && options->name; options++) {
+		if (strlen(options->name) == size && memcmp(options->name, argument, size) == 0) {
+			return options;
+		}
 	}
-	return kind;
+	return NULL;
 }
 
 /* CL-01: what is wrong, and what would be right, on two lines; exit code 2. */
 static int usage(const struct command_row *row, const char *what, const char *argument)
 {
-	(void)fprintf(stderr, "pillion %s: %s%s%s\nusage: pillion %s %s\n", row->verb, what,
-		argument ? " " : "", argument ? argument : "", row->verb, row->arguments);
+	(void)fprintf(stderr, "pillion %s: %s %s\nusage: pillion %s %s%s[FLAGS]\n", row->verb, what,
+		argument, row->verb, row->arguments, row->arguments[0] ? " " : "");
+	return CLI_USAGE;
+}
+
+/* CF-23: the nearest of the verb's flags and of those that all verbs take. row: NULL in front of
+ * the verb. */
+static int unknown_flag(const struct command_row *row, const char *argument)
+{
+	const struct command_option *lists[] = {
+		row ? row->options : NULL, command_global_options()};
+	const char *names[OPTIONS_MAX];
+	size_t used = 0;
+	int nearest;
+
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+		for (const struct command_option *option = lists[i]; option && option->name;
+			option++) {
+			ASSERT(used < ARRAY_SIZE(names));
+			names[used++] = option->name;
+		}
+	}
+	nearest = config_nearest(slice_make(argument, strcspn(argument, "=")), names, used);
+	(void)fprintf(stderr, "pillion%s%s: unknown flag %s", row ? " " : "", row ? row->verb : "",
+		argument);
+	if (nearest >= 0) {
+		(void)fprintf(stderr, "; did you mean %s?", names[nearest]);
+	}
+	if (row) {
+		(void)fprintf(stderr, "\n`pillion help %s` lists its flags\n", row->verb);
+	} else {
+		(void)fputs("\nflags of a command stand behind it; see `pillion help`\n", stderr);
+	}
 	return CLI_USAGE;
 }
 
@@ -78,11 +90,12 @@ static int parse(
 
 	for (int i = 0; i < count; i++) {
 		const char *argument = arguments[i];
-		int kind;
+		const struct command_option *option;
 
 		if (only_words || argument[0] != '-' || argument[1] == '\0') {
-			if (command->word_count == COMMAND_WORDS_MAX) {
-				return usage(row, "too many arguments", NULL);
+			/* A word that nobody looks at would be a wish that nobody fulfils. */
+			if (command->word_count == row->words_max) {
+				return usage(row, "unexpected argument", argument);
 			}
 			command->words[command->word_count++] = argument;
 			continue;
@@ -91,11 +104,12 @@ static int parse(
 			only_words = true;
 			continue;
 		}
-		kind = flag_kind(row, argument);
-		if (kind == 0) {
-			return usage(row, "unknown flag", argument);
+		option = find_option(row->options, argument);
+		option = option ? option : find_option(command_global_options(), argument);
+		if (!option) {
+			return unknown_flag(row, argument);
 		}
-		if (kind == 2 && !strchr(argument, '=') && ++i == count) {
+		if (option->value && !strchr(argument, '=') && ++i == count) {
 			return usage(row, "this flag needs a value:", argument);
 		}
 	}
@@ -170,23 +184,6 @@ static int parse_output(struct command *command, const struct command_row *row)
 	return usage(row, "-o takes table, wide, json or jsonl, not", output);
 }
 
-/* CL-01: three lines that can be copied, then one per verb. */
-static void print_help(FILE *file)
-{
-	size_t count;
-	const struct command_row *rows = command_rows(&count);
-
-	(void)fputs(
-		"pillion run --dev --name stock --port 9000 -- ./stock\n"
-		"pillion run --join 127.0.0.1:7440 --name shop --port 8080 -- ./shop\n"
-		"pillion call stock 'GET /items/1'; pillion services; pillion status\n\n"
-		"  run, proxy       a sidecar with its application; without (--help tells more)\n",
-		file);
-	for (size_t i = 0; i < count; i++) {
-		(void)fprintf(file, "  %-16s %s\n", rows[i].verb, rows[i].help);
-	}
-}
-
 /* CF-23: the nearest verb, run and proxy among them. */
 static int unknown_verb(const char *verb)
 {
@@ -228,10 +225,7 @@ static int run_row(
 	int code;
 
 	if (wants_help(count, arguments)) {
-		(void)printf("pillion %s %s\n%s\n", row->verb, row->arguments, row->help);
-		if (row->flags[0]) {
-			(void)printf("flags: %s\n", row->flags);
-		}
+		command_help_verb(row);
 		return CLI_DONE;
 	}
 	code = parse(&command, row, count, arguments);
@@ -245,7 +239,6 @@ static int run_row(
 	command.address = command_flag(&command, "--addr", 0);
 	command.token_file = command_flag(&command, "--token-file", 0);
 	command.quiet = command_flag(&command, "-q", 0) != NULL;
-	command.verbose = command_flag(&command, "-v", 0) != NULL;
 	if (!command.address) {
 		command.address = getenv("PILLION_ADMIN");
 	}
@@ -273,11 +266,19 @@ static int run_after_flags(
 	const char *word = flag;
 
 	while (word[0] == '-' && !is_own_word(word)) {
-		bool valued =
-			!strchr(word, '=') && strcmp(word, "-q") != 0 && strcmp(word, "-v") != 0;
+		const struct command_option *option = find_option(command_global_options(), word);
+		bool valued = option && option->value && !strchr(word, '=');
 
+		if (!option) {
+			return unknown_flag(NULL, word);
+		}
 		if (at + 1 + valued >= count || used + 2 > COMMAND_WORDS_MAX) {
-			return unknown_verb(flag);
+			(void)fprintf(stderr,
+				"pillion: %s%s%s: a command is missing behind it\n"
+				"`pillion help` lists them all\n",
+				word, valued ? " " : "",
+				option->value && valued ? option->value : "");
+			return CLI_USAGE;
 		}
 		/* Nothing writes through these pointers; argv just has this type. */
 		words[used++] = (char *)(uintptr_t)word;
@@ -292,6 +293,22 @@ static int run_after_flags(
 	return cli_main(setup, word, used, words);
 }
 
+/* `pillion help`, `pillion help VERB`; main.c answers for run and proxy. */
+static int help(int count, char **arguments)
+{
+	const struct command_row *row = count > 0 ? find_row(arguments[0]) : NULL;
+
+	if (count > 0 && !row) {
+		return unknown_verb(arguments[0]);
+	}
+	if (row) {
+		command_help_verb(row);
+	} else {
+		command_help();
+	}
+	return CLI_DONE;
+}
+
 /* Everything but run and proxy. Called anew with the verb in front when global flags stood before
  * it. */
 int cli_main(const struct cli_setup *setup, const char *verb, int count, char **arguments)
@@ -302,8 +319,7 @@ int cli_main(const struct cli_setup *setup, const char *verb, int count, char **
 		return run_after_flags(setup, verb, count, arguments);
 	}
 	if (strcmp(verb, "help") == 0 || strcmp(verb, "--help") == 0 || strcmp(verb, "-h") == 0) {
-		print_help(stdout);
-		return CLI_DONE;
+		return help(count, arguments);
 	}
 	row = find_row(strcmp(verb, "--version") == 0 ? "version" : verb);
 	/* A symlink pillion-VERB comes here too, with its verb taken from the name (CL-01). */

@@ -28,18 +28,33 @@ struct command {
 	const char *token_file;
 	int timeout_ms;
 	enum command_output output;
-	bool quiet, verbose;
+	bool quiet;
+};
+
+/* A flag. Lists of them end with a row without a name. */
+struct command_option {
+	const char *name;
+	const char *value; /* what stands behind it; NULL: a switch */
+	const char *help;
 };
 
 /* A verb: its function, how it is used, and which flags it takes beside the global ones. */
 struct command_row {
 	const char *verb;
 	int (*run)(struct command *command);
+	int words_max;
 	const char *arguments;
 	const char *help;
-	const char *flags; /* "--since=,--yes": allowed ones; '=' takes a value */
+	const char *example;		      /* behind the verb */
+	const struct command_option *options; /* NULL: none */
 };
 const struct command_row *command_rows(size_t *ret_count);
+/* The flags that every verb takes (CL-02). */
+const struct command_option *command_global_options(void);
+
+/* `pillion help`, and the help of one verb, on standard output. */
+void command_help(void);
+void command_help_verb(const struct command_row *row);
 
 /* The value of "--name VALUE" or "--name=VALUE", "" for a switch that is there, NULL when absent.
  * index: the n-th occurrence. */

@@ -9,7 +9,7 @@
 static struct seen {
 	int runs;
 	char words[TEXT_MAX], since[64], second[64], address[64], token[64];
-	bool yes, quiet, verbose;
+	bool yes, quiet;
 	int timeout_ms;
 	enum command_output output;
 } seen;
@@ -34,7 +34,6 @@ static int noted_run(struct command *command)
 	note(seen.token, sizeof seen.token, command->token_file);
 	seen.yes = command_flag(command, "--yes", 0) != NULL;
 	seen.quiet = command->quiet;
-	seen.verbose = command->verbose;
 	seen.timeout_ms = command->timeout_ms;
 	seen.output = command->output;
 	return 42;
@@ -46,10 +45,21 @@ static int version_run(struct command *command)
 	return 43;
 }
 
+static const struct command_option options[] = {
+	{"--since", "TIME", "from then on"}, {"--yes", NULL, "consent"}, {NULL, NULL, NULL}};
+static const struct command_option globals[] = {{"--addr", "ADDRESS", "where"},
+	{"--token-file", "FILE", "token"}, {"--timeout", "TIME", "wait"}, {"-o", "FORM", "form"},
+	{"-q", NULL, "less"}, {NULL, NULL, NULL}};
+
 static const struct command_row rows[] = {
-	{"note", noted_run, "WORD", "notes", "--since=,--yes"},
-	{"version", version_run, "", "version", ""},
+	{"note", noted_run, 3, "WORD", "notes", "x --yes", options},
+	{"version", version_run, 0, "", "version", "", NULL},
 };
+
+const struct command_option *command_global_options(void)
+{
+	return globals;
+}
 
 const struct command_row *command_rows(size_t *ret_count)
 {
@@ -91,10 +101,10 @@ static void words_and_flags(void **state)
 static void global_flags(void **state)
 {
 	(void)state;
-	assert_int_equal(RUN("note", "--addr", "unix:/a", "--token-file=/t", "-q", "-v"), 42);
+	assert_int_equal(RUN("note", "--addr", "unix:/a", "--token-file=/t", "-q"), 42);
 	assert_string_equal(seen.address, "unix:/a");
 	assert_string_equal(seen.token, "/t");
-	assert_true(seen.quiet && seen.verbose);
+	assert_true(seen.quiet);
 	assert_int_equal(seen.timeout_ms, 5000);
 	/* They may stand in front of the verb too. */
 	assert_int_equal(RUN("--addr", "unix:/b", "-q", "--timeout=2s", "note", "--", "w"), 42);
@@ -161,8 +171,17 @@ static void usage_errors(void **state)
 		const char *words[4];
 		const char *says;
 	} wrong[] = {
-		{{"note", "--sinc", "1"}, "unknown flag --sinc"},
-		{{"note", "-x"}, "unknown flag -x"},
+		{{"note", "--sinc", "1"}, "note: unknown flag --sinc; did you mean --since?"},
+		{{"note", "--tiemout=1"}, "did you mean --timeout?"},
+		{{"note", "--zzzzzzzz"}, "unknown flag --zzzzzzzz\n`pillion help note`"},
+		{{"version", "--since", "1"}, "unknown flag --since"},
+		{{"version", "4"},
+			"version: unexpected argument 4\nusage: pillion version [FLAGS]"},
+		{{"--adr", "x", "note"}, "pillion: unknown flag --adr; did you mean --addr?"},
+		{{"--since", "x", "note"}, "stand behind it"},
+		{{"--addr", "note"}, "--addr ADDRESS: a command is missing"},
+		{{"-q"}, "-q: a command is missing"},
+		{{"help", "nute"}, "did you mean note?"},
 		{{"note", "--since"}, "needs a value"},
 		{{"note", "-o", "yaml"}, "not yaml"},
 		{{"nute"}, "did you mean note?"},
@@ -181,22 +200,15 @@ static void usage_errors(void **state)
 	}
 }
 
+/* A word beyond those that the verb takes is refused, not ignored. */
 static void too_many_words(void **state)
 {
-	char *arguments[COMMAND_WORDS_MAX + 1];
-	struct cli_setup setup = {0};
-
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(arguments); i++) {
-		arguments[i] = (char *)(uintptr_t) "w";
-	}
-	seen.runs = 0;
-	capture_begin(&captured);
-	assert_int_equal(cli_main(&setup, "note", COMMAND_WORDS_MAX + 1, arguments), CLI_USAGE);
-	assert_int_equal(cli_main(&setup, "note", COMMAND_WORDS_MAX, arguments), 42);
-	capture_end(&captured);
-	assert_int_equal(seen.runs, 1);
-	assert_non_null(strstr(captured.err, "too many arguments"));
+	assert_int_equal(RUN("note", "a", "b", "c"), 42);
+	assert_int_equal(RUN("note", "a", "b", "c", "d"), CLI_USAGE);
+	assert_int_equal(seen.runs, 0);
+	assert_string_equal(captured.err,
+		"pillion note: unexpected argument d\nusage: pillion note WORD [FLAGS]\n");
 }
 
 static void help(void **state)
@@ -207,7 +219,12 @@ static void help(void **state)
 	assert_non_null(strstr(captured.out, "run, proxy"));
 	assert_int_equal(RUN("note", "--help"), CLI_DONE);
 	assert_int_equal(seen.runs, 0);
-	assert_non_null(strstr(captured.out, "--since="));
+	assert_ptr_equal(strstr(captured.out, "pillion note x --yes\n"), captured.out);
+	assert_non_null(strstr(captured.out, "--since         TIME          from then on\n"));
+	assert_non_null(strstr(captured.out, "--timeout"));
+	assert_int_equal(RUN("help", "note"), CLI_DONE);
+	assert_int_equal(seen.runs, 0);
+	assert_non_null(strstr(captured.out, "--since"));
 	/* Behind -- it is an argument. */
 	assert_int_equal(RUN("note", "--", "--help"), 42);
 }

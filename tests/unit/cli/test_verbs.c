@@ -286,6 +286,8 @@ static void check(void **state)
 	assert_int_equal(ftruncate(fd, 0), 0);
 	assert_int_equal(pwrite(fd, good, strlen(good), 0), strlen(good));
 	assert_int_equal(RUN("check", path), CLI_DONE);
+	assert_int_equal(RUN("check", "-c", path), CLI_DONE);
+	assert_non_null(strstr(captured.out, path));
 	assert_int_equal(RUN("config", "show", "-c", path), CLI_DONE);
 	assert_non_null(strstr(captured.out, "\"static\""));
 	assert_int_equal(RUN("config", "schema"), CLI_DONE);
@@ -294,13 +296,38 @@ static void check(void **state)
 	assert_int_equal(unlink(path), 0);
 }
 
+/* CL-01: whoever asks for help gets an example, all flags, and one screen. */
+static void help_of_each(void **state)
+{
+	size_t count;
+	const struct command_row *rows = command_rows(&count);
+
+	(void)state;
+	for (size_t i = 0; i <= count; i++) {
+		size_t lines = 0;
+		const char *line;
+
+		assert_int_equal(i < count ? RUN("help", rows[i].verb) : RUN("help"), CLI_DONE);
+		for (line = captured.out; *line; line += strcspn(line, "\n") + 1) {
+			assert_true(strcspn(line, "\n") <= 80);
+			lines++;
+		}
+		assert_in_range(lines, 10, 24);
+		assert_ptr_equal(strstr(captured.out, "pillion "), captured.out);
+		for (const struct command_option *option = i < count ? rows[i].options : NULL;
+			option && option->name; option++) {
+			assert_non_null(strstr(captured.out, option->name));
+		}
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {TEST(lists), TEST(exit_codes), TEST(changes_are_marked),
 		TEST(token_file), TEST(health), TEST(several_sidecars), TEST(without_a_sidecar),
-		TEST(check)};
+		TEST(check), TEST(help_of_each)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
