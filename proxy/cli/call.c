@@ -171,7 +171,7 @@ int call_run(struct command *command)
 	if (http_client_do(&request, &answer)) {
 		code = report(&answer);
 	} else {
-		code = command_error(command, CLI_FAILED, 4001, answer.error);
+		code = command_error(command, CLI_FAILED, answer.code, answer.error);
 	}
 	command_answer_fini(&answer);
 	buf_fini(&data);

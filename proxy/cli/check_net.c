@@ -123,11 +123,11 @@ void check_net_seed(struct check *check)
 		&check->setting->config->registry.seeds.items[check->index];
 	int fd = http_client_connect(seed->text, check->setting->timeout_ms);
 
+	unsigned code;
+
 	if (fd < 0) {
 		check_say(check, unanswered(check), 3001, "%s: %s", seed->text,
-			fd == -ENOENT	     ? "does not resolve"
-			: fd == -EINPROGRESS ? "no answer in time"
-					     : strerror(-fd));
+			fd == -ENXIO ? "does not resolve" : http_client_error(-fd, &code));
 		return;
 	}
 	close(fd);
@@ -156,6 +156,7 @@ static const char *ask_app(const struct config_app *app, int timeout_ms, struct 
 		.method = "GET",
 		.path = http ? app->check.http : "/",
 		.timeout_ms = timeout_ms};
+	unsigned code;
 	int fd;
 	bool good;
 
@@ -167,7 +168,7 @@ static const char *ask_app(const struct config_app *app, int timeout_ms, struct 
 	}
 	fd = http_client_connect(app->address.text, timeout_ms);
 	if (fd < 0) {
-		return strerror(-fd);
+		return http_client_error(-fd, &code);
 	}
 	good = app->protocol != CONFIG_APP_H2C || speaks_h2(fd, timeout_ms);
 	close(fd);

@@ -68,9 +68,12 @@ struct answer {
 	char reason[128];  /* x-pillion-reason's first item, or empty */
 	char grpc_status[16];
 	char error[256]; /* why not reached */
+	unsigned code;	 /* its PIL number */
 	char content_type[128];
 };
 void command_answer_fini(struct answer *answer);
+/* Of a probe, not of a page that has the same path by chance. */
+bool command_answer_is_ok(const struct answer *answer);
 
 /*
  * Asks the sidecar: GET when body is NULL, else POST with that JSON. Exit code: CLI_DONE when an

@@ -33,8 +33,11 @@ static bool alive(const char *path)
 		return false;
 	}
 	memcpy(address.sun_path, path, strlen(path));
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	answers = fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof address) == 0;
+	/* Without waiting: a queue that is full, as that of a stopped process, has a listener too.
+	 */
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	answers = fd >= 0 && (connect(fd, (const struct sockaddr *)&address, sizeof address) == 0 ||
+				     errno == EAGAIN);
 	if (fd >= 0) {
 		close(fd);
 	}
@@ -111,15 +114,20 @@ int command_addresses(const struct command *command, char (*ret_addresses)[256],
 	return found.count;
 }
 
-/* CF-09: from a file only, so that no argument list holds a secret. An unreadable file sends no
- * token, and the refusal says what is missing. */
-static void read_token(const char *path, char *ret_text, size_t size)
+/* CF-09: from a file only, so that no argument list holds a secret. Where it cannot be read that
+ * is said once, and the question goes without: not every path wants a token. */
+static void read_token(struct command *command, char *ret_text, size_t size)
 {
-	FILE *file = path ? fopen(path, "re") : NULL;
+	FILE *file = command->token_file ? fopen(command->token_file, "re") : NULL;
 	size_t got;
 
 	ret_text[0] = '\0';
 	if (!file) {
+		if (command->token_file) {
+			(void)fprintf(stderr, "pillion: the token file %s: %s\n",
+				command->token_file, strerror(errno));
+			command->token_file = NULL;
+		}
 		return;
 	}
 	got = fread(ret_text, 1, size - 1, file);
@@ -149,12 +157,30 @@ bool command_ask_at(struct command *command, const char *address, const char *pa
 		fields[request.field_count++] =
 			(struct http_client_field){"content-type", "application/json"};
 	}
-	read_token(command->token_file, token, sizeof token);
+	read_token(command, token, sizeof token);
 	if (token[0]) {
 		(void)snprintf(bearer, sizeof bearer, "Bearer %s", token);
 		fields[request.field_count++] = (struct http_client_field){"authorization", bearer};
 	}
-	return http_client_do(&request, ret_answer);
+	if (!http_client_do(&request, ret_answer)) {
+		return false;
+	}
+	/* A port may be somebody else's: its page is no list of services. */
+	if (ret_answer->status == 200 && strncmp(path, "/v1/", 4) == 0 &&
+		strncmp(ret_answer->content_type, "application/json", 16) != 0) {
+		ret_answer->code = 4001;
+		(void)snprintf(ret_answer->error, sizeof ret_answer->error,
+			"what answers there is no pillion");
+		return false;
+	}
+	return true;
+}
+
+/* The probes of HE-04 answer in plain text. */
+bool command_answer_is_ok(const struct answer *answer)
+{
+	return answer->status == 200 && answer->body.size >= 2 &&
+	       memcmp(answer->body.data, "ok", 2) == 0;
 }
 
 /* Takes an answer that never came. */
@@ -183,6 +209,7 @@ int command_ask(struct command *command, const char *path, const char *body, boo
 	char addresses[FOUND_MAX][256];
 	int count = command_addresses(command, addresses, FOUND_MAX);
 	char message[600];
+	int last = 0;
 
 	*ret_answer = (struct answer){0};
 	buf_init(&ret_answer->body);
@@ -192,6 +219,7 @@ int command_ask(struct command *command, const char *path, const char *body, boo
 	}
 	for (int i = 0; i < count; i++) {
 		command_answer_fini(ret_answer);
+		last = i;
 		if (command_ask_at(command, addresses[i], path, body, ret_answer)) {
 			/* Not all hold the same: only some are replicas. */
 			if (ret_answer->status == 404 && i + 1 < count) {
@@ -205,11 +233,9 @@ int command_ask(struct command *command, const char *path, const char *body, boo
 			return CLI_DONE;
 		}
 	}
-	(void)snprintf(message, sizeof message, "no pillion answers at %s (%s)", addresses[0],
-		ret_answer->error);
-	/* A socket of somebody else's is there, but not for us. */
-	return command_error(command, CLI_NOT_REACHED,
-		strcmp(ret_answer->error, strerror(EACCES)) == 0 ? 4002 : 4001, message);
+	(void)snprintf(message, sizeof message, "no pillion answers at %.255s (%s)",
+		addresses[last], ret_answer->error);
+	return command_error(command, CLI_NOT_REACHED, ret_answer->code, message);
 }
 
 /* For call, pub and sub: any sidecar of this user leads into the mesh. */

@@ -17,11 +17,14 @@ static bool probe(struct command *command, const char *path)
 	if (command_addresses(command, addresses, 1) < 1) {
 		return false;
 	}
-	good = command_ask_at(command, addresses[0], path, NULL, &answer) && answer.status == 200;
-	if (!good) {
-		(void)printf("%s: %.*s%s\n", path, (int)answer.body.size,
-			(const char *)(answer.body.data ? answer.body.data : (const uint8_t *)""),
-			answer.error);
+	good = command_ask_at(command, addresses[0], path, NULL, &answer) &&
+	       command_answer_is_ok(&answer);
+	if (!good && (answer.status == 200 || answer.status == 0)) {
+		(void)printf("%s: no pillion answers at %s (%s)\n", path, addresses[0],
+			answer.status ? "what answers there is no pillion" : answer.error);
+	} else if (!good) {
+		(void)printf("%s: %.*s\n", path, (int)answer.body.size,
+			(const char *)(answer.body.data ? answer.body.data : (const uint8_t *)""));
 	}
 	command_answer_fini(&answer);
 	return good;

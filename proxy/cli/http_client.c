@@ -19,6 +19,7 @@
 struct exchange_state {
 	struct answer *answer;
 	bool done;
+	bool late;	     /* nothing came in time */
 	enum reason failure; /* REASON_ok: none */
 };
 
@@ -137,7 +138,7 @@ static int connect_name(const char *host, uint16_t port, int timeout_ms)
 
 	(void)snprintf(service, sizeof service, "%u", port);
 	if (getaddrinfo(host, service, &hints, &found) != 0) {
-		return -ENOENT;
+		return -ENXIO;
 	}
 	for (struct addrinfo *one = found; one && result < 0; one = one->ai_next) {
 		struct address address = {.size = one->ai_addrlen};
@@ -171,6 +172,26 @@ int http_client_connect(const char *text, int timeout_ms)
 	memcpy(name, host.data, host.size);
 	name[host.size] = '\0';
 	return connect_name(name, port, timeout_ms);
+}
+
+/* What a person reads; the errno texts of the address itself would speak of files and arguments.
+ * A queue of connections that stays full, as that of a stopped process does, is a time-out too. */
+const char *http_client_error(int error, unsigned *ret_code)
+{
+	*ret_code = error == EACCES ? 4002 : 4001;
+	switch (error) {
+	case EINVAL:
+		return "not of the form unix:PATH or http://HOST:PORT";
+	case ENXIO:
+		return "no such host";
+	case EAGAIN:
+	case EINPROGRESS:
+	case ETIMEDOUT:
+		*ret_code = 4005;
+		return "no answer in time";
+	default:
+		return strerror(error);
+	}
 }
 
 /* MSG_NOSIGNAL: a sidecar that closes early has an answer to read, not a signal to send. */
@@ -226,8 +247,10 @@ static void fill_head(const struct http_client_request *request, struct head *he
 	}
 }
 
-/* Reads until the response is whole. */
-static bool read_response(int fd, struct codec *codec, struct exchange_state *state)
+/* Reads until the response is whole. One that drips in would keep each read within its time, so
+ * there is a limit for all of them too. */
+static bool read_response(
+	int fd, struct codec *codec, struct exchange_state *state, uint64_t end_ms)
 {
 	while (!state->done && state->failure == REASON_ok) {
 		struct block *block = block_create(codec->pool);
@@ -236,8 +259,9 @@ static bool read_response(int fd, struct codec *codec, struct exchange_state *st
 		do {
 			got = recv(fd, block->data, BLOCK_SIZE, 0);
 		} while (got < 0 && errno == EINTR);
-		if (got < 0) {
+		if (got < 0 || clock_monotonic_ms() > end_ms) {
 			block_unref(block);
+			state->late = got >= 0 || errno == EAGAIN;
 			return false;
 		}
 		if (got > 0) {
@@ -286,11 +310,14 @@ static bool exchange(int fd, const struct http_client_request *request, struct c
 		good = write_all(fd, &out);
 	}
 	/* An early answer may stand in the socket even when the body was not taken. */
-	good = read_response(fd, codec, state);
+	good = read_response(
+		fd, codec, state, clock_monotonic_ms() + (uint64_t)request->timeout_ms);
 	if (!good) {
+		state->answer->code = state->late ? 4005 : 4001;
 		(void)snprintf(state->answer->error, sizeof state->answer->error, "%s",
-			state->failure != REASON_ok ? reason_word(state->failure)
-						    : "no whole answer in time");
+			state->late		      ? "no answer in time"
+			: state->failure != REASON_ok ? reason_word(state->failure)
+						      : "no whole answer");
 	}
 	stream_reset(stream, REASON_ok);
 	chain_fini(&out);
@@ -318,7 +345,8 @@ bool http_client_do(const struct http_client_request *request, struct answer *re
 	buf_init(&ret_answer->body);
 	(void)snprintf(ret_answer->address, sizeof ret_answer->address, "%s", request->address);
 	if (fd < 0) {
-		(void)snprintf(ret_answer->error, sizeof ret_answer->error, "%s", strerror(-fd));
+		(void)snprintf(ret_answer->error, sizeof ret_answer->error, "%s",
+			http_client_error(-fd, &ret_answer->code));
 		return false;
 	}
 	http_limits_default(&limits);

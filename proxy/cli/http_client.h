@@ -28,7 +28,9 @@ struct http_client_request {
 
 /* A connected socket with time-outs, or -errno; "host:port" too, the first address that answers. */
 int http_client_connect(const char *address, int timeout_ms);
-/* False: not reached; ret_answer->error says why. */
+/* The words for such an errno, and the PIL code of 40xx that fits it. */
+const char *http_client_error(int error, unsigned *ret_code);
+/* False: not reached; ret_answer->error and code say why. */
 bool http_client_do(const struct http_client_request *request, struct answer *ret_answer);
 
 #endif

@@ -94,7 +94,7 @@ static int publish(struct command *command, const char *outbound, const struct b
 		}
 	}
 	if (!http_client_do(&request, &answer)) {
-		code = command_error(command, CLI_NOT_REACHED, 4001, answer.error);
+		code = command_error(command, CLI_NOT_REACHED, answer.code, answer.error);
 	} else if (answer.status >= 400) {
 		code = command_refused(command, &answer);
 	} else if (!command->quiet) {

@@ -84,9 +84,10 @@ static int show(struct command *command, const char *address)
 		char message[600];
 
 		(void)snprintf(message, sizeof message, "no pillion answers at %.255s (%s)",
-			address, answer.error);
+			address, answer.code ? answer.error : "another status than 200");
 		command_answer_fini(&answer);
-		return command_error(command, CLI_NOT_REACHED, 4001, message);
+		return command_error(
+			command, CLI_NOT_REACHED, answer.code ? answer.code : 4001, message);
 	}
 	if (command->output == OUTPUT_JSON || command->output == OUTPUT_JSONL) {
 		(void)printf("%.*s\n", (int)answer.body.size, (const char *)answer.body.data);

@@ -72,7 +72,7 @@ static long take(struct command *command, const char *outbound, const char *base
 		 * wait for its lease to end. */
 		left > 0 && left < 100 ? left : 100);
 	if (!post(outbound, path, body, &answer)) {
-		(void)command_error(command, CLI_NOT_REACHED, 4001, answer.error);
+		(void)command_error(command, CLI_NOT_REACHED, answer.code, answer.error);
 		command_answer_fini(&answer);
 		return -1;
 	}

@@ -1,5 +1,6 @@
 /* wait: returns when the sidecar is ready, for scripts that start an application beside it
  * (mesh.md ML-30). */
+#include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -7,6 +8,36 @@
 #include "cli/verbs.h"
 
 #define WAIT_MS 30000
+#define LOOK_MS 2000
+
+/* What keeps it from being ready is what its user wants to know: the first failing line of
+ * /readyz, or that nobody answers. Still exit code 75: the sidecar may come later. */
+static int give_up(struct command *command)
+{
+	char addresses[1][256] = {""};
+	char message[1024];
+	struct answer answer = {0};
+	const char *line = NULL;
+
+	command->timeout_ms = LOOK_MS;
+	if (command_addresses(command, addresses, 1) > 0 &&
+		command_ask_at(command, addresses[0], "/readyz", NULL, &answer)) {
+		buf_append(&answer.body, "", 1);
+		line = strstr((const char *)answer.body.data, "[-] ");
+	}
+	if (line) {
+		(void)snprintf(message, sizeof message, "not ready in that time; %.*s",
+			(int)strcspn(line + 4, "\n"), line + 4);
+	} else if (answer.error[0]) {
+		(void)snprintf(message, sizeof message,
+			"not ready in that time; no pillion answers at %s (%s)", addresses[0],
+			answer.error);
+	} else {
+		(void)snprintf(message, sizeof message, "not ready in that time");
+	}
+	command_answer_fini(&answer);
+	return command_error(command, CLI_LATER, 4005, message);
+}
 
 /* The sidecar itself may not be there yet: that is waited for too (mesh.md ML-30). */
 int wait_run(struct command *command)
@@ -26,7 +57,7 @@ int wait_run(struct command *command)
 		char path[64];
 
 		if (now >= end) {
-			return command_error(command, CLI_LATER, 4005, "not ready in that time");
+			return give_up(command);
 		}
 		/* The sidecar's own clock ends the wait, a second before ours would. */
 		command->timeout_ms = (int)(end - now) + 1000;
@@ -35,7 +66,7 @@ int wait_run(struct command *command)
 		/* Looked for anew each time: its socket may appear meanwhile. */
 		if (command_addresses(command, addresses, 1) > 0) {
 			ready = command_ask_at(command, addresses[0], path, NULL, &answer) &&
-				answer.status == 200;
+				command_answer_is_ok(&answer);
 			command_answer_fini(&answer);
 		}
 		if (!ready) {

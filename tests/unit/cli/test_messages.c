@@ -78,7 +78,7 @@ static void open_server(void)
 		ntohs(address.sin_port));
 	/* It is its own outbound listener. */
 	(void)snprintf(server.status, sizeof server.status,
-		"HTTP/1.1 200 OK\r\nconnection: "
+		"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: "
 		"close\r\n\r\n{\"listeners\":[{\"name\":\"outbound\","
 		"\"kind\":\"outbound\",\"address\":\"127.0.0.1:%u\"}]}",
 		ntohs(address.sin_port));
@@ -139,8 +139,9 @@ static void run_rows(const struct row *rows, size_t count)
 	}
 }
 
-#define RUN_ROWS(rows)	   run_rows(rows, sizeof(rows) / sizeof *(rows))
-#define ANSWER(code, body) "HTTP/1.1 " code " X\r\nconnection: close\r\n\r\n" body
+#define RUN_ROWS(rows) run_rows(rows, sizeof(rows) / sizeof *(rows))
+#define ANSWER(code, body)                                                                         \
+	"HTTP/1.1 " code " X\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n" body
 #define WITH(code, fields, body)                                                                   \
 	"HTTP/1.1 " code " X\r\nconnection: close\r\n" fields "\r\n\r\n" body
 #define REFUSED(status)                                                                            \

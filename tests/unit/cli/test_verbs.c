@@ -77,6 +77,7 @@ static int run_alone(const char *const *words)
 
 #define OK(body)                                                                                   \
 	"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n" body
+#define HTML "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\nconnection: close\r\n\r\n<p>hello</p>"
 #define REFUSED(status, code)                                                                      \
 	"HTTP/1.1 " status " X\r\nconnection: close\r\n\r\n{\"error\":{\"reason\":\"r\","          \
 	"\"code\":\"" code "\",\"message\":\"m\",\"fix\":\"f\"}}"
@@ -117,7 +118,8 @@ static void lists(void **state)
 	assert_int_equal(ASK(OK("{\"items\":[]}"), "instances", "stock"), CLI_DONE);
 	assert_non_null(strstr(server.asked, "GET /v1/instances?service=stock HTTP/1.1\r\n"));
 	/* A chunked answer is an answer. */
-	assert_int_equal(ASK("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+	assert_int_equal(ASK("HTTP/1.1 200 OK\r\ncontent-type: application/json; charset=utf-8\r\n"
+			     "transfer-encoding: chunked\r\n\r\n"
 			     "9\r\n{\"items\":\r\n3\r\n[]}\r\n0\r\n\r\n",
 				 "-o", "json", "members"),
 		CLI_DONE);
@@ -141,6 +143,9 @@ static void exit_codes(void **state)
 		 "bad\\n\"}",
 			{"reload"}, CLI_CONFIG, "pillion.json:1:1: bad\n"},
 		{NULL, {"services"}, CLI_NOT_REACHED, "error PIL4001"},
+		{HTML, {"services"}, CLI_NOT_REACHED, "what answers there is no pillion"},
+		{HTML, {"status"}, CLI_NOT_REACHED, "what answers there is no pillion"},
+		{HTML, {"quit"}, CLI_NOT_REACHED, "what answers there is no pillion"},
 		{"nonsense\r\n\r\n", {"services"}, CLI_NOT_REACHED, "error PIL4001"},
 	};
 
@@ -154,7 +159,68 @@ static void exit_codes(void **state)
 	}
 	assert_int_equal(RUN("services"), CLI_NOT_REACHED);
 	assert_non_null(strstr(captured.err, "no pillion answers at http://127.0.0.1:1"));
-	assert_int_equal(RUN("--timeout", "300ms", "wait", "--timeout", "300ms"), CLI_LATER);
+	assert_int_equal(RUN("wait", "--timeout", "300ms"), CLI_LATER);
+	assert_non_null(
+		strstr(captured.err, "PIL4005: not ready in that time; no pillion answers"));
+}
+
+/* What is wrong with an address is said in words about addresses. */
+static void addresses(void **state)
+{
+	static const struct {
+		const char *address, *says;
+	} rows[] = {{"garbage", "(not of the form unix:PATH or http://HOST:PORT)"},
+		{"https://127.0.0.1:1", "(not of the form"}, {"", "(not of the form"},
+		{"unix:", "(not of the form"}, {"http://127.0.0.1:1", "(Connection refused)"},
+		{"unix:/nowhere/x.sock", "(No such file or directory)"},
+		{"http://no-such-host.invalid:1", "(no such host)"}};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		assert_int_equal(RUN("services", "--addr", rows[i].address), CLI_NOT_REACHED);
+		if (!strstr(captured.err, rows[i].says)) {
+			fail_msg("%s: %s", rows[i].address, captured.err);
+		}
+	}
+}
+
+/* A sidecar that is stopped takes connections until its queue is full, and answers none: commands
+ * end all the same. */
+static void full_queue(void **state)
+{
+	char folder[] = "/tmp/pillion-run-XXXXXX";
+	char path[64];
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd, clients[64], used = 0;
+
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	(void)snprintf(path, sizeof path, "%s/pillion", folder);
+	assert_int_equal(mkdir(path, 0700), 0);
+	(void)snprintf(address.sun_path, sizeof address.sun_path, "%s/pillion/a.sock", folder);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	do {
+		assert_in_range(used, 0, 63);
+		clients[used] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	} while (connect(clients[used++], (struct sockaddr *)&address, sizeof address) == 0);
+	assert_int_equal(errno, EAGAIN);
+	setenv("XDG_RUNTIME_DIR", folder, 1);
+	unsetenv("PILLION_ADMIN");
+	assert_int_equal(
+		capture_run(&captured, (const char *const[]){"status", "--timeout", "200ms", NULL}),
+		CLI_NOT_REACHED);
+	assert_non_null(strstr(captured.err, "PIL4005"));
+	assert_non_null(strstr(captured.err, "/pillion/a.sock (no answer in time)"));
+	while (used > 0) {
+		close(clients[--used]);
+	}
+	close(fd);
+	assert_int_equal(unlink(address.sun_path), 0);
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(rmdir(folder), 0);
+	unsetenv("XDG_RUNTIME_DIR");
 }
 
 /* AD-03: a change says that it is one. */
@@ -186,6 +252,10 @@ static void token_file(void **state)
 	assert_int_equal(ASK(OK("{}"), "quit", "--token-file", path), CLI_DONE);
 	assert_non_null(strcasestr(server.asked, "\r\nauthorization: Bearer secret-token\r\n"));
 	assert_int_equal(unlink(path), 0);
+	/* Not every path wants one, so that it cannot be read is said and no error yet. */
+	assert_int_equal(ASK(OK("{}"), "quit", "--token-file", path), CLI_DONE);
+	assert_non_null(strstr(captured.err, path));
+	assert_null(strcasestr(server.asked, "authorization"));
 }
 
 static void health(void **state)
@@ -201,6 +271,10 @@ static void health(void **state)
 		CLI_FAILED);
 	assert_non_null(strstr(captured.out, "[-] app: refused"));
 	assert_int_equal(RUN("health"), CLI_FAILED);
+	assert_non_null(strstr(captured.out, "no pillion answers at http://127.0.0.1:1 ("));
+	/* Somebody else's page is no health. */
+	assert_int_equal(ASK(HTML, "health", "--ready"), CLI_FAILED);
+	assert_non_null(strstr(captured.out, "is no pillion"));
 }
 
 /* CL-02: what changes something wants one sidecar; sockets on which nobody listens do not count. */
@@ -327,7 +401,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {TEST(lists), TEST(exit_codes), TEST(changes_are_marked),
 		TEST(token_file), TEST(health), TEST(several_sidecars), TEST(without_a_sidecar),
-		TEST(check), TEST(help_of_each)};
+		TEST(check), TEST(help_of_each), TEST(addresses), TEST(full_queue)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
