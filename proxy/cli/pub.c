@@ -21,6 +21,11 @@ static bool read_stream(const char *name, FILE *file, struct buf *ret_data)
 	while (ret_data->size <= DATA_MAX) {
 		size_t got = fread(buf_reserve(ret_data, 65536), 1, 65536, file);
 
+		if (got == 0 && ferror(file)) {
+			/* A directory opens and cannot be read: that is no empty message. */
+			(void)fprintf(stderr, "pillion pub: %s: %s\n", name, strerror(errno));
+			return false;
+		}
 		if (got == 0) {
 			return true;
 		}

@@ -169,9 +169,24 @@ static void call(void **state)
 		/* An empty body is a body: the empty message. */
 		{{"call", "stock", "Get"}, {STATUS, ANSWER("200", "")}, CLI_DONE, "", "status 200",
 			{"POST /Get ", "content-length: 0\r\n"}},
-		{{"call", "stock", "GET /x", "-H", "X-Mine:  a b", "-H", "no field", "-H", "y:2"},
+		{{"call", "stock", "GET   /x", "-H", "X-Mine:  a b", "-H", "y:2"},
 			{STATUS, ANSWER("200", "")}, CLI_DONE, "", "status 200",
 			{"x-mine: a b\r\n", "y: 2\r\n"}},
+		{{"call", "stock", "GET /x", "--repeat", "2"},
+			{STATUS, ANSWER("500", "a"), ANSWER("200", "b")}, CLI_FAILED, "a\nb\n",
+			"status 500\nstatus 200\n", {"GET /x ", "GET /x "}},
+		{{"call", "stock", "GET /x", "--repeat=3"},
+			{STATUS, ANSWER("200", "a"), "nonsense"}, CLI_FAILED, "a\n", "PIL4001",
+			{NULL}},
+		{{"call", "stock", "GET /x", "--repeat", "0"}, {NULL}, CLI_USAGE, "",
+			"usage: pillion call", {NULL}},
+		{{"call", "stock", "GET"}, {NULL}, CLI_USAGE, "", "METHOD is 'GET /path'", {NULL}},
+		{{"call", "stock", "GET x"}, {NULL}, CLI_USAGE, "", "METHOD is", {NULL}},
+		{{"call", "stock", "GET /x", "-H", "no field"}, {NULL}, CLI_USAGE, "",
+			"-H takes 'NAME: VALUE', up to 32 times and 1023 bytes, not no field",
+			{NULL}},
+		{{"call", "stock", "GET /x", "-d", "@/"}, {NULL}, CLI_USAGE, "",
+			"/: Is a directory", {NULL}},
 		{{"call", "stock"}, {NULL}, CLI_USAGE, "", "usage: pillion call", {NULL}},
 		{{"call", "stock", "GET /x", "-d", "@/nonexistent/file"}, {NULL}, CLI_USAGE, "",
 			"/nonexistent/file: No such file", {NULL}},
@@ -180,8 +195,19 @@ static void call(void **state)
 			"PIL4001", {NULL}},
 	};
 
+	char path[9000] = "GET /";
+
 	(void)state;
 	RUN_ROWS(rows);
+	/* Its author knows better what it is, and there is one type. */
+	run_row(&(struct row){
+		{"call", "stock", "PUT /x", "-d", "hi", "-H", "Content-Type: text/plain"},
+		{STATUS, ANSWER("200", "")}, CLI_DONE, "", "status 200",
+		{"PUT /x ", "content-type: text/plain\r\n"}});
+	assert_null(strcasestr(server.asked, "application/json"));
+	/* A part of a path would be another path. */
+	memset(path + 5, 'a', sizeof path - 6);
+	run_row(&(struct row){{"call", "stock", path}, {NULL}, CLI_USAGE, "", "METHOD is", {NULL}});
 }
 
 static void pub(void **state)
@@ -208,6 +234,7 @@ static void pub(void **state)
 		{{"pub"}, {NULL}, CLI_USAGE, "", "usage: pillion pub", {NULL}},
 		{{"pub", "t", "--file", "/nonexistent"}, {NULL}, CLI_USAGE, "",
 			"/nonexistent: No such file", {NULL}},
+		{{"pub", "t", "--file", "/"}, {NULL}, CLI_USAGE, "", "/: Is a directory", {NULL}},
 		{{"pub", "t", "--file", "/dev/zero"}, {NULL}, CLI_USAGE, "",
 			"/dev/zero: more than 16 MiB", {NULL}},
 		{{"pub", "t", "x"}, {NULL}, CLI_NOT_REACHED, "", "PIL4001", {NULL}},
