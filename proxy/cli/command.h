@@ -87,6 +87,10 @@ bool command_ask_at(struct command *command, const char *address, const char *pa
 	const char *body, struct answer *ret_answer);
 /* All admin addresses that could be ours, in the order of AD-01; at most `most`. */
 int command_addresses(const struct command *command, char (*ret_addresses)[256], int most);
+/* A name as a part of a path or query, percent-encoded; "/" stays. What is longer than any name may
+ * be is cut, and remains too long. Returns ret_text. */
+#define COMMAND_NAME_MAX 800
+const char *command_escape(const char *name, char ret_text[COMMAND_NAME_MAX]);
 /* "127.0.0.1:7441" of the sidecar that would answer; empty when it has none. */
 int command_outbound(struct command *command, char *ret_address, size_t size);
 

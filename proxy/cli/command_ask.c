@@ -1,5 +1,6 @@
 /* command_ask: finds the admin interface of a sidecar of this user (operations.md AD-01) and asks
  * it. */
+#include <ctype.h>
 #include <errno.h>
 #include <glob.h>
 #include <stdlib.h>
@@ -181,6 +182,23 @@ bool command_answer_is_ok(const struct answer *answer)
 {
 	return answer->status == 200 && answer->body.size >= 2 &&
 	       memcmp(answer->body.data, "ok", 2) == 0;
+}
+
+/* The sidecar then says what is wrong with the name, not with the request. */
+const char *command_escape(const char *name, char ret_text[COMMAND_NAME_MAX])
+{
+	size_t used = 0;
+
+	for (; *name && used + 4 <= COMMAND_NAME_MAX; name++) {
+		if (isalnum((unsigned char)*name) || strchr("-._~/*", *name)) {
+			ret_text[used++] = *name;
+		} else {
+			used += (size_t)snprintf(
+				ret_text + used, 4, "%%%02X", (unsigned)(unsigned char)*name);
+		}
+	}
+	ret_text[used] = '\0';
+	return ret_text;
 }
 
 /* Takes an answer that never came. */

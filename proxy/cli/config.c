@@ -13,11 +13,12 @@ static int show_live(struct command *command)
 {
 	struct answer answer;
 	const char *pointer = command_flag(command, "--pointer", 0);
-	char path[600];
+	char path[900], escaped[COMMAND_NAME_MAX];
 	int code;
 
 	/* Flags are passed on as parameters of the same name. */
-	(void)snprintf(path, sizeof path, "/v1/config?pointer=%s%s%s", pointer ? pointer : "",
+	(void)snprintf(path, sizeof path, "/v1/config?pointer=%s%s%s",
+		command_escape(pointer ? pointer : "", escaped),
 		command_flag(command, "--effective", 0) ? "&effective=1" : "",
 		command_flag(command, "--origin", 0) ? "&origin=1" : "");
 	code = command_ask(command, path, NULL, false, &answer);

@@ -12,7 +12,7 @@ static int list(struct command *command, const char *target)
 		{"REASON", "reason", false, false}, {"STATUS", "status", true, false},
 		{"ATTEMPTS", "attempts", true, false}, {"TIME", "time", false, false},
 		{"ANSWER", "answer", false, false}};
-	char path[600];
+	char path[900];
 
 	(void)snprintf(path, sizeof path, "/v1/dlq/%s", target);
 	return command_list(command, path, columns, ARRAY_SIZE(columns));
@@ -22,10 +22,10 @@ static int list(struct command *command, const char *target)
 static int show(struct command *command, const char *target, const char *id)
 {
 	struct answer answer;
-	char path[700];
+	char path[2 * COMMAND_NAME_MAX + 16], letter[COMMAND_NAME_MAX];
 	int code;
 
-	(void)snprintf(path, sizeof path, "/v1/dlq/%s/%s", target, id);
+	(void)snprintf(path, sizeof path, "/v1/dlq/%s/%s", target, command_escape(id, letter));
 	code = command_ask(command, path, NULL, false, &answer);
 	if (code == CLI_DONE && answer.status >= 400) {
 		code = command_refused(command, &answer);
@@ -40,7 +40,7 @@ static int show(struct command *command, const char *target, const char *id)
 static int change(struct command *command, const char *target, const char *verb, const char *id)
 {
 	struct answer answer;
-	char path[600];
+	char path[900];
 	json_t *body = id ? json_pack("{s:s}", "id", id) : json_object();
 	char *text = json_dumps(body, JSON_COMPACT);
 	int code;
@@ -63,7 +63,9 @@ static int change(struct command *command, const char *target, const char *verb,
 int dlq_run(struct command *command)
 {
 	const char *verb = command->word_count > 0 ? command->words[0] : "";
-	const char *target = command->word_count > 1 ? command->words[1] : NULL;
+	char escaped[COMMAND_NAME_MAX];
+	const char *target =
+		command->word_count > 1 ? command_escape(command->words[1], escaped) : NULL;
 	const char *id =
 		command->word_count > 2 ? command->words[2] : command_flag(command, "--id", 0);
 
@@ -74,7 +76,12 @@ int dlq_run(struct command *command)
 	if (strcmp(verb, "ls") == 0) {
 		return list(command, target);
 	}
-	if (strcmp(verb, "show") == 0 && id) {
+	if (strcmp(verb, "show") == 0) {
+		if (!id) {
+			(void)fprintf(stderr,
+				"pillion dlq: show takes the ID of a message; ls lists them\n");
+			return CLI_USAGE;
+		}
 		return show(command, target, id);
 	}
 	if (strcmp(verb, "replay") == 0) {
@@ -88,6 +95,6 @@ int dlq_run(struct command *command)
 		}
 		return change(command, target, "drop", id);
 	}
-	(void)fprintf(stderr, "pillion dlq: ls, show ID, replay or drop, not %s\n", verb);
+	(void)fprintf(stderr, "pillion dlq: ls, show, replay or drop, not %s\n", verb);
 	return CLI_USAGE;
 }

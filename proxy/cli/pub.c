@@ -74,7 +74,7 @@ static const char *type_of(const struct buf *data)
  * the level reached and how many groups will get the message (B1-02). */
 static int publish(struct command *command, const char *outbound, const struct buf *data)
 {
-	char path[512];
+	char path[900], topic[COMMAND_NAME_MAX];
 	struct http_client_field fields[8];
 	struct http_client_request request = {.address = outbound,
 		.method = "POST",
@@ -88,7 +88,7 @@ static int publish(struct command *command, const char *outbound, const struct b
 	struct answer answer;
 	int code = CLI_DONE;
 
-	(void)snprintf(path, sizeof path, "/v1/pub/%s", command->words[0]);
+	(void)snprintf(path, sizeof path, "/v1/pub/%s", command_escape(command->words[0], topic));
 	fields[request.field_count++] = (struct http_client_field){"content-type", type_of(data)};
 	for (size_t i = 0; i < ARRAY_SIZE(fields_of); i++) {
 		const char *value = command_flag(command, fields_of[i][0], 0);

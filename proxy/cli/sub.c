@@ -10,6 +10,8 @@
 #include "cli/http_client.h"
 #include "cli/verbs.h"
 
+#define BASE_MAX (2 * COMMAND_NAME_MAX + 16)
+
 /* Waits longer than a fetch may be parked (30 s below), so that an empty answer arrives as one. */
 static bool post(
 	const char *outbound, const char *path, const char *body, struct answer *ret_answer)
@@ -30,7 +32,7 @@ static bool post(
 /* Settles one lease; a failure is not the reader's: the message comes again. */
 static void settle(const char *outbound, const char *base, const char *lease, bool acknowledge)
 {
-	char path[600];
+	char path[BASE_MAX + 16];
 	struct answer answer;
 	json_t *body =
 		acknowledge ? json_pack("{s:[s]}", "ack", lease)
@@ -59,7 +61,7 @@ static void print_message(const json_t *message, bool raw)
 /* One fetch; returns how many messages were printed, -1 after an error. */
 static long take(struct command *command, const char *outbound, const char *base, long left)
 {
-	char path[600], body[64];
+	char path[BASE_MAX + 16], body[64];
 	struct answer answer;
 	json_t *json;
 	size_t index;
@@ -107,7 +109,8 @@ int sub_run(struct command *command)
 	const char *count_text = command_flag(command, "--count", 0);
 	uint64_t count = 1;
 	long left = -1;
-	char outbound[256], base[512], own[64];
+	char outbound[256], base[BASE_MAX], own[64];
+	char topic[COMMAND_NAME_MAX], member[COMMAND_NAME_MAX];
 	int code;
 
 	if (command->word_count < 1 ||
@@ -120,7 +123,8 @@ int sub_run(struct command *command)
 	left = count_text ? (long)count : -1;
 	/* Without a group: one of this reader's own, gone 60 s after its last fetch. */
 	(void)snprintf(own, sizeof own, "~sub-%d", (int)getpid());
-	(void)snprintf(base, sizeof base, "/v1/sub/%s/%s", command->words[0], group ? group : own);
+	(void)snprintf(base, sizeof base, "/v1/sub/%s/%s", command_escape(command->words[0], topic),
+		command_escape(group ? group : own, member));
 	code = command_outbound(command, outbound, sizeof outbound);
 	while (code == CLI_DONE && left != 0) {
 		long printed = take(command, outbound, base, left);

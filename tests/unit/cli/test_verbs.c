@@ -117,6 +117,8 @@ static void lists(void **state)
 	assert_ptr_equal(strstr(server.asked, "GET /v1/services HTTP/1.1\r\n"), server.asked);
 	assert_int_equal(ASK(OK("{\"items\":[]}"), "instances", "stock"), CLI_DONE);
 	assert_non_null(strstr(server.asked, "GET /v1/instances?service=stock HTTP/1.1\r\n"));
+	assert_int_equal(ASK(OK("{\"items\":[]}"), "instances", "a&b c"), CLI_DONE);
+	assert_non_null(strstr(server.asked, "GET /v1/instances?service=a%26b%20c HTTP/1.1\r\n"));
 	/* A chunked answer is an answer. */
 	assert_int_equal(ASK("HTTP/1.1 200 OK\r\ncontent-type: application/json; charset=utf-8\r\n"
 			     "transfer-encoding: chunked\r\n\r\n"
