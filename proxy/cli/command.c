@@ -326,13 +326,18 @@ int cli_main(const struct cli_setup *setup, const char *verb, int count, char **
 	return row ? run_row(setup, row, count, arguments) : unknown_verb(verb);
 }
 
+bool command_wants_json(const struct command *command)
+{
+	return command->output == OUTPUT_JSON || command->output == OUTPUT_JSONL;
+}
+
 /* CL-05: three lines, or one object for programs; cause and fix come from the one table of codes,
  * so that command line and documents agree. */
 int command_error(const struct command *command, int exit_code, unsigned pil, const char *message)
 {
 	const struct code_info *info = code_info(pil);
 
-	if (command->output == OUTPUT_JSON || command->output == OUTPUT_JSONL) {
+	if (command_wants_json(command)) {
 		char code[16];
 		json_t *json;
 
@@ -380,7 +385,7 @@ int command_refused(const struct command *command, const struct answer *answer)
 	const char *reason = json_string_value(json_object_get(error, "reason"));
 	const char *fix = json_string_value(json_object_get(error, "fix"));
 
-	if (command->output == OUTPUT_JSON && error) {
+	if (command_wants_json(command) && error) {
 		(void)json_dumpf(error, stderr, JSON_COMPACT);
 		(void)fputc('\n', stderr);
 	} else if (error) {

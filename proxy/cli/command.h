@@ -94,6 +94,8 @@ const char *command_escape(const char *name, char ret_text[COMMAND_NAME_MAX]);
 /* "127.0.0.1:7441" of the sidecar that would answer; empty when it has none. */
 int command_outbound(struct command *command, char *ret_address, size_t size);
 
+/* json or jsonl: an object is one line in both. */
+bool command_wants_json(const struct command *command);
 /* CL-05: three lines on standard error, or one JSON object with -o json. Returns `code`. */
 int command_error(const struct command *command, int exit_code, unsigned pil, const char *message);
 /* An answer with a status >= 400: prints its error; exit code by CL-04. */

@@ -210,13 +210,17 @@ void command_answer_fini(struct answer *answer)
 /* CL-02: a verb that changes something wants exactly one sidecar. */
 static int refuse_several(const struct command *command, char (*addresses)[256], int count)
 {
-	int code = command_error(
-		command, CLI_USAGE, 4003, "several sidecars run here; name one with --addr");
+	struct buf message;
 
+	buf_init(&message);
+	buf_append_string(&message, "several sidecars run here; name one:");
 	for (int i = 0; i < count; i++) {
-		(void)fprintf(stderr, "  --addr %s\n", addresses[i]);
+		buf_appendf(&message, "%s--addr %s", command_wants_json(command) ? " " : "\n  ",
+			addresses[i]);
 	}
-	return code;
+	(void)command_error(command, CLI_USAGE, 4003, buf_string(&message));
+	buf_fini(&message);
+	return CLI_USAGE;
 }
 
 /* CL-02: verbs that only read the mesh take the first sidecar that has what is asked for, and say

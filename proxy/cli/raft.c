@@ -31,7 +31,7 @@ static int print_status(const struct command *command, const struct answer *answ
 	struct answer peers = {0};
 	char *dumped;
 
-	if (command->output == OUTPUT_JSON) {
+	if (command_wants_json(command)) {
 		(void)printf("%.*s\n", (int)answer->body.size, (const char *)answer->body.data);
 		return CLI_DONE;
 	}
@@ -92,6 +92,14 @@ int raft_run(struct command *command)
 
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
 		if (strcmp(verb, verbs[i]) == 0) {
+			/* Only transfer may leave the choice to the leader. */
+			if (i > 0 && command->word_count < 2) {
+				(void)fprintf(stderr,
+					"pillion raft: %s takes the ID of a replica; "
+					"`pillion raft status -o json` has them\n",
+					verb);
+				return CLI_USAGE;
+			}
 			return change(command, verb);
 		}
 	}

@@ -35,7 +35,7 @@ int reload_run(struct command *command)
 		/* The interface itself refused: no right, or no such sidecar. */
 		if (!json_object_get(json, "text")) {
 			code = command_refused(command, &answer);
-		} else if (command->output == OUTPUT_JSON) {
+		} else if (command_wants_json(command)) {
 			(void)printf(
 				"%.*s\n", (int)answer.body.size, (const char *)answer.body.data);
 		} else {

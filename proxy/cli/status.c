@@ -89,7 +89,7 @@ static int show(struct command *command, const char *address)
 		return command_error(
 			command, CLI_NOT_REACHED, answer.code ? answer.code : 4001, message);
 	}
-	if (command->output == OUTPUT_JSON || command->output == OUTPUT_JSONL) {
+	if (command_wants_json(command)) {
 		(void)printf("%.*s\n", (int)answer.body.size, (const char *)answer.body.data);
 	} else {
 		json = json_loadb((const char *)answer.body.data, answer.body.size, 0, NULL);

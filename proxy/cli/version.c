@@ -7,7 +7,7 @@
 /* Needs neither a sidecar nor a configuration. */
 int version_run(struct command *command)
 {
-	if (command->output == OUTPUT_JSON) {
+	if (command_wants_json(command)) {
 		(void)printf("{\"version\":\"%s\",\"revision\":\"%s\"}\n", PILLION_VERSION,
 			PILLION_REVISION);
 		return CLI_DONE;

@@ -243,6 +243,57 @@ static void changes_are_marked(void **state)
 	assert_non_null(strstr(server.asked, "\"if_generation\":4"));
 }
 
+/* OT-10: with json and jsonl both streams parse, whatever the answer is. */
+static void objects_in_json(void **state)
+{
+	static const char *const forms[] = {"json", "jsonl"};
+	json_t *json;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
+		const struct {
+			const char *answer;
+			const char *words[6];
+			int code;
+		} rows[] = {
+			{OK("{\"code\":0,\"text\":\"no\"}"), {"reload", "-o", forms[i]}, CLI_DONE},
+			{OK("{\"role\":\"leader\",\"peers\":[]}"),
+				{"raft", "status", "-o", forms[i]}, CLI_DONE},
+			{OK("{\"phase\":\"serving\"}"), {"status", "-o", forms[i]}, CLI_DONE},
+			{REFUSED("403", "PIL5403"), {"quit", "-o", forms[i]}, CLI_FAILED},
+			{NULL, {"services", "-o", forms[i]}, CLI_NOT_REACHED},
+		};
+
+		for (size_t j = 0; j < ARRAY_SIZE(rows); j++) {
+			assert_int_equal(run_with(rows[j].answer, rows[j].words), rows[j].code);
+			json = json_loads(
+				rows[j].code == CLI_DONE ? captured.out : captured.err, 0, NULL);
+			if (!json) {
+				fail_msg("%s %s: %s%s", rows[j].words[0], forms[i], captured.out,
+					captured.err);
+			}
+			json_decref(json);
+		}
+		assert_int_equal(RUN("version", "-o", forms[i]), CLI_DONE);
+		json = json_loads(captured.out, 0, NULL);
+		assert_non_null(json);
+		json_decref(json);
+	}
+}
+
+static void raft_verbs(void **state)
+{
+	(void)state;
+	assert_int_equal(ASK(OK("{}"), "raft", "transfer"), CLI_DONE);
+	assert_non_null(strstr(server.asked, "POST /v1/raft/transfer "));
+	assert_int_equal(ASK(OK("{}"), "raft", "promote", "1f"), CLI_DONE);
+	assert_non_null(strstr(server.asked, "{\"argument\":\"1f\"}"));
+	assert_int_equal(RUN("raft", "promote"), CLI_USAGE);
+	assert_non_null(strstr(captured.err, "promote takes the ID of a replica"));
+	assert_int_equal(RUN("raft", "add"), CLI_USAGE);
+	assert_int_equal(RUN("raft", "vote"), CLI_USAGE);
+}
+
 static void token_file(void **state)
 {
 	char path[] = "/tmp/pillion-token-XXXXXX";
@@ -303,6 +354,14 @@ static void several_sidecars(void **state)
 	unsetenv("PILLION_ADMIN");
 	assert_int_equal(capture_run(&captured, (const char *const[]){"quit", NULL}), CLI_USAGE);
 	assert_non_null(strstr(captured.err, "PIL4003"));
+	assert_int_equal(capture_run(&captured, (const char *const[]){"quit", "-o", "json", NULL}),
+		CLI_USAGE);
+
+	json_t *json = json_loads(captured.err, 0, NULL);
+
+	assert_non_null(json);
+	json_decref(json);
+	assert_int_equal(capture_run(&captured, (const char *const[]){"quit", NULL}), CLI_USAGE);
 	for (int i = 0; i < 2; i++) {
 		(void)snprintf(path, sizeof path, "--addr unix:%s/pillion/%d.sock\n", folder, i);
 		assert_non_null(strstr(captured.err, path));
@@ -403,7 +462,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {TEST(lists), TEST(exit_codes), TEST(changes_are_marked),
 		TEST(token_file), TEST(health), TEST(several_sidecars), TEST(without_a_sidecar),
-		TEST(check), TEST(help_of_each), TEST(addresses), TEST(full_queue)};
+		TEST(check), TEST(help_of_each), TEST(addresses), TEST(full_queue),
+		TEST(objects_in_json), TEST(raft_verbs)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
