@@ -2,8 +2,11 @@
  * main: picks the daemon or a command-line verb, and introduces the rooms to each other: filters to
  * the configuration, the admin interface to control. Nothing else.
  */
+#include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "admin/admin.h"
 #include "base/mem.h"
@@ -56,6 +59,29 @@ static int run_daemon(const char *verb, int count, char **arguments)
 	return code;
 }
 
+/* CL-02: whoever reads has seen enough. */
+static void end_quietly(int signal_number)
+{
+	(void)signal_number;
+	_exit(0);
+}
+
+/* What could not be printed is not done: a full disk under `pillion services > file`. */
+static int run_command(const struct cli_setup *setup, const char *verb, int count, char **arguments)
+{
+	int code;
+
+	(void)signal(SIGPIPE, end_quietly);
+	code = cli_main(setup, verb, count, arguments);
+	errno = 0;
+	if ((fflush(stdout) != 0 || ferror(stdout)) && code == CLI_DONE) {
+		(void)fprintf(stderr, "pillion %s: standard output cannot be written%s%s\n", verb,
+			errno ? ": " : "", errno ? strerror(errno) : "");
+		code = CLI_FAILED;
+	}
+	return code;
+}
+
 /* CL-01: a symlink named pillion-VERB is that verb. */
 static const char *verb_of_name(const char *program)
 {
@@ -83,5 +109,5 @@ int main(int argc, char **argv)
 	if (strcmp(verb, "run") == 0 || strcmp(verb, "proxy") == 0) {
 		return run_daemon(verb, argc - skip, argv + skip);
 	}
-	return cli_main(&setup, verb, argc > skip ? argc - skip : 0, argv + skip);
+	return run_command(&setup, verb, argc > skip ? argc - skip : 0, argv + skip);
 }

@@ -47,15 +47,15 @@ static void settle(const char *outbound, const char *base, const char *lease, bo
 }
 
 /* One line a message, flushed at once: a pipe behind this sees it before the next fetch is parked.
- * --raw prints the data alone. */
-static void print_message(const json_t *message, bool raw)
+ * --raw prints the data alone. False: it was not written. */
+static bool print_message(const json_t *message, bool raw)
 {
 	const json_t *event = json_object_get(message, "event");
 	const json_t *data = json_object_get(event, "data");
 
 	(void)json_dumpf(raw && data ? data : event, stdout, JSON_COMPACT | JSON_ENCODE_ANY);
 	(void)putchar('\n');
-	(void)fflush(stdout);
+	return fflush(stdout) == 0 && !ferror(stdout);
 }
 
 /* One fetch; returns how many messages were printed, -1 after an error. */
@@ -88,13 +88,19 @@ static long take(struct command *command, const char *outbound, const char *base
 	{
 		const char *lease = json_string_value(json_object_get(message, "lease"));
 
-		print_message(message, command_flag(command, "--raw", 0) != NULL);
+		bool written = print_message(message, command_flag(command, "--raw", 0) != NULL);
+
 		/* Printed before it is acknowledged: a reader that is killed in between sees the
-		 * message again (B1-01). */
-		printed++;
+		 * message again (B1-01). What could not be printed is given back. */
 		if (lease) {
-			settle(outbound, base, lease, !command_flag(command, "--no-ack", 0));
+			settle(outbound, base, lease,
+				written && !command_flag(command, "--no-ack", 0));
 		}
+		if (!written) {
+			printed = -1;
+			break;
+		}
+		printed++;
 	}
 	json_decref(json);
 	command_answer_fini(&answer);
@@ -130,7 +136,8 @@ int sub_run(struct command *command)
 		long printed = take(command, outbound, base, left);
 
 		if (printed < 0) {
-			return CLI_FAILED;
+			/* What cannot be printed is reported by main.c. */
+			return ferror(stdout) ? CLI_DONE : CLI_FAILED;
 		}
 		left = left > 0 ? (printed >= left ? 0 : left - printed) : left;
 	}

@@ -299,6 +299,33 @@ def test_call_verb(setting):
     assert done.returncode == 1 and "service_unknown" in done.stdout + done.stderr
 
 
+def run_into(output, *arguments):
+    return subprocess.run([BINARY, *arguments], env=environment({}), stdin=subprocess.DEVNULL, stdout=output,
+                          stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+
+
+def test_a_reader_that_has_seen_enough():
+    reads, writes = os.pipe()
+    os.close(reads)
+    done = run_into(writes, "config", "schema")
+    os.close(writes)
+    assert done.returncode == 0 and done.stderr == ""
+
+
+def test_output_that_cannot_be_written(mesh):
+    with open("/dev/full", "w", encoding="ascii") as full:
+        done = run_into(full, "version")
+        assert done.returncode == 1 and "standard output cannot be written" in done.stderr
+        sidecar = mesh.sidecar("web", config={"broker": {"enabled": True}})
+        assert sidecar.cli("pub", "stock.low", '"kept"').returncode == 0
+        words = ["--addr", "unix:" + sidecar.socket, "sub", "stock.low", "--group", "g", "--count", "1"]
+        done = run_into(full, *words)
+        assert done.returncode == 1 and "standard output cannot be written" in done.stderr
+    # Nobody has seen the message, so it comes again.
+    done = binary(*words)
+    assert done.returncode == 0 and json.loads(done.stdout)["data"] == "kept", (done.stdout, done.stderr)
+
+
 def test_verbs_without_a_sidecar(tmp_path):
     env = {"PILLION_ADMIN": "unix:%s/none.sock" % tmp_path}
     for arguments in (["status"], ["services"], ["reload"], ["quit"], ["members"]):
