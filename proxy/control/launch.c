@@ -39,14 +39,19 @@ static const struct launch_switch *find_switch(const struct launch *launch, cons
 
 /* Both tables count as candidates: people do not know which flag writes a key and which does not
  * (CF-23). */
-static void unknown_flag(const char *name, struct err *err)
+static void unknown_flag(const struct launch *launch, const char *name, struct err *err)
 {
 	const char *names[64];
 	size_t count = 0;
 	int nearest;
 
 	for (size_t i = 0; i < ARRAY_SIZE(switches); i++) {
-		names[count++] = switches[i].name;
+		if (!switches[i].run_only || !launch->proxy) {
+			names[count++] = switches[i].name;
+		} else if (strcmp(switches[i].name, name) == 0) {
+			err_set(err, 1101, "%s is a flag of pillion run alone", name);
+			return;
+		}
 	}
 	for (size_t i = 0; i < config_flag_count() && count < ARRAY_SIZE(names); i++) {
 		names[count++] = config_flag_at(i)->name;
@@ -55,7 +60,8 @@ static void unknown_flag(const char *name, struct err *err)
 	if (nearest >= 0) {
 		err_set(err, 1101, "unknown flag %s; did you mean %s?", name, names[nearest]);
 	} else {
-		err_set(err, 1101, "unknown flag %s; see pillion run --help", name);
+		err_set(err, 1101, "unknown flag %s; see pillion %s --help", name,
+			launch->proxy ? "proxy" : "run");
 	}
 }
 
@@ -83,7 +89,7 @@ static int take_flag(struct launch *launch, int count, char **arguments, struct 
 	int result;
 
 	if (!flag) {
-		unknown_flag(arguments[0], err);
+		unknown_flag(launch, arguments[0], err);
 		return -EINVAL;
 	}
 	if (flag->argument) {
@@ -176,7 +182,7 @@ void launch_help(const struct launch *launch, const char *verb, struct buf *ret_
 {
 	ASSERT(ret_text);
 	buf_appendf(ret_text,
-		"pillion run --name orders --port 8080 --join mesh:7440 -- ./orders\n"
+		"pillion run --name orders --port 8080 --join 127.0.0.1:7440 -- ./orders\n"
 		"pillion run --dev --name stock --port 9000 -- ./stock\n"
 		"pillion proxy -c /etc/pillion/pillion.json\n\n"
 		"usage: pillion %s [-c FILE] [FLAGS]%s\n",

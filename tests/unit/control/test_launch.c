@@ -36,8 +36,9 @@ static const struct row rows[] = {
 	{"run", {"./orders"}, "goes behind --", NULL, NULL, NULL, 0},
 	{"run", {"--"}, "no command behind --", NULL, NULL, NULL, 0},
 	{"proxy", {"--", "sh"}, "use pillion run", NULL, NULL, NULL, 0},
-	{"proxy", {"--stdin"}, "unknown flag --stdin", NULL, NULL, NULL, 0},
-	{"proxy", {"--dev"}, "unknown flag --dev", NULL, NULL, NULL, 0},
+	{"proxy", {"--stdin"}, "--stdin is a flag of pillion run alone", NULL, NULL, NULL, 0},
+	{"proxy", {"--dev"}, "--dev is a flag of pillion run alone", NULL, NULL, NULL, 0},
+	{"proxy", {"--wobbleflange"}, "see pillion proxy --help", NULL, NULL, NULL, 0},
 };
 
 static int parse(const struct row *row, struct launch *launch, struct err *err)
