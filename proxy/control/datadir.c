@@ -23,6 +23,7 @@ static int make_directories(const char *path)
 {
 	char part[PATH_SIZE];
 	size_t size = strlen(path);
+	struct stat status;
 
 	if (size >= sizeof part) {
 		return -ENAMETOOLONG;
@@ -37,6 +38,11 @@ static int make_directories(const char *path)
 		if (mkdir(part, 0700) < 0 && errno != EEXIST) {
 			return -errno;
 		}
+	}
+	/* A file in its place has no directory's permissions either, and that is not what is wrong.
+	 */
+	if (stat(path, &status) == 0 && !S_ISDIR(status.st_mode)) {
+		return -ENOTDIR;
 	}
 	return access(path, W_OK | X_OK) < 0 ? -errno : 0;
 }

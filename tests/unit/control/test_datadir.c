@@ -166,6 +166,13 @@ static void unusable(void **state)
 	assert_int_equal(err.code, 2011);
 	datadir_close(&directory);
 
+	/* A file in its place is named as what it is. */
+	(void)snprintf(configured, sizeof configured, "%s", below("file"));
+	assert_int_equal(close(open(configured, O_CREAT | O_WRONLY, 0600)), 0);
+	options = (struct datadir_options){.configured = configured, .required = true};
+	err_clear(&err);
+	assert_int_equal(datadir_open(&options, &directory, &err), -ENOTDIR);
+
 	/* A lock file that is a link leads elsewhere: not followed. */
 	(void)snprintf(configured, sizeof configured, "%s", below("linked"));
 	assert_int_equal(mkdir(configured, 0700), 0);
