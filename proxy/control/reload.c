@@ -33,10 +33,19 @@ struct attempt_reload {
 };
 
 /* An error without a number can only be ours. */
-static void explain_error(struct attempt_reload *attempt)
+
+/* CF-22: the last line of a refusal. */
+static void say_unchanged(const struct control *control, struct attempt_reload *attempt)
+{
+	buf_appendf(&attempt->text, "The running configuration (generation %llu) is unchanged.\n",
+		(unsigned long long)control->generation);
+}
+
+static void explain_error(const struct control *control, struct attempt_reload *attempt)
 {
 	attempt->code = attempt->err.code ? attempt->err.code : 9001;
 	buf_appendf(&attempt->text, "error PIL%u: %s\n", attempt->code, attempt->err.text);
+	say_unchanged(control, attempt);
 }
 
 /* Read, check, compare. False: the text says why. */
@@ -44,6 +53,7 @@ static bool read_and_check(struct control *control, struct attempt_reload *attem
 {
 	if (control_load_config(control, &attempt->config, &attempt->report) < 0) {
 		config_report_print(&attempt->report, CONFIG_REPORT_TEXT, &attempt->text);
+		say_unchanged(control, attempt);
 		attempt->code = attempt->report.count > 0 ? attempt->report.problems[0].code : 9001;
 		return false;
 	}
@@ -58,7 +68,7 @@ static bool read_and_check(struct control *control, struct attempt_reload *attem
 		return false;
 	}
 	if (schema_load(attempt->config, &attempt->pool, &attempt->err) < 0) {
-		explain_error(attempt);
+		explain_error(control, attempt);
 		return false;
 	}
 	return true;
@@ -130,13 +140,13 @@ static void commit(struct control *control, struct attempt_reload *attempt)
 static void apply(struct control *control, struct attempt_reload *attempt, bool dry_run)
 {
 	if (listeners_prepare(control, attempt->config, &attempt->err) < 0) {
-		explain_error(attempt);
+		explain_error(control, attempt);
 		return;
 	}
 	if (build_snapshot(control, attempt->config, control->generation + 1, &attempt->snapshot,
 		    &attempt->err) < 0) {
 		listeners_abandon(control);
-		explain_error(attempt);
+		explain_error(control, attempt);
 		return;
 	}
 	if (dry_run) {

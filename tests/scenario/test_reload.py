@@ -108,6 +108,7 @@ def test_a_bad_file_changes_nothing(mesh, text, code):
             file.write(text)
     done = reload(sidecar, 78)
     assert code in done.stderr, done.stderr
+    assert done.stderr.endswith("The running configuration (generation 1) is unchanged.\n"), done.stderr
     if code != "PIL2001":
         assert sidecar.file.split("/")[-1] + ":1:" in done.stderr
     assert sidecar.generation() == 1
