@@ -25,22 +25,26 @@ static int explain_reason(const struct reason_info *info)
 	return CLI_DONE;
 }
 
-/* Reasons have numbers too; they are looked up first, because their answer says more. */
-static int explain_number(unsigned number)
+/* Reasons have numbers too; they are looked up first, because their answer says more. False: there
+ * is no such number. */
+static bool explain_number(const char *digits)
 {
-	const struct code_info *info = code_info(number);
-	const struct reason_info *reason = reason_info_by_pil(number);
+	const struct reason_info *reason;
+	const struct code_info *info;
+	uint64_t number;
 
+	if (!slice_parse_u64(slice_from_string(digits), 99999, &number)) {
+		return false;
+	}
+	reason = reason_info_by_pil((unsigned)number);
+	info = code_info((unsigned)number);
 	if (reason) {
-		return explain_reason(reason);
+		(void)explain_reason(reason);
+	} else if (info) {
+		(void)printf("PIL%u   %s\ncause: %s\nfix:   %s\n", (unsigned)number, info->slug,
+			info->cause, info->fix);
 	}
-	if (!info) {
-		(void)fprintf(stderr, "no such code: PIL%u\n", number);
-		return CLI_FAILED;
-	}
-	(void)printf(
-		"PIL%u   %s\ncause: %s\nfix:   %s\n", number, info->slug, info->cause, info->fix);
-	return CLI_DONE;
+	return reason || info;
 }
 
 /* CF-23: near misses among the words; numbers and keys have no neighbours worth showing. */
@@ -78,7 +82,11 @@ int explain_run(struct command *command)
 	/* With or without the letters: logs have them, people leave them out. */
 	digits = strncasecmp(word, "PIL", 3) == 0 ? word + 3 : word;
 	if (isdigit((unsigned char)digits[0])) {
-		return explain_number((unsigned)strtoul(digits, NULL, 10));
+		if (explain_number(digits)) {
+			return CLI_DONE;
+		}
+		(void)fprintf(stderr, "no such code: PIL%s\n", digits);
+		return CLI_FAILED;
 	}
 	if (reason_from_word(slice_from_string(word), &reason)) {
 		return explain_reason(reason_info(reason));
