@@ -118,11 +118,14 @@ static void run_all(struct list *list)
 }
 
 /* A sidecar counts when it was named, or when its service is the one of the file: another one's
- * registry and application say nothing about this configuration. */
+ * registry and application say nothing about this configuration. Where nothing names a service, as
+ * where flags alone started it, any is as good. */
 static json_t *find_sidecar(struct command *command, const struct config *config)
 {
 	char addresses[ASKED_MAX][256];
 	int count = command_addresses(command, addresses, ASKED_MAX);
+	bool any =
+		command->address || (!config->file && strcmp(config->self.name, OFFLINE_NAME) == 0);
 
 	for (int i = 0; i < count; i++) {
 		struct answer answer;
@@ -135,7 +138,7 @@ static json_t *find_sidecar(struct command *command, const struct config *config
 		}
 		command_answer_fini(&answer);
 		service = json_string_value(json_object_get(json, "service"));
-		if (service && (command->address || strcmp(service, config->self.name) == 0)) {
+		if (service && (any || strcmp(service, config->self.name) == 0)) {
 			return json;
 		}
 		json_decref(json);

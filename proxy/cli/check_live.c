@@ -15,13 +15,14 @@ void check_live_workers(struct check *check)
 {
 	const json_t *status = check->setting->status;
 	const char *phase = json_string_value(json_object_get(status, "phase"));
+	const char *service = json_string_value(json_object_get(status, "service"));
 
 	if (!status) {
 		check_say(check, CHECK_FAIL, 4001, "no sidecar of this configuration answers");
 		return;
 	}
 	check_say(check, json_is_true(json_object_get(status, "live")) ? CHECK_OK : CHECK_FAIL, 0,
-		"%lld workers answer, %s, generation %lld",
+		"%s: %lld workers answer, %s, generation %lld", service ? service : "?",
 		(long long)json_integer_value(json_object_get(status, "workers")),
 		phase ? phase : "of no phase",
 		(long long)json_integer_value(json_object_get(status, "generation")));

@@ -19,7 +19,7 @@ int offline_load(const struct command *command, const char *file, bool strict,
 		.environment = (const char *const *)environ,
 		.plugins = command->setup->plugins,
 		.plugin_count = command->setup->plugin_count,
-		.fallback_name = "check"};
+		.fallback_name = OFFLINE_NAME};
 	struct config_report report;
 	struct config *config = NULL;
 	struct buf text;

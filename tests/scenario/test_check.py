@@ -153,6 +153,21 @@ def test_with_a_sidecar(mesh):
     assert code == 1 and {("FAIL", "CK-31"), ("FAIL", "CK-51")} <= {row[:2] for row in bad(rows)}, rows
 
 
+def test_without_a_name_any_sidecar_counts(mesh, tmp_path):
+    """As where flags alone started it: there is no file that could name its service."""
+    sidecar = mesh.sidecar("web")
+    (tmp_path / "admin.sock").symlink_to(sidecar.socket)
+    env = {"RUNTIME_DIRECTORY": str(tmp_path)}
+    done = binary("check", "--live", "-o", "json", env=env, cwd=tmp_path)
+    told = {row["id"]: (row["verdict"], row["text"]) for row in json.loads(done.stdout)["items"]}
+    assert told["CK-01"] == ("ok", "none: defaults") and told["CK-71"][0] == "ok", told
+    assert told["CK-71"][1].startswith("web: "), told
+    # A name that is another's is still a question about that one.
+    done = binary("check", "--live", "-o", "json", env=dict(env, PILLION_NAME="no-such-service"), cwd=tmp_path)
+    told = {row["id"]: (row["verdict"], row["text"]) for row in json.loads(done.stdout)["items"]}
+    assert told["CK-71"][0] == "FAIL", told
+
+
 @pytest.mark.parametrize("protocol, right", [("http1", True), ("h2c", False), ("auto", True)])
 def test_the_protocol_of_the_application(mesh, tmp_path, protocol, right):
     app = mesh.app()

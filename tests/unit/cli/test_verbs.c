@@ -400,6 +400,9 @@ static void without_a_sidecar(void **state)
 	assert_int_equal(RUN("explain", "service_unknow"), CLI_FAILED);
 	assert_non_null(strstr(captured.err, "did you mean service_unknown?"));
 	assert_int_equal(RUN("explain", "PIL9"), CLI_FAILED);
+	assert_int_equal(RUN("explain", "2001x"), CLI_FAILED);
+	assert_int_equal(RUN("explain", "99999999999999999999"), CLI_FAILED);
+	assert_string_equal(captured.err, "no such code: PIL99999999999999999999\n");
 	assert_int_equal(RUN("explain"), CLI_USAGE);
 	assert_int_equal(RUN("help"), CLI_DONE);
 	assert_non_null(strstr(captured.out, "dead letters"));
