@@ -76,7 +76,7 @@ static int seal(struct spool *spool)
 /* What a segment needs at least to hold the state block, the bytes and its END. */
 static uint64_t least_size(const struct spool *spool, uint64_t need)
 {
-	return record_padded(SEGMENT_FIRST + spool_state_size(spool) + need + END_SIZE);
+	return record_padded(SEGMENT_FIRST + spool->state_bytes + need + END_SIZE);
 }
 
 /* The size of the next segment, from the wish of the configuration and the bytes it must hold. */
@@ -455,6 +455,7 @@ unsigned spool_reclaim(struct spool *spool)
 			count++;
 		}
 	}
+	spool_forget_removed(spool);
 	return count;
 }
 

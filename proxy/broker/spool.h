@@ -44,6 +44,7 @@ struct spool_topic {
 	char name[SPOOL_TOPIC_MAX + 1];
 	uint64_t last_seq;
 	struct map cursors; /* group -> struct buf with the body of its last CURSOR record */
+	struct map removed; /* group -> struct spool_removed */
 	/* What recovery found, ascending by seq; taken over by the owner (spool_take_messages). */
 	struct spool_message *messages;
 	size_t count, capacity;
@@ -84,7 +85,9 @@ struct spool {
 	struct segment *stock;	     /* the next one, prepared; in no list; NULL: none */
 	struct spool_topic **topics; /* by number - 1; NULL where a number is not known */
 	uint32_t topic_count;
-	struct map names; /* name -> struct spool_topic */
+	struct map names;     /* name -> struct spool_topic */
+	size_t removed_count; /* of all topics */
+	size_t state_bytes;   /* of the block that a new segment begins with */
 	uint64_t next_segment;
 	uint64_t total_bytes; /* of all segments, the stock too */
 	uint64_t written_lsn, synced_lsn;

@@ -4,13 +4,16 @@
 
 #include "broker/spool.h"
 
-#define SPOOL_TOPICS_MAX 20000 /* L2, and their dead-letter topics */
+#define SPOOL_TOPICS_MAX  20000	 /* L2, and their dead-letter topics */
+#define SPOOL_REMOVED_MAX 100000 /* groups; as many as there may be cursors (L3) */
 
 /* spool_table.c: what every segment begins with. */
 MUST_CHECK int spool_bind(
 	struct spool *spool, uint32_t number, struct slice name, struct spool_topic **ret_topic);
 /* Keeps the body of a CURSOR record, or forgets the group. -EBADMSG. */
-MUST_CHECK int spool_keep_cursor(struct spool_topic *topic, struct slice body);
+MUST_CHECK int spool_keep_cursor(struct spool *spool, struct spool_topic *topic, struct slice body);
+/* After segments went: removals that no older segment contradicts need no word any more. */
+void spool_forget_removed(struct spool *spool);
 /* What a TOPIC, CURSOR or MSG record changes in the table; false: it makes no sense. */
 bool spool_note(struct spool *spool, const struct record *record, struct slice body);
 /* Recovery: topics whose TOPIC record is damaged get the name "unnamed.<number>". */
@@ -19,7 +22,6 @@ struct spool_topic *spool_topic_at(const struct spool *spool, uint32_t number);
 void spool_table_fini(struct spool *spool);
 /* The records of the state block, one behind the other with padding, for that salt. */
 void spool_state_block(const struct spool *spool, uint32_t salt, struct buf *ret_block);
-size_t spool_state_size(const struct spool *spool);
 
 /* spool.c */
 /* A new current segment with room for `need` bytes. */

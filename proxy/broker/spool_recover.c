@@ -353,7 +353,8 @@ static bool find_losses(
 }
 
 /* What the next state block will say. */
-static void keep_images(struct spool_topic *topic, const struct cursor_image *images, size_t count)
+static void keep_images(struct spool *spool, struct spool_topic *topic,
+	const struct cursor_image *images, size_t count)
 {
 	struct buf body;
 
@@ -364,7 +365,7 @@ static void keep_images(struct spool_topic *topic, const struct cursor_image *im
 		buf_clear(&body);
 		cursor_encode(slice_from_string(images[i].group), &images[i].cursor,
 			images[i].budgets, images[i].budget_count, &body);
-		status = spool_keep_cursor(topic, buf_slice(&body));
+		status = spool_keep_cursor(spool, topic, buf_slice(&body));
 		ASSERT(status == 0);
 	}
 	buf_fini(&body);
@@ -402,7 +403,7 @@ static bool check_topic(struct spool *spool, struct spool_topic *topic)
 	}
 	lost = find_losses(spool, topic, images, count);
 	if (lost) {
-		keep_images(topic, images, count);
+		keep_images(spool, topic, images, count);
 	}
 	for (size_t i = 0; i < count; i++) {
 		cursor_image_fini(&images[i]);

@@ -115,6 +115,76 @@ static void test_comes_back(void **state)
 	rig_fini(&rig);
 }
 
+/* Each segment in turn: a message that keeps it, and others until the next one begins. */
+static void fill_segment(struct rig *rig, uint64_t *seq)
+{
+	uint64_t number = rig->spool->current->header.number;
+	uint8_t body[1000] = {0};
+
+	while (rig->spool->current->header.number == number) {
+		assert_int_equal(
+			append(rig, RECORD_MSG, ++*seq, slice_make(body, sizeof body), false), 0);
+	}
+}
+
+static void give_back(struct rig *rig, uint64_t from, uint64_t to)
+{
+	LIST_FOR_EACH(node, &rig->spool->segments) {
+		struct segment *segment = LIST_ENTRY(node, struct segment, node);
+
+		if (segment->header.number >= from && segment->header.number <= to) {
+			spool_release(rig->spool, segment->header.number, segment->live);
+		}
+	}
+	assert_true(spool_reclaim(rig->spool) > 0);
+}
+
+/* A group that was removed does not come back when the segment that says so goes before an older
+ * one that names the group. */
+static void test_removed_stays_removed(void **state)
+{
+	struct rig rig;
+	struct err err;
+	struct buf body;
+	uint64_t seq = 0, second;
+
+	(void)state;
+	rig_init(&rig, 64 * SEGMENT);
+	assert_int_equal(append(&rig, RECORD_TOPIC, 0, SLICE("t"), true), 0);
+	add_cursor(&rig, 0);
+	fill_segment(&rig, &seq);
+	second = rig.spool->current->header.number;
+	buf_init(&body);
+	cursor_encode_removed(SLICE("g"), &body);
+	assert_int_equal(append(&rig, RECORD_CURSOR, 0, buf_slice(&body), true), 0);
+	buf_fini(&body);
+	fill_segment(&rig, &seq);
+	assert_int_equal(spool_sync(rig.spool), 0);
+	give_back(&rig, second, second);
+	for (unsigned i = 0; i < 2; i++) {
+		spool_abandon(rig.spool);
+		sim_disk_restart(rig.disk, true);
+		assert_int_equal(rig_open(&rig, &err), 0);
+		assert_int_equal(rig.spool->topics[0]->cursors.count, 0);
+		assert_int_equal(rig.spool->report.lost_messages, 0);
+		assert_int_equal(append(&rig, RECORD_MSG, ++seq, SLICE("x"), false), 0);
+	}
+	/* With the older segments the memory of it goes. */
+	assert_int_equal(rig.spool->removed_count, 1);
+	fill_segment(&rig, &seq);
+	give_back(&rig, 1, rig.spool->current->header.number - 1);
+	assert_int_equal(rig.spool->removed_count, 0);
+	spool_abandon(rig.spool);
+	sim_disk_restart(rig.disk, true);
+	assert_int_equal(rig_open(&rig, &err), 0);
+	assert_int_equal(rig.spool->topics[0]->cursors.count, 0);
+	/* A new group of that name is one like any other. */
+	add_cursor(&rig, seq);
+	assert_int_equal(rig.spool->topics[0]->cursors.count, 1);
+	assert_int_equal(rig.spool->removed_count, 0);
+	rig_fini(&rig);
+}
+
 static void test_quota(void **state)
 {
 	struct rig rig;
@@ -385,6 +455,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_comes_back),
+		cmocka_unit_test(test_removed_stays_removed),
 		cmocka_unit_test(test_quota),
 		cmocka_unit_test(test_stock),
 		cmocka_unit_test(test_disk_full),
