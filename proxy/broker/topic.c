@@ -92,6 +92,7 @@ void topic_adopt(struct desk *desk, struct spool_topic *found)
 	struct spool_message *messages = spool_take_messages(found, &count);
 
 	topic->number = found->number;
+	topic->named = true;
 	topic->last_seq = topic->committed_seq = found->last_seq;
 	for (size_t i = 0; i < count; i++) {
 		struct topic_entry entry = {.at = messages[i]};
@@ -200,6 +201,9 @@ static void on_note(struct spool_job *job)
 		if (group) {
 			group_wrote(group, note->floor, job->entry.lsn, job->entry.status == 0);
 		}
+	} else if (note->refused == 0) {
+		note->topic->naming = false;
+		note->topic->named = job->entry.status == 0;
 	}
 	discard_note(job);
 }
@@ -227,17 +231,21 @@ static void write_note(struct topic *topic, struct note *note, uint8_t type)
 	spool_thread_append(topic->desk->broker->thread, &note->job);
 }
 
-/* The first record of a topic gives it its number. */
+/* The first record of a topic gives it its number. Where a full disk refused it, it is written
+ * again: without it the next start would not know whose messages those are. */
 static void bind_number(struct topic *topic)
 {
 	struct note *note;
 
-	if (topic->number != 0) {
+	if (topic->named || topic->naming) {
 		return;
 	}
 	/* Never given twice, also not after a restart: recovery sets the counter behind the
 	 * largest it found. */
-	topic->number = atomic_fetch_add(&topic->desk->broker->topic_numbers, 1) + 1;
+	if (topic->number == 0) {
+		topic->number = atomic_fetch_add(&topic->desk->broker->topic_numbers, 1) + 1;
+	}
+	topic->naming = true;
 	note = mem_zalloc(sizeof *note);
 	buf_init(&note->body);
 	buf_append_string(&note->body, topic->name);
@@ -571,7 +579,9 @@ void topic_tick(struct topic *topic)
 	LIST_FOR_EACH_SAFE(node, &topic->groups) {
 		group_tick(LIST_ENTRY(node, struct group, node));
 	}
-	if (topic->refusal_count > 0 && topic->desk->broker->thread) {
+	if (topic->number != 0 && topic->desk->broker->thread &&
+		!atomic_load(&spool_thread_numbers(topic->desk->broker->thread)->failed)) {
+		bind_number(topic);
 		note_refusals(topic);
 	}
 	if (topic->desk->ticks % TICKS_RELEASE == 0) {

@@ -26,6 +26,7 @@ struct topic {
 	struct desk *desk;
 	char *name;
 	uint32_t number;	     /* 0: not bound yet */
+	bool naming, named;	     /* its TOPIC record is under way; stands in the log */
 	bool dead_letters;	     /* <topic>.dlq.<group> */
 	uint64_t last_seq;	     /* given */
 	uint64_t committed_seq;	     /* visible to groups */

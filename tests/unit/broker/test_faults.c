@@ -202,6 +202,29 @@ static void test_space_returns(void **state)
 	stop(faulty);
 }
 
+/* A topic whose first record found no place on a full disk gets its name with the next one. */
+static void test_name_refused(void **state)
+{
+	struct faulty *faulty = mem_zalloc(sizeof *faulty);
+	struct live *live = &faulty->live;
+
+	(void)state;
+	live_init(live, 1);
+	live_start(live, CONFIG);
+	wrap(faulty, 0);
+	fault_disk_fail(&faulty->disk, FAULT_FALLOCATE, 1, 1000000, ENOSPC);
+	assert_int_equal(publish(faulty, "first"), 507);
+	fault_disk_fail(&faulty->disk, FAULT_FALLOCATE, 0, 0, 0);
+	LIVE_UNTIL(live, publish(faulty, "second") == 200);
+	restart(faulty);
+	assert_int_equal(live->broker->spool->report.lost_messages, 0);
+	assert_int_equal(live_metric(live, BACKLOG), 1);
+	broker_set_app_ready(live->broker, true);
+	LIVE_UNTIL(live, live_metric(live, ACKED) == 1);
+	live_check_law(live, "t", "g");
+	stop(faulty);
+}
+
 /* B1-08: calls go through the same data path, whatever the spool does. */
 static void check_calls(struct faulty *faulty)
 {
@@ -329,6 +352,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_disk_full),
 		cmocka_unit_test(test_space_returns),
+		cmocka_unit_test(test_name_refused),
 		cmocka_unit_test(test_quota),
 		cmocka_unit_test(test_failed),
 		cmocka_unit_test(test_unreadable),
