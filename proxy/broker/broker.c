@@ -160,6 +160,7 @@ static void adopt_topics(struct broker *broker)
 		}
 	}
 	atomic_store(&broker->topic_numbers, spool->topic_count);
+	atomic_store(&broker->topic_places, spool->topic_count);
 }
 
 /* Everything that can go wrong here turns publishing off, but for a held lock. */

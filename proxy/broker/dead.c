@@ -81,6 +81,17 @@ static void describe(struct message *message, const struct group *group,
 	}
 }
 
+/* The message waits with its group, and nothing is forgotten. */
+static void no_place(
+	struct group *group, struct pending *pending, const char *name, enum reason reason)
+{
+	log_event(LOG_LEVEL_WARN, "broker", 6003, "a dead letter found no place and waits",
+		(struct log_field[]){LOG_TEXT("pillion.topic", name),
+			LOG_TEXT("pillion.reason", reason_word(reason))},
+		2);
+	group_schedule(group, pending, desk_now_ms(group->topic->desk) + RETRY_FULL_MS);
+}
+
 /* Only now is the original done for its group. */
 static void on_dead(struct publication *publication)
 {
@@ -92,11 +103,7 @@ static void on_dead(struct publication *publication)
 		return; /* the group is gone */
 	}
 	if (publication->reason != REASON_ok) {
-		log_event(LOG_LEVEL_WARN, "broker", 6003, "a dead letter found no place and waits",
-			(struct log_field[]){LOG_TEXT("pillion.topic", publication->topic_name),
-				LOG_TEXT("pillion.reason", reason_word(publication->reason))},
-			2);
-		group_schedule(group, pending, desk_now_ms(group->topic->desk) + RETRY_FULL_MS);
+		no_place(group, pending, publication->topic_name, publication->reason);
 		topic_wake(group->topic);
 		return;
 	}
@@ -147,7 +154,10 @@ void dead_letter(struct group *group, struct pending *pending, enum counters_dea
 	}
 	(void)snprintf(name, sizeof name, "%s.dlq.%s", topic->name, group->name);
 	target = topic_open(topic->desk, slice_from_string(name), &reason);
-	ASSERT(target); /* dead-letter topics have no limit of their own */
+	if (!target) {
+		no_place(group, pending, name, reason);
+		return;
+	}
 	publication = publication_create();
 	publication->message = copy_message(entry->message);
 	publication->message->time_ms = desk_wall_ms(topic->desk);

@@ -107,6 +107,7 @@ struct broker { /* shared; fixed after broker_create unless atomic */
 	_Atomic uint32_t parked;	/* fetches */
 	_Atomic uint32_t topics;	/* ordinary ones */
 	_Atomic uint32_t topic_numbers; /* the last one given */
+	_Atomic uint32_t topic_places;	/* numbers given, and topics that may still ask for one */
 	_Atomic uint32_t cursors;
 	_Atomic int64_t wall_offset_ms; /* wall minus monotonic (B9-11) */
 };

@@ -4,7 +4,6 @@
 
 #include "broker/spool.h"
 
-#define SPOOL_TOPICS_MAX  20000	 /* L2, and their dead-letter topics */
 #define SPOOL_REMOVED_MAX 100000 /* groups; as many as there may be cursors (L3) */
 
 /* spool_table.c: what every segment begins with. */

@@ -79,6 +79,12 @@ struct topic *topic_open(struct desk *desk, struct slice name, enum reason *ret_
 			return NULL;
 		}
 	}
+	/* The spool has a place for so many numbers, dead letters too. */
+	if (atomic_fetch_add(&desk->broker->topic_places, 1) >= SPOOL_TOPICS_MAX) {
+		atomic_fetch_sub(&desk->broker->topic_places, 1);
+		*ret_reason = REASON_too_many_topics;
+		return NULL;
+	}
 	topic = make(desk, name);
 	topic_plan_changed(topic);
 	return topic;

@@ -53,7 +53,7 @@ static void test_waiting(void **state)
 	stop(&live);
 }
 
-/* L2: ordinary topics; dead letters have no limit of their own. */
+/* L2: ordinary topics; dead letters do not count among them. */
 static void test_topics(void **state)
 {
 	struct live live;
@@ -73,6 +73,38 @@ static void test_topics(void **state)
 	check_refused(&live, "/v1/pub/one.more", 429, "too_many_topics");
 	assert_int_equal(live_status(&live, "/v1/pub/t.9999", "x"), 200);
 	assert_non_null(topic_open(desk, SLICE("t.1.dlq.g"), &reason));
+	stop(&live);
+}
+
+/* The spool knows so many numbers of topics: beyond, the dead letter waits with its message. */
+static void test_dead_topics(void **state)
+{
+	struct live live;
+	struct topic *topic;
+	struct group *group;
+	const char *dead = "dead_lettered_total{topic=\"t\",group=\"g\",reason=\"status\"} ";
+	enum reason reason = REASON_ok;
+
+	(void)state;
+	start(&live, "{\"subscriptions\":[{\"name\":\"s\",\"topic\":\"t\",\"group\":\"g\","
+		     "\"push\":\"/status/422\"}]}");
+	topic = topic_open(&live.broker->desks[0], SLICE("t"), &reason);
+	group = group_find(topic, SLICE("g"));
+	atomic_store(&live.broker->topic_places, SPOOL_TOPICS_MAX);
+	check_refused(&live, "/v1/pub/one.more", 429, "too_many_topics");
+	assert_int_equal(live_status(&live, "/v1/pub/t", "x"), 200);
+	broker_set_app_ready(live.broker, true);
+	LIVE_UNTIL(&live, group->heap_count == 1 && group->heap[0]->state == PENDING_DIES);
+	assert_int_equal(group->backlog, 1);
+	live_check_law(&live, "t", "g");
+	/* The last number of all is a good one. */
+	atomic_store(&live.broker->topic_places, SPOOL_TOPICS_MAX - 1);
+	atomic_store(&live.broker->topic_numbers, SPOOL_TOPICS_MAX - 1);
+	group_schedule(group, group->heap[0], 0);
+	topic_wake(topic);
+	LIVE_UNTIL(&live, live_metric(&live, dead) == 1);
+	assert_int_equal(atomic_load(&live.broker->topic_places), SPOOL_TOPICS_MAX);
+	live_check_law(&live, "t", "g");
 	stop(&live);
 }
 
@@ -207,6 +239,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_waiting),
 		cmocka_unit_test(test_topics),
+		cmocka_unit_test(test_dead_topics),
 		cmocka_unit_test(test_groups),
 		cmocka_unit_test(test_members),
 		cmocka_unit_test(test_links),
