@@ -299,6 +299,8 @@ static void take_opened(struct lane *lane, const struct frame *frame)
 	lane->state = LANE_CLOSED;
 	lane->demanded = false;
 	lane->hold_until_ms = now_ms + REOPEN_MIN;
+	/* The member is gone, or never was: what has no result yet was not taken. */
+	land_all(lane, RESULT_RETURNED);
 }
 
 /* Every word of the member shows that it lives (B11-04). */

@@ -171,7 +171,18 @@ static void destroy_inlet(struct inlet *inlet)
 	mem_free(inlet);
 }
 
-/* Parked readers are answered, open leases go back, publishers are told to look elsewhere. */
+/* Its publisher takes back what it sent there, and asks again after a rest (B11-06). */
+static void refuse_lane(struct desk *desk, const struct frame_origin *origin, uint32_t lane)
+{
+	struct frame *opened = frame_create(false, FRAME_OPENED, lane);
+
+	opened->status = 404;
+	(void)snprintf(opened->reason, sizeof opened->reason, "no such member");
+	send_down(desk, origin, opened);
+}
+
+/* Parked readers are answered, open leases go back, publishers are told that it is gone: behind the
+ * results, so that what has none then was never taken. */
 void member_destroy(struct member *member)
 {
 	struct desk *desk = member->desk;
@@ -185,9 +196,8 @@ void member_destroy(struct member *member)
 	flush_results(&member->task);
 	LIST_FOR_EACH_SAFE(node, &member->inlets) {
 		struct inlet *inlet = LIST_ENTRY(node, struct inlet, node);
-		struct frame *frame = frame_create(false, FRAME_DRAIN, inlet->lane);
 
-		send_down(desk, &inlet->origin, frame);
+		refuse_lane(desk, &inlet->origin, inlet->lane);
 		destroy_inlet(inlet);
 	}
 	task_cancel(&member->task);
@@ -565,7 +575,6 @@ static void open_inlet(struct desk *desk, const struct frame *frame)
 {
 	struct member *member = member_find(
 		desk, slice_from_string(frame->group), slice_from_string(frame->member));
-	struct frame *opened = frame_create(false, FRAME_OPENED, frame->lane);
 	struct inlet *inlet = find_inlet(desk, &frame->origin, frame->lane);
 	struct inlet_key key;
 
@@ -574,9 +583,7 @@ static void open_inlet(struct desk *desk, const struct frame *frame)
 	}
 	if (!member || !member->settings ||
 		names_readable_topic(slice_from_string(frame->topic)) != REASON_ok) {
-		opened->status = 404;
-		(void)snprintf(opened->reason, sizeof opened->reason, "no such member");
-		send_down(desk, &frame->origin, opened);
+		refuse_lane(desk, &frame->origin, frame->lane);
 		return;
 	}
 	inlet = mem_zalloc(sizeof *inlet);
@@ -588,7 +595,7 @@ static void open_inlet(struct desk *desk, const struct frame *frame)
 	list_init(&inlet->deliveries);
 	list_push_back(&member->inlets, &inlet->node);
 	(void)map_set(&desk->inlets, key_of(&key, &inlet->origin, inlet->lane), inlet);
-	send_down(desk, &frame->origin, opened);
+	send_down(desk, &frame->origin, frame_create(false, FRAME_OPENED, inlet->lane));
 	/* B10-12: acks that found no lane go out before the first delivery could repeat their
 	 * messages. */
 	tell_kept(inlet);
@@ -614,7 +621,7 @@ static void take_demand(struct inlet *inlet, const struct frame *frame)
 	member_grant(inlet->member);
 }
 
-/* Frames of lanes that are gone are ignored; their publisher learns it by the link. */
+/* Frames of lanes that are gone are ignored: their publisher was told, or learns it by the link. */
 void member_receive(struct desk *desk, struct frame *frame)
 {
 	struct inlet *inlet = find_inlet(desk, &frame->origin, frame->lane);

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "broker/lane.h"
+#include "broker/member.h"
 #include "live.h"
 
 #define CONFIG                                                                                     \
@@ -150,9 +151,43 @@ static void test_resume(void **state)
 	live_fini(&live);
 }
 
+/* B4-03: a member that leaves while a delivery is on its way to it; whoever has that name next gets
+ * the message. */
+static void test_member_leaves(void **state)
+{
+	struct live live;
+	struct desk *desk;
+	struct rig_request request = {
+		.method = "POST", .path = "/v1/pub/t", .authority = "localhost", .body = "2"};
+	struct member *member;
+	struct rig_call *call;
+
+	(void)state;
+	live_init(&live, 1);
+	live_start(&live, CONFIG);
+	broker_set_app_ready(live.broker, true);
+	assert_int_equal(live_status(&live, "/v1/pub/t", "1"), 200);
+	LIVE_UNTIL(&live, live_metric(&live, METRIC("acked_total")) == 1);
+	desk = &live.broker->desks[0];
+	call = rig_call(live.rig.clients[0], &request);
+	LIVE_UNTIL(&live, atomic_load(&live.broker->delivering) == 1);
+	member = member_find(desk, SLICE("g"), SLICE("s"));
+	assert_int_equal(member->open, 0); /* it is in the mailbox */
+	member_destroy(member);
+	broker_set_config(live.broker, live.config);
+	LIVE_UNTIL(&live, live_metric(&live, METRIC("acked_total")) == 2);
+	LIVE_UNTIL(&live, call->done);
+	assert_int_equal(live.rig.origins[0].requests, 2);
+	assert_int_equal(atomic_load(&live.broker->delivering), 0);
+	live_check_law(&live, "t", "g");
+	live_stop(&live);
+	live_fini(&live);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_member_leaves),
 		cmocka_unit_test(test_answers),
 		cmocka_unit_test(test_hang),
 		cmocka_unit_test(test_refused),
