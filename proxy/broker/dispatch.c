@@ -125,14 +125,15 @@ static struct topic_entry *fresh(struct group *group)
 		if (!entry) {
 			return NULL;
 		}
+		/* Numbers that no record has: lost or never written. They hold nothing up, also
+		 * when they are more than a window: the floor may follow. */
+		while (group->next < entry->at.seq &&
+			group->next - group->cursor.floor <= CURSOR_WINDOW) {
+			group_pass(group, group->next++);
+		}
 		if (entry->at.seq - group->cursor.floor > CURSOR_WINDOW) {
 			return NULL; /* B10-02: this group waits, no other */
 		}
-		/* Numbers that no record has: lost or never written. They hold nothing up. */
-		for (uint64_t seq = group->next; seq < entry->at.seq; seq++) {
-			group_pass(group, seq);
-		}
-		group->next = entry->at.seq;
 		if (cursor_done(&group->cursor, entry->at.seq) ||
 			group_pending(group, entry->at.seq)) {
 			group->next++;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "broker/group.h"
 #include "broker/lane.h"
 #include "broker/member.h"
 #include "live.h"
@@ -151,6 +152,27 @@ static void test_resume(void **state)
 	live_fini(&live);
 }
 
+/* B9-07: lost numbers hold nothing up, also when they are more than a group's window. */
+static void test_wide_gap(void **state)
+{
+	struct live live;
+	struct topic *topic;
+
+	(void)state;
+	live_init(&live, 1);
+	live_start(&live, CONFIG);
+	assert_int_equal(live_status(&live, "/v1/pub/t", "1"), 200);
+	topic = topic_find(&live.broker->desks[0], SLICE("t"));
+	topic->last_seq += 3 * CURSOR_WINDOW;
+	assert_int_equal(live_status(&live, "/v1/pub/t", "2"), 200);
+	broker_set_app_ready(live.broker, true);
+	LIVE_UNTIL(&live, live_metric(&live, METRIC("acked_total")) == 2);
+	assert_int_equal(group_find(topic, SLICE("g"))->cursor.floor, 3 * CURSOR_WINDOW + 2);
+	live_check_law(&live, "t", "g");
+	live_stop(&live);
+	live_fini(&live);
+}
+
 /* B4-03: a member that leaves while a delivery is on its way to it; whoever has that name next gets
  * the message. */
 static void test_member_leaves(void **state)
@@ -187,6 +209,7 @@ static void test_member_leaves(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_wide_gap),
 		cmocka_unit_test(test_member_leaves),
 		cmocka_unit_test(test_answers),
 		cmocka_unit_test(test_hang),
