@@ -104,6 +104,7 @@ struct group *group_create(struct topic *topic, const char *name, const struct p
 	group = mem_zalloc(sizeof *group);
 	(void)snprintf(group->name, sizeof group->name, "%s", name);
 	group->topic = topic;
+	group->serial = topic->desk->next_generation++;
 	group->hidden = strcmp(name, TOPIC_DLQ_GROUP) == 0;
 	group->durable = image != NULL || group->hidden || (settings && settings->durable);
 	map_init(&group->pendings);
@@ -147,7 +148,7 @@ void group_destroy(struct group *group, enum counters_drop why, bool forget)
 
 		buf_init(&body);
 		cursor_encode_removed(slice_from_string(group->name), &body);
-		topic_write_cursor(topic, slice_from_string(group->name), buf_slice(&body), 0);
+		topic_write_cursor(group, buf_slice(&body), 0);
 		buf_fini(&body);
 	}
 	if (why < COUNTERS_DROPS) {
@@ -254,8 +255,7 @@ void group_checkpoint(struct group *group, bool force)
 	count = gather_budgets(group, budgets);
 	buf_init(&body);
 	cursor_encode(slice_from_string(group->name), &group->cursor, budgets, count, &body);
-	topic_write_cursor(group->topic, slice_from_string(group->name), buf_slice(&body),
-		group->cursor.floor);
+	topic_write_cursor(group, buf_slice(&body), group->cursor.floor);
 	buf_fini(&body);
 	mem_free(budgets);
 	group->dirty = 0;

@@ -150,6 +150,7 @@ struct note {
 	struct spool_job job;
 	struct topic *topic;
 	char group[72];
+	uint64_t serial; /* of the group: a later one may have its name */
 	uint64_t floor;
 	uint64_t refused; /* a number; 0: another kind of note */
 	struct buf body;
@@ -204,7 +205,7 @@ static void on_note(struct spool_job *job)
 	if (note->group[0] != '\0') {
 		struct group *group = group_find(note->topic, slice_from_string(note->group));
 
-		if (group) {
+		if (group && group->serial == note->serial) {
 			group_wrote(group, note->floor, job->entry.lsn, job->entry.status == 0);
 		}
 	} else if (note->refused == 0) {
@@ -259,13 +260,14 @@ static void bind_number(struct topic *topic)
 }
 
 /* The body is copied: the cursor goes on changing. */
-void topic_write_cursor(struct topic *topic, struct slice group, struct slice body, uint64_t floor)
+void topic_write_cursor(struct group *group, struct slice body, uint64_t floor)
 {
+	struct topic *topic = group->topic;
 	struct note *note = mem_zalloc(sizeof *note);
 
-	ASSERT(group.size < sizeof note->group);
 	bind_number(topic);
-	memcpy(note->group, group.data, group.size);
+	(void)snprintf(note->group, sizeof note->group, "%s", group->name);
+	note->serial = group->serial;
 	note->floor = floor;
 	buf_init(&note->body);
 	buf_append_slice(&note->body, body);

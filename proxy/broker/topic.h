@@ -70,6 +70,7 @@ struct pending {
 struct group {
 	struct list_node node;
 	struct topic *topic;
+	uint64_t serial; /* unlike the name its own for ever */
 	char name[72];
 	const struct plan_group *settings; /* in the desk's plan; NULL: not known there */
 	bool durable;
@@ -117,7 +118,7 @@ void topic_plan_changed(struct topic *topic);
 /* Asks for the bytes of an entry and of some behind it; topic_wake follows. */
 void topic_read(struct topic *topic, struct topic_entry *entry);
 /* A CURSOR record of that group; body is copied. done may be NULL. */
-void topic_write_cursor(struct topic *topic, struct slice group, struct slice body, uint64_t floor);
+void topic_write_cursor(struct group *group, struct slice body, uint64_t floor);
 
 /* topic_index.c */
 void topic_add(struct topic *topic, const struct topic_entry *entry);

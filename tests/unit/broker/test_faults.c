@@ -202,6 +202,37 @@ static void test_space_returns(void **state)
 	stop(faulty);
 }
 
+/* What was written for a group that was removed says nothing of a new one of its name: messages go
+ * only behind the new one's own cursor. */
+static void test_late_cursor(void **state)
+{
+	struct faulty *faulty = start();
+	struct live *live = &faulty->live;
+	struct plan_group settings = {.durable = true, .earliest = true};
+	struct group *group = only_group(faulty);
+	struct topic *topic = group->topic;
+
+	(void)state;
+	broker_set_app_ready(live->broker, true);
+	LIVE_UNTIL(live, group->durable_floor == 1);
+	assert_int_equal(publish(faulty, "second"), 200);
+	LIVE_UNTIL(live, group->cursor.floor == 2 && !group->writing);
+	broker_set_app_ready(live->broker, false);
+	fault_disk_hold(&faulty->disk, FAULT_PWRITEV, true);
+	group->dirty = 1; /* also where the tick was faster */
+	group_checkpoint(group, true);
+	assert_true(group->writing);
+	/* The record of the removal would come next, perhaps in another batch. */
+	group_destroy(group, COUNTERS_DROP_REMOVED, false);
+	group = group_create(topic, "g", &settings, NULL);
+	assert_int_equal(group->cursor.floor, 0);
+	fault_disk_hold(&faulty->disk, FAULT_PWRITEV, false);
+	assert_int_equal(publish(faulty, "third"), 200); /* behind them */
+	assert_int_equal(group->written_floor, 0);
+	assert_int_equal(group->durable_floor, 0);
+	stop(faulty);
+}
+
 /* A topic whose first record found no place on a full disk gets its name with the next one. */
 static void test_name_refused(void **state)
 {
@@ -352,6 +383,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_disk_full),
 		cmocka_unit_test(test_space_returns),
+		cmocka_unit_test(test_late_cursor),
 		cmocka_unit_test(test_name_refused),
 		cmocka_unit_test(test_quota),
 		cmocka_unit_test(test_failed),
