@@ -83,11 +83,15 @@ struct stop_mail {
 	bool *flag;
 };
 
-/* Plain stores of single words: readers may be one batch behind. */
+/* Plain stores of single words: readers may be one batch behind. Also the one line that says that
+ * the spool stopped (B9-08), whatever it was that failed. */
 static void publish_numbers(struct spool_thread *thread)
 {
 	const struct spool *spool = thread->spool;
 
+	if (spool->failed && !atomic_load(&thread->numbers.failed)) {
+		LOG(LOG_LEVEL_ERROR, "broker", 6001, "the spool stopped after a failed write");
+	}
 	atomic_store(&thread->numbers.room, spool_room(spool));
 	atomic_store(&thread->numbers.total, spool->total_bytes);
 	atomic_store(&thread->numbers.synced_lsn, spool->synced_lsn);
@@ -173,15 +177,13 @@ static void discard_job(struct mail *mail)
 	job->discard(job);
 }
 
-/* The one line that says that the spool stopped (B9-08). */
+/* Who waits for it asks the spool whether it failed. */
 static void sync_now(struct spool_thread *thread)
 {
 	uint64_t begin = clock_monotonic_ns();
-	bool before = thread->spool->failed;
+	int status = spool_sync(thread->spool);
 
-	if (spool_sync(thread->spool) < 0 && !before) {
-		LOG(LOG_LEVEL_ERROR, "broker", 6001, "the spool stopped after a failed write");
-	}
+	ASSERT(status == 0 || thread->spool->failed);
 	(void)pthread_mutex_lock(&thread->syncs_lock);
 	histogram_add(&thread->syncs, (clock_monotonic_ns() - begin) / 1000);
 	(void)pthread_mutex_unlock(&thread->syncs_lock);

@@ -6,10 +6,13 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "broker/spool_thread.h"
@@ -138,6 +141,21 @@ static int status_of(const struct rig *rig, unsigned index)
 		}                                                                                  \
 	} while (0)
 
+/* Whether that many lines say that the spool stopped. */
+static unsigned count_stops(int fd)
+{
+	char text[4096] = "";
+	ssize_t size;
+	unsigned count = 0;
+
+	log_flush(true);
+	size = read(fd, text, sizeof text - 1);
+	for (const char *at = text; size > 0 && (at = strstr(at, "PIL6001")); at++) {
+		count++;
+	}
+	return count;
+}
+
 static bool stocked(const struct rig *rig)
 {
 	return atomic_load(&spool_thread_numbers(rig->thread)->stock);
@@ -187,6 +205,35 @@ static void test_levels(void **state)
 	}
 	rig_fini(rig);
 	mem_free(rig);
+}
+
+/* B9-08: one line says that the spool stopped, whatever failed and whoever asked. */
+static void test_says_so(void **state)
+{
+	static const enum fault_op ops[] = {FAULT_PWRITEV, FAULT_FDATASYNC};
+
+	(void)state;
+	for (unsigned i = 0; i < 2 * ARRAY_SIZE(ops); i++) {
+		struct rig *rig = mem_zalloc(sizeof *rig);
+		int fds[2];
+
+		assert_int_equal(pipe2(fds, O_NONBLOCK), 0);
+		rig_init(rig);
+		begin(rig);
+		log_setup(fds[1], false, "test");
+		fault_disk_fail(&rig->disk, ops[i / 2], 1, 1, EIO);
+		send(rig, 1, 1, i % 2 == 0);
+		UNTIL(rig, rig->answered == rig->sent);
+		UNTIL(rig, atomic_load(&spool_thread_numbers(rig->thread)->failed));
+		send(rig, 1, 2, true); /* behind the line of a sync that nobody waits for */
+		UNTIL(rig, rig->answered == rig->sent);
+		assert_int_equal(count_stops(fds[0]), 1);
+		log_setup(STDERR_FILENO, false, "test");
+		rig_fini(rig);
+		mem_free(rig);
+		close(fds[0]);
+		close(fds[1]);
+	}
 }
 
 /* B9-08: when that sync fails, `os` records have what they asked for and the others do not. */
@@ -429,6 +476,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_levels),
+		cmocka_unit_test(test_says_so),
 		cmocka_unit_test(test_failed_sync),
 		cmocka_unit_test(test_short_writes),
 		cmocka_unit_test(test_stock),
