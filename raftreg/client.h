@@ -82,8 +82,7 @@ struct client {
 	uint64_t mismatches;   /* of digests (RW-07) */
 	uint64_t doubt_ms;     /* not before: something is read again from nothing (RW-07) */
 	struct list_node changed;
-	bool telling; /* watchers are: what they end is freed when all were told */
-	bool view_changed;
+	bool view_changed, telling; /* watchers are: they may end watches from inside */
 	uint64_t view_written_ms;
 	struct viewfile_writer *writer;
 

@@ -16,7 +16,7 @@ struct disk;
 struct rng;
 
 #define SPOOL_TOPICS_MAX  110000 /* L2, and a dead-letter topic for each cursor of L3 */
-#define SPOOL_TOPIC_MAX	  280 /* of a dead-letter topic: topic, ".dlq.", group */
+#define SPOOL_TOPIC_MAX	  280	 /* of a dead-letter topic: topic, ".dlq.", group */
 #define SPOOL_BATCH_BYTES ((size_t)4 << 20)
 #define SPOOL_BAD_KEPT	  2
 

@@ -436,7 +436,6 @@ static void test_vote_behind_log(void **state)
 	struct run run;
 	uint8_t *bytes;
 	size_t size;
-	int file;
 	struct vote vote;
 
 	(void)state;
@@ -447,8 +446,7 @@ static void test_vote_behind_log(void **state)
 	assert_int_equal(run_batch(run.store, make_batch(&run.step, ++run.seq)), 0);
 	store_destroy(run.store);
 	run.store = NULL;
-	file = vote_load(sim_disk_base(run.disk), &vote);
-	assert_int_equal(file, 0);
+	assert_int_equal(vote_load(sim_disk_base(run.disk), &vote), 0);
 	assert_int_equal(vote.term, 7);
 	bytes = sim_disk_bytes(run.disk, VOTE_FILE, &size);
 	bytes[(vote.version % 2) * VOTE_SLOT_SIZE + 20] ^= 1;
