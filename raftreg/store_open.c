@@ -281,6 +281,7 @@ static int set_uncertain(struct store *store)
 static int repair_log(struct store *store, struct store_recovered *found)
 {
 	struct wal_recovered *log = &found->log;
+	bool covered;
 	int result;
 
 	if (log->torn || log->corrupt) {
@@ -294,9 +295,13 @@ static int repair_log(struct store *store, struct store_recovered *found)
 			return result;
 		}
 	}
+	covered = !found->has_snapshot ||
+		  log_covers(log, found->meta.snapshot.index, found->meta.snapshot.term);
+	if (covered) {
+		trim_log(found); /* a repair writes the position before it, too */
+	}
 	result = wal_repair(&store->wal, log);
-	if (result < 0 || !found->has_snapshot ||
-		log_covers(log, found->meta.snapshot.index, found->meta.snapshot.term)) {
+	if (result < 0 || covered) {
 		return result;
 	}
 	/* RS-08: an install was interrupted; the log is that of before. */
@@ -358,7 +363,6 @@ static int open_log(struct store *store, bool any, struct store_recovered *found
 		err_set(err, 2102, "the registry's log cannot be used: %s", strerror(-result));
 		return result;
 	}
-	trim_log(found);
 	count_log(store, found);
 	if (found->has_snapshot && found->log.commit < found->meta.snapshot.index) {
 		found->log.commit = found->meta.snapshot.index;
