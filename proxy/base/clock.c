@@ -43,8 +43,8 @@ uint64_t clock_wall_ms(void)
 	return clock_read_ns(CLOCK_REALTIME) / NS_PER_MS;
 }
 
-/* `digits` decimal digits with leading zeros; each line of a log wants six such numbers, and
- * strftime and printf cost more than all the rest of the line. */
+/* `digits` decimal digits with leading zeros. By hand, because each line of the access log has a
+ * time and strftime and printf would be a good part of its cost. */
 static void clock_put(char *text, unsigned number, size_t digits)
 {
 	for (size_t i = digits; i > 0; i--) {

@@ -106,7 +106,6 @@ void spool_name_all(struct spool *spool)
 {
 	for (uint32_t i = 0; i < spool->topic_count; i++) {
 		struct spool_topic *topic = spool->topics[i];
-
 		char text[32];
 
 		if (topic && topic->name[0] == '\0') {

@@ -7,11 +7,9 @@
 #include "cli/http_client.h"
 #include "cli/verbs.h"
 
-/* More -H than this is no request that a person types; what it reads from a file is bounded like
- * one. */
+/* More -H than this is no request that a person types. */
 #define FIELDS_MAX 32
 #define FIELD_MAX  1024
-#define DATA_MAX   ((size_t)16 << 20)
 
 /* "GET /path", "/pkg.Svc/Method" or "Svc.Method" (then POST). False when it is none of them: a part
  * of a path would be another path. */
@@ -51,7 +49,7 @@ static bool read_data(const struct command *command, struct buf *ret_data, bool 
 {
 	const char *data = command_flag(command, "-d", 0);
 	FILE *file;
-	int error;
+	bool good;
 
 	if (!data && command->word_count > 2) {
 		data = command->words[2];
@@ -66,29 +64,11 @@ static bool read_data(const struct command *command, struct buf *ret_data, bool 
 		(void)fprintf(stderr, "pillion call: %s: %s\n", data + 1, strerror(errno));
 		return false;
 	}
-	while (ret_data->size <= DATA_MAX) {
-		size_t got = fread(buf_reserve(ret_data, 65536), 1, 65536, file);
-
-		if (got == 0) {
-			break;
-		}
-		ret_data->size += got;
-	}
-	/* A directory opens and cannot be read: that is no empty body. */
-	error = ferror(file) ? errno : 0;
+	good = command_read("call", data + 1, file, ret_data);
 	if (file != stdin) {
 		(void)fclose(file);
 	}
-	if (error) {
-		(void)fprintf(stderr, "pillion call: %s: %s\n", data + 1, strerror(error));
-		return false;
-	}
-	if (ret_data->size > DATA_MAX) {
-		(void)fprintf(
-			stderr, "pillion call: %s: more than %zu MiB\n", data + 1, DATA_MAX >> 20);
-		return false;
-	}
-	return true;
+	return good;
 }
 
 /* Names become lower case here, for heads hold nothing else (MM-08). False after a message: a field

@@ -122,7 +122,6 @@ void check_net_seed(struct check *check)
 	const struct config_host *seed =
 		&check->setting->config->registry.seeds.items[check->index];
 	int fd = http_client_connect(seed->text, check->setting->timeout_ms);
-
 	unsigned code;
 
 	if (fd < 0) {

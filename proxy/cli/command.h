@@ -90,9 +90,13 @@ int command_addresses(const struct command *command, char (*ret_addresses)[256],
 /* A name as a part of a path or query, percent-encoded; "/" stays. What is longer than any name may
  * be is cut, and remains too long. Returns ret_text. */
 #define COMMAND_NAME_MAX 800
+#define COMMAND_PATH_MAX (2 * COMMAND_NAME_MAX + 100) /* with one or two of them */
 const char *command_escape(const char *name, char ret_text[COMMAND_NAME_MAX]);
 /* "127.0.0.1:7441" of the sidecar that would answer; empty when it has none. */
 int command_outbound(struct command *command, char *ret_address, size_t size);
+
+/* Appends all of the file, at most 16 MiB. False after a message; `name` is what it calls it. */
+bool command_read(const char *verb, const char *name, FILE *file, struct buf *ret_data);
 
 /* json or jsonl: an object is one line in both. */
 bool command_wants_json(const struct command *command);

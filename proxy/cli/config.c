@@ -13,7 +13,7 @@ static int show_live(struct command *command)
 {
 	struct answer answer;
 	const char *pointer = command_flag(command, "--pointer", 0);
-	char path[900], escaped[COMMAND_NAME_MAX];
+	char path[COMMAND_PATH_MAX], escaped[COMMAND_NAME_MAX];
 	int code;
 
 	/* Flags are passed on as parameters of the same name. */

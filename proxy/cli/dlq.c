@@ -12,7 +12,7 @@ static int list(struct command *command, const char *target)
 		{"REASON", "reason", false, false}, {"STATUS", "status", true, false},
 		{"ATTEMPTS", "attempts", true, false}, {"TIME", "time", false, false},
 		{"ANSWER", "answer", false, false}};
-	char path[900];
+	char path[COMMAND_PATH_MAX];
 
 	(void)snprintf(path, sizeof path, "/v1/dlq/%s", target);
 	return command_list(command, path, columns, ARRAY_SIZE(columns));
@@ -22,7 +22,7 @@ static int list(struct command *command, const char *target)
 static int show(struct command *command, const char *target, const char *id)
 {
 	struct answer answer;
-	char path[2 * COMMAND_NAME_MAX + 16], letter[COMMAND_NAME_MAX];
+	char path[COMMAND_PATH_MAX], letter[COMMAND_NAME_MAX];
 	int code;
 
 	(void)snprintf(path, sizeof path, "/v1/dlq/%s/%s", target, command_escape(id, letter));
@@ -40,7 +40,7 @@ static int show(struct command *command, const char *target, const char *id)
 static int change(struct command *command, const char *target, const char *verb, const char *id)
 {
 	struct answer answer;
-	char path[900];
+	char path[COMMAND_PATH_MAX];
 	json_t *body = id ? json_pack("{s:s}", "id", id) : json_object();
 	char *text = json_dumps(body, JSON_COMPACT);
 	int code;

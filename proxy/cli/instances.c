@@ -12,7 +12,7 @@ int instances_run(struct command *command)
 		{"ADDRESS", "address", false, false}, {"TIER", "tier", false, false},
 		{"WHY", "why", false, false}, {"WEIGHT", "weight", true, false},
 		{"ZONE", "zone", false, true}, {"METADATA", "metadata", false, true}};
-	char path[900], name[COMMAND_NAME_MAX];
+	char path[COMMAND_PATH_MAX], name[COMMAND_NAME_MAX];
 
 	(void)snprintf(path, sizeof path, "/v1/instances?service=%s",
 		command_escape(command->word_count > 0 ? command->words[0] : "", name));

@@ -7,33 +7,10 @@
 #include "cli/http_client.h"
 #include "cli/verbs.h"
 
-/* The largest max_message a topic may have (broker.md 4). */
-#define DATA_MAX ((size_t)16 << 20)
-
 /* A flag of the verb and the field it becomes. */
 static const char *const fields_of[][2] = {{"--key", "ce-partitionkey"}, {"--id", "ce-id"},
 	{"--type", "ce-type"}, {"--ttl", "x-pillion-ttl"},
 	{"--durability", "x-pillion-durability"}};
-
-/* A message larger than any topic takes is refused here, before it is held twice in memory. */
-static bool read_stream(const char *name, FILE *file, struct buf *ret_data)
-{
-	while (ret_data->size <= DATA_MAX) {
-		size_t got = fread(buf_reserve(ret_data, 65536), 1, 65536, file);
-
-		if (got == 0 && ferror(file)) {
-			/* A directory opens and cannot be read: that is no empty message. */
-			(void)fprintf(stderr, "pillion pub: %s: %s\n", name, strerror(errno));
-			return false;
-		}
-		if (got == 0) {
-			return true;
-		}
-		ret_data->size += got;
-	}
-	(void)fprintf(stderr, "pillion pub: %s: more than %zu MiB\n", name, DATA_MAX >> 20);
-	return false;
-}
 
 /* B18-02: a word, standard input, or a file; nothing at all is an empty message. */
 static bool read_data(const struct command *command, struct buf *ret_data)
@@ -44,7 +21,7 @@ static bool read_data(const struct command *command, struct buf *ret_data)
 
 	if (!path) {
 		if (command->word_count > 1 && strcmp(command->words[1], "-") == 0) {
-			return read_stream("standard input", stdin, ret_data);
+			return command_read("pub", "standard input", stdin, ret_data);
 		}
 		buf_append_string(ret_data, command->word_count > 1 ? command->words[1] : "");
 		return true;
@@ -54,7 +31,7 @@ static bool read_data(const struct command *command, struct buf *ret_data)
 		(void)fprintf(stderr, "pillion pub: %s: %s\n", path, strerror(errno));
 		return false;
 	}
-	good = read_stream(path, file, ret_data);
+	good = command_read("pub", path, file, ret_data);
 	(void)fclose(file);
 	return good;
 }
@@ -74,7 +51,7 @@ static const char *type_of(const struct buf *data)
  * the level reached and how many groups will get the message (B1-02). */
 static int publish(struct command *command, const char *outbound, const struct buf *data)
 {
-	char path[900], topic[COMMAND_NAME_MAX];
+	char path[COMMAND_PATH_MAX], topic[COMMAND_NAME_MAX];
 	struct http_client_field fields[8];
 	struct http_client_request request = {.address = outbound,
 		.method = "POST",

@@ -10,8 +10,6 @@
 #include "cli/http_client.h"
 #include "cli/verbs.h"
 
-#define BASE_MAX (2 * COMMAND_NAME_MAX + 16)
-
 /* Waits longer than a fetch may be parked (30 s below), so that an empty answer arrives as one. */
 static bool post(
 	const char *outbound, const char *path, const char *body, struct answer *ret_answer)
@@ -32,7 +30,7 @@ static bool post(
 /* Settles one lease; a failure is not the reader's: the message comes again. */
 static void settle(const char *outbound, const char *base, const char *lease, bool acknowledge)
 {
-	char path[BASE_MAX + 16];
+	char path[COMMAND_PATH_MAX];
 	struct answer answer;
 	json_t *body =
 		acknowledge ? json_pack("{s:[s]}", "ack", lease)
@@ -61,7 +59,7 @@ static bool print_message(const json_t *message, bool raw)
 /* One fetch; returns how many messages were printed, -1 after an error. */
 static long take(struct command *command, const char *outbound, const char *base, long left)
 {
-	char path[BASE_MAX + 16], body[64];
+	char path[COMMAND_PATH_MAX], body[64];
 	struct answer answer;
 	json_t *json;
 	size_t index;
@@ -115,7 +113,7 @@ int sub_run(struct command *command)
 	const char *count_text = command_flag(command, "--count", 0);
 	uint64_t count = 1;
 	long left = -1;
-	char outbound[256], base[BASE_MAX], own[64];
+	char outbound[256], base[COMMAND_PATH_MAX - 16], own[64];
 	char topic[COMMAND_NAME_MAX], member[COMMAND_NAME_MAX];
 	int code;
 

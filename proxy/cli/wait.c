@@ -22,8 +22,7 @@ static int give_up(struct command *command)
 	command->timeout_ms = LOOK_MS;
 	if (command_addresses(command, addresses, 1) > 0 &&
 		command_ask_at(command, addresses[0], "/readyz", NULL, &answer)) {
-		buf_append(&answer.body, "", 1);
-		line = strstr((const char *)answer.body.data, "[-] ");
+		line = strstr(buf_string(&answer.body), "[-] ");
 	}
 	if (line) {
 		(void)snprintf(message, sizeof message, "not ready in that time; %.*s",

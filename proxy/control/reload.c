@@ -32,8 +32,6 @@ struct attempt_reload {
 	unsigned code; /* 0: valid */
 };
 
-/* An error without a number can only be ours. */
-
 /* CF-22: the last line of a refusal. */
 static void say_unchanged(const struct control *control, struct attempt_reload *attempt)
 {
@@ -41,6 +39,7 @@ static void say_unchanged(const struct control *control, struct attempt_reload *
 		(unsigned long long)control->generation);
 }
 
+/* An error without a number can only be ours. */
 static void explain_error(const struct control *control, struct attempt_reload *attempt)
 {
 	attempt->code = attempt->err.code ? attempt->err.code : 9001;

@@ -12,9 +12,8 @@
 #include "http/grpc.h"
 
 /* M0: bounds of the values of own fields. */
-#define FORWARD_ATTEMPT_MAX  99
-#define FORWARD_HOPS_MAX     10
-#define FORWARD_DEADLINE_MAX 86400000
+#define FORWARD_ATTEMPT_MAX 99
+#define FORWARD_HOPS_MAX    10
 /* F-07 */
 #define FORWARD_VIA_MAX 10
 
@@ -103,7 +102,7 @@ unsigned forward_trust(struct head *head, enum forward_peer peer, struct forward
 	}
 	head_remove(head, TOKEN_x_pillion_service);
 	ret_wishes->deadline_ms =
-		forward_take_number(head, TOKEN_x_pillion_deadline, FORWARD_DEADLINE_MAX);
+		forward_take_number(head, TOKEN_x_pillion_deadline, FIELDS_DEADLINE_MAX_MS);
 	ret_wishes->attempt =
 		(uint32_t)forward_take_number(head, TOKEN_x_pillion_attempt, FORWARD_ATTEMPT_MAX);
 	ret_wishes->hops =
@@ -253,7 +252,7 @@ static void forward_deadline(struct head *head, const struct forward_leg *leg)
 	}
 	if (leg->mesh || leg->own_app) {
 		ms = ms > 0 ? ms : 1;
-		ms = ms < FORWARD_DEADLINE_MAX ? ms : FORWARD_DEADLINE_MAX;
+		ms = ms < FIELDS_DEADLINE_MAX_MS ? ms : FIELDS_DEADLINE_MAX_MS;
 		forward_add_number(head, TOKEN_x_pillion_deadline, ms);
 	}
 	if (leg->grpc) {

@@ -11,6 +11,7 @@
 #include "http/head.h"
 
 enum { FIELDS_CONNECTION_OPTIONS_MAX = 32 }; /* H1-19 */
+#define FIELDS_DEADLINE_MAX_MS 86400000	     /* x-pillion-deadline (mesh.md 0) */
 
 /* All Connection fields of one head, as facts and as names to remove. */
 struct fields_connection {

@@ -8,8 +8,7 @@
 #include "http/reply.h"
 #include "http/target.h"
 
-#define METHOD_MAX   32	      /* H1-04 */
-#define DEADLINE_MAX 86400000 /* mesh.md 0 */
+#define METHOD_MAX 32 /* H1-04 */
 
 /* Trailers, or HEADERS where none are wanted. */
 static struct h2_stream *begin_trailers(struct h2 *h2, int32_t id)
@@ -137,7 +136,7 @@ static void note_deadline(struct h2_stream *stream)
 	if (text.size > 0 && grpc_parse_timeout(text, &value)) {
 		most = value / 1000000;
 	}
-	if (slice_parse_u64(leg, DEADLINE_MAX, &value) && value < most) {
+	if (slice_parse_u64(leg, FIELDS_DEADLINE_MAX_MS, &value) && value < most) {
 		most = value;
 	}
 	if (most != UINT64_MAX) {
